@@ -1,0 +1,1 @@
+"""Demonstrations: episodes, the store that keeps them, the one environment loop, and scripted experts."""

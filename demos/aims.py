@@ -1,0 +1,110 @@
+"""Scripted experts: for each task, where the tool should go from here.
+
+Each is a function of the present state alone, with no phases to remember, so it recovers from whatever noise,
+a slip or another controller has done to the world; and what it does can be imitated from one observation.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.objects import TARGET
+from sim.poses import Array, wrap
+from sim.scene import Scene
+from sim.tasks import push, stack
+from sim.tasks.reach import hover_point_m
+from sim.tasks.task import side_m
+
+FUNNEL = 3.0  # height kept per metre of sideways error: steep enough that fingers clear neighbours
+CLEAR_M = 0.09  # height above a block at which the open gripper passes over everything
+ALIGNED_M = 0.012  # sideways error at which the jaws may close around a 4 cm block
+CONTACT_M = 0.032  # from a pushed block's centre to the tool when the closed fingers touch it
+
+
+class Aim(NamedTuple):
+    """Where the tool should be: position (3,) [m], yaw [rad], jaws open or closed."""
+
+    tool_m: Array
+    yaw_rad: float
+    opened: bool
+
+
+def reach_aim(scene: Scene, variation: str) -> Aim:
+    """Above the block."""
+    return Aim(hover_point_m(scene, variation), 0.0, True)
+
+
+def lift_aim(scene: Scene, variation: str) -> Aim:
+    """Grasp, then straight up."""
+    if scene.grasped(variation):
+        return Aim(np.array([*scene.tool_m[:2], 0.16]), scene.tool_tilt_rad[2], False)
+    return grasp_aim(scene, variation)
+
+
+def grasp_aim(scene: Scene, name: str) -> Aim:
+    """Above the block, down a funnel around it, and shut."""
+    tool, block = scene.tool_m, scene.position_m(name)
+    across = float(np.linalg.norm(tool[:2] - block[:2]))
+    rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, CLEAR_M))
+    shut = across < ALIGNED_M and abs(tool[2] - block[2]) < 0.012
+    aim = _rise_first(scene, block + np.array([0.0, 0.0, rise]))
+    return Aim(aim, _grasp_yaw(scene, name), not shut)
+
+
+def stack_aim(scene: Scene, variation: str) -> Aim:
+    """Grasp the upper block, carry it over the lower one, down a funnel, let go, and rise."""
+    upper, lower = stack.pair(variation)
+    tool, offset = scene.tool_m, stack.offset_m(scene, variation)
+    across = float(np.linalg.norm(offset[:2]))
+    placed = across < 0.012 and abs(offset[2]) < 0.006
+    if placed or (stack.seated(scene, variation) and not scene.grasped(upper)):
+        free = scene.width_m > side_m(scene, upper) + 0.012
+        up = tool + np.array([0.0, 0.0, 0.08 if free else 0.0])
+        up[2] = min(up[2], scene.position_m(upper)[2] + 0.10)
+        return Aim(up, scene.tool_tilt_rad[2], True)
+    if scene.grasped(upper):
+        rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, 0.05))
+        aim = _rise_first(scene, tool + offset + np.array([0.0, 0.0, rise]))
+        return Aim(aim, _grasp_yaw(scene, lower), False)
+    return grasp_aim(scene, upper)
+
+
+def push_aim(scene: Scene, variation: str) -> Aim:
+    """Get behind the block as seen from the disc, low, with shut jaws; then walk it there."""
+    tool, block = scene.tool_m, scene.position_m(variation)
+    way = scene.position_m(TARGET.name)[:2] - block[:2]
+    distance = float(np.linalg.norm(way))
+    if push.offset_m(scene, variation) @ push.offset_m(scene, variation) < 0.010**2:
+        return Aim(tool, 0.0, False)
+    unit = way / distance
+    offset = tool[:2] - block[:2]
+    along = float(offset @ unit)
+    aside = float(np.linalg.norm(offset - along * unit))
+    if along < -0.02 and aside < 0.015 and tool[2] < block[2] + 0.015:
+        step = -CONTACT_M + min(distance, 0.035)
+        return Aim(np.array([*(block[:2] + unit * step), block[2]]), 0.0, False)
+    behind = np.array([*(block[:2] - unit * (CONTACT_M + 0.018)), block[2]])
+    rise = float(np.clip(FUNNEL * (np.linalg.norm(tool[:2] - behind[:2]) - 0.012), 0.0, 0.07))
+    return Aim(_rise_first(scene, behind + np.array([0.0, 0.0, rise])), 0.0, False)
+
+
+def _rise_first(scene: Scene, aim_m: Array) -> Array:
+    """Holds back the sideways part of a move while the tool is lower than it should be."""
+    tool = scene.tool_m
+    share = float(np.clip(1.0 - (aim_m[2] - tool[2]) / 0.04, 0.0, 1.0))
+    return np.array([*(tool[:2] + share * (aim_m[:2] - tool[:2])), aim_m[2]])
+
+
+def _grasp_yaw(scene: Scene, name: str) -> float:
+    """The yaw nearest to the tool's at which the jaws close on two faces of a block; cubes repeat each 90 deg."""
+    tool = float(scene.tool_tilt_rad[2])
+    return float(np.clip(tool + wrap(scene.yaw_rad(name) - tool, np.pi / 2), -np.pi / 4, np.pi / 4))
+
+
+AIMS: dict[str, Callable[[Scene, str], Aim]] = {
+    "reach": reach_aim,
+    "push": push_aim,
+    "lift": lift_aim,
+    "stack": stack_aim,
+}

@@ -1,0 +1,40 @@
+"""Whatever acts: scripted expert, trained policy, teleoperator or replay, behind one small protocol."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from demos.episode import Provenance
+from sim.env import ManipulationEnv, Observation
+
+Action = NDArray[np.float32]
+
+
+class Act(NamedTuple):
+    """What a controller does on one step.
+
+    Attributes:
+        action: What is executed (A,), in [-1, 1].
+        label: What was meant before exploration noise (A,): the target to imitate.
+    """
+
+    action: Action
+    label: Action
+
+
+class Controller(Protocol):
+    """Acts in several environments of one arm and task at once; each has a slot."""
+
+    def provenance(self, seed: int) -> Provenance:
+        """Who acts, for the record of an episode with this seed."""
+        ...
+
+    def begin(self, slot: int, env: ManipulationEnv, seed: int) -> None:
+        """An episode starts in a slot; whatever is random in it comes from the seed."""
+        ...
+
+    def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
+        """One act per slot named, from that slot's newest observation."""
+        ...

@@ -1,0 +1,148 @@
+"""An episode as the bytes of one safetensors file: `encode` and `decode` are inverse.
+
+Arrays stand under their keys in the contract, except that images are PNGs end to end: `images/<camera>`
+(B,) uint8 with `offsets/<camera>` (T + 2,) int64, and `goal/<camera>` (B,) uint8. The header's metadata has
+one entry, "episode": JSON with the episode's `meta` and a `seal`, a hash of all it holds, so that a file
+which the manifest lost can still be told whole from damaged.
+"""
+
+import dataclasses
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from demos.episode import ARRAYS, PER_CAMERA, Episode, EpisodeMeta
+from demos.images import pack, unpack
+
+# What reading arbitrary bytes can raise; `_parse` and `decode` turn all of it into ValueError.
+_UNREADABLE = (SafetensorError, zlib.error, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+
+
+def content_hash(episode: Episode) -> str:
+    """SHA-256 over arrays and metadata, without the wall clock: equal for a repeated deterministic recording.
+
+    Raises:
+        ValueError: The episode was loaded without its images.
+    """
+    if set(episode.images) != set(episode.meta.cameras):
+        expected = f"those of {', '.join(episode.meta.cameras)}"
+        raise ValueError(f"episode {episode.id}: images: got none (loaded without?), expected {expected}")
+    digest = hashlib.sha256(dataclasses.replace(episode.meta, created="").to_json().encode())
+    for key, array in sorted(episode.arrays().items()):
+        if key != "wall_time":
+            digest.update(f"\n{key} {array.dtype} {array.shape}\n".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def encode(episode: Episode, content: str) -> bytes:
+    """The bytes of the file.
+
+    Args:
+        episode: With its images.
+        content: Its `content_hash`.
+    """
+    tensors: dict[str, NDArray[Any]] = {}
+    for key, array in episode.arrays().items():
+        kind, _, camera = key.partition("/")
+        if kind == "images":
+            tensors[key], tensors[f"offsets/{camera}"] = pack(array)
+        else:
+            tensors[key] = pack(array[None])[0] if kind == "goal" else array
+    record = {"meta": json.loads(episode.meta.to_json()), "seal": _seal(episode, content)}
+    return save(tensors, {"episode": json.dumps(record, sort_keys=True)})
+
+
+def decode(data: bytes, images: bool = True) -> Episode:
+    """The episode in a file's bytes.
+
+    Args:
+        data: All of the file.
+        images: False leaves `images` and `goal` empty, and is several times faster.
+
+    Raises:
+        ValueError: Anything that `encode` does not write.
+    """
+    tensors, meta, _ = _parse(data)
+    try:
+        return Episode(meta=meta, **_fields(tensors, meta, images))
+    except _UNREADABLE as error:
+        raise ValueError(_line(error)) from error
+
+
+def decode_sealed(data: bytes) -> tuple[Episode, str]:
+    """The episode in a file's bytes and its content hash, refused unless the seal fits all of it.
+
+    Raises:
+        ValueError: Anything that `encode` does not write, or that changed since.
+    """
+    episode = decode(data)
+    content = content_hash(episode)
+    if _parse(data)[2] != _seal(episode, content):
+        raise ValueError("the seal does not fit the content")
+    return episode, content
+
+
+def decode_frames(data: bytes, camera: str, indices: Sequence[int]) -> NDArray[np.uint8]:
+    """Some images of one camera; only they are decompressed.
+
+    Args:
+        data: All of the file.
+        camera: One of the episode's cameras.
+        indices: Observations 0 to T, in any order; negative ones count from the end.
+
+    Returns:
+        (len(indices), H, W, 3) RGB.
+
+    Raises:
+        ValueError: A camera or an index that the episode lacks, or bytes that `encode` does not write.
+    """
+    tensors, meta, _ = _parse(data)
+    if camera not in meta.cameras:
+        raise ValueError(f"episode {meta.id} has no camera {camera!r}; cameras: {', '.join(meta.cameras)}")
+    try:
+        return unpack(tensors[f"images/{camera}"], tensors[f"offsets/{camera}"], meta.image_size, indices)
+    except _UNREADABLE as error:
+        raise ValueError(f"episode {meta.id}: images/{camera}: {_line(error)}") from error
+
+
+def _seal(episode: Episode, content: str) -> str:
+    """Content hash and wall clock together: every value in the file."""
+    clock = episode.wall_time.tobytes()
+    return hashlib.sha256(f"{content} {episode.meta.created} ".encode() + clock).hexdigest()
+
+
+def _parse(data: bytes) -> tuple[dict[str, NDArray[Any]], EpisodeMeta, str]:
+    """The stored tensors, the metadata and the seal."""
+    try:
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        record = json.loads(header["__metadata__"]["episode"])
+        return tensors, EpisodeMeta.from_json(json.dumps(record["meta"])), record["seal"]
+    except _UNREADABLE as error:
+        raise ValueError(_line(error)) from error
+
+
+def _fields(tensors: dict[str, NDArray[Any]], meta: EpisodeMeta, images: bool) -> dict[str, Any]:
+    """The array fields of an Episode, from the tensors that hold them."""
+    arrays: dict[str, Any] = {key: tensors[key] for key in ARRAYS if key not in PER_CAMERA}
+    arrays["images"], arrays["goal"] = {}, {}
+    for camera in meta.cameras if images else ():
+        blobs, offsets = tensors[f"images/{camera}"], tensors[f"offsets/{camera}"]
+        arrays["images"][camera] = unpack(blobs, offsets, meta.image_size)
+        if (goal := tensors.get(f"goal/{camera}")) is not None:
+            arrays["goal"][camera] = unpack(goal, np.array([0, len(goal)]), meta.image_size)[0]
+    return arrays
+
+
+def _line(error: Exception) -> str:
+    """What an error says, on one line, with its kind where it says little by itself."""
+    text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())

@@ -1,0 +1,105 @@
+"""A scripted expert as a controller: its aims as actions, with exploration noise that is not its label."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from demos.controller import Act, Action
+from demos.episode import Provenance
+from demos.aims import AIMS, Aim
+from sim.env import ManipulationEnv, Observation
+from sim.names import pick
+from sim.poses import Array
+from sim.scene import Scene
+
+GAIN = 0.7  # share of the remaining way asked for in one period; 1 would overshoot by the arm's lag
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Exploration during demonstrations: the executed action strays, the label stays what the expert meant
+    (as in DART, Laskey et al. 2017), so that recoveries are in the data.
+
+    Attributes:
+        std: Standard deviation added to each Cartesian number, in action units.
+        burst_rate: Chance per step that a burst starts.
+        burst_steps: Length of a burst: one random direction is held.
+        burst_size: Size of a burst in action units.
+        gripper_rate: Chance per step that a burst also turns the gripper round.
+    """
+
+    std: float = 0.2
+    burst_rate: float = 0.03
+    burst_steps: int = 4
+    burst_size: float = 0.8
+    gripper_rate: float = 0.15
+
+
+SILENT = Noise(std=0.0, burst_rate=0.0)
+
+
+def action_towards(scene: Scene, aim: Aim, control_hz: int) -> Action:
+    """The action (A,) that moves the tool towards an aim, slowing down as it arrives."""
+    arm = scene.arm
+    move = GAIN * (aim.tool_m - scene.tool_m) * control_hz / arm.linear_m_s
+    move /= max(1.0, float(np.linalg.norm(move)))
+    tilt = scene.tool_tilt_rad
+    wanted = np.array([0.0, 0.0, aim.yaw_rad])
+    turn = np.clip(GAIN * (wanted - tilt) * control_hz / arm.angular_rad_s, -1.0, 1.0)
+    turn = turn[2:] if arm.cartesian_dof == 4 else turn
+    return np.array([*move, *turn, 1.0 if aim.opened else -1.0], dtype=np.float32)
+
+
+class Expert:
+    """The scripted expert of a task, acting in any number of slots."""
+
+    def __init__(self, noise: Noise = SILENT) -> None:
+        self._noise = noise
+        self._slots: dict[int, _Slot] = {}
+
+    def provenance(self, seed: int) -> Provenance:
+        """Scripted, by task; the seed draws the noise."""
+        return Provenance(controller="expert", policy=None, generation=None, seed=seed)
+
+    def begin(self, slot: int, env: ManipulationEnv, seed: int) -> None:
+        """Looks the task's expert up; unknown tasks raise `UnknownName`."""
+        pick(AIMS, env.task.name, "expert")
+        self._slots[slot] = _Slot(env, np.random.default_rng([seed, 1]), self._noise)
+
+    def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
+        """Reads the simulator, not the observations."""
+        del observations  # A scripted expert is privileged.
+        return [self._slots[slot].act() for slot in slots]
+
+
+class _Slot:
+    """One environment with its own noise."""
+
+    def __init__(self, env: ManipulationEnv, rng: np.random.Generator, noise: Noise) -> None:
+        self._env, self._rng, self._noise = env, rng, noise
+        self._burst_left = 0
+        self._burst: Array = np.zeros(env.arm.action_size)
+        self._flip = False
+
+    def act(self) -> Act:
+        env = self._env
+        aim = AIMS[env.task.name](env.scene, env.variation)
+        label = action_towards(env.scene, aim, env.control_hz)
+        return Act(self._stray(label), label)
+
+    def _stray(self, label: Action) -> Action:
+        noise, rng = self._noise, self._rng
+        action = label.astype(np.float64)
+        action[:-1] += rng.normal(0.0, noise.std, len(label) - 1)
+        if self._burst_left == 0 and rng.random() < noise.burst_rate:
+            direction = rng.normal(size=len(label))
+            self._burst = noise.burst_size * direction / np.linalg.norm(direction[:3])
+            self._burst_left = int(rng.integers(1, noise.burst_steps + 1))
+            self._flip = bool(rng.random() < noise.gripper_rate)
+        if self._burst_left > 0:
+            self._burst_left -= 1
+            action[:-1] += self._burst[:-1]
+            if self._flip:
+                action[-1] = -action[-1]
+        return np.clip(action, -1.0, 1.0).astype(np.float32)

@@ -1,0 +1,148 @@
+"""The only environment loop: a controller acts in a few environments of one arm and task; episodes come out."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import mujoco
+import numpy as np
+
+from demos.controller import Act, Controller
+from demos.episode import Episode, EpisodeMeta, Outcome, Provenance, episode_id
+from sim.cameras import Image, gl_renderer
+from sim.env import ManipulationEnv, Observation
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One episode to be: what is random in it comes from the seed.
+
+    Attributes:
+        seed: Seeds placement, variation (if not given) and the controller.
+        variation: Which variation, or None to draw it.
+        goal: Goal image per camera, or None for one posed by the environment.
+    """
+
+    seed: int
+    variation: str | None = None
+    goal: dict[str, Image] | None = None
+
+
+@dataclass
+class _Recording:
+    """An episode in the making."""
+
+    attempt: Attempt
+    observations: list[Observation] = field(default_factory=list)
+    states: list[np.ndarray] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+    success: list[bool] = field(default_factory=list)
+
+    def observe(self, env: ManipulationEnv, observation: Observation) -> None:
+        self.observations.append(observation)
+        self.states.append(env.scene.state())
+        self.times.append(time.time())
+
+
+def rollout(
+    envs: Sequence[ManipulationEnv], controller: Controller, attempts: Sequence[Attempt]
+) -> Iterator[Episode]:
+    """Makes the attempts, as many at a time as there are environments, and yields each episode as it ends.
+
+    Which attempts act side by side depends only on the arguments, so that a controller whose arithmetic depends
+    on the batch (a network's does, in the last bits) gives the same episodes each time.
+
+    Args:
+        envs: Environments of one arm and task.
+        controller: Acts in all of them.
+        attempts: What to try, in order.
+    """
+    waiting = list(reversed(attempts))
+    running: dict[int, _Recording] = {}
+    free = list(reversed(range(len(envs))))
+    while waiting or running:
+        while waiting and free:
+            slot = free.pop()
+            running[slot] = _begin(slot, envs[slot], controller, waiting.pop())
+        slots = sorted(running)
+        acts = controller.act(slots, [running[slot].observations[-1] for slot in slots])
+        for slot, act in zip(slots, acts, strict=True):
+            if _advance(envs[slot], running[slot], act):
+                free.append(slot)
+                yield _episode(envs[slot], running.pop(slot), controller)
+
+
+def _begin(slot: int, env: ManipulationEnv, controller: Controller, attempt: Attempt) -> _Recording:
+    options: dict[str, object] = {}
+    if attempt.variation is not None:
+        options["variation"] = attempt.variation
+    if attempt.goal is not None:
+        options["goal"] = attempt.goal
+    observation, _ = env.reset(seed=attempt.seed, options=options)
+    controller.begin(slot, env, attempt.seed)
+    recording = _Recording(attempt)
+    recording.observe(env, observation)
+    return recording
+
+
+def _advance(env: ManipulationEnv, recording: _Recording, act: Act) -> bool:
+    """One step; whether the episode has ended."""
+    observation, _, terminated, truncated, info = env.step(act.action)
+    recording.acts.append(act)
+    recording.success.append(bool(info["is_success"]))
+    recording.observe(env, observation)
+    return terminated or truncated
+
+
+def _episode(env: ManipulationEnv, recording: _Recording, controller: Controller) -> Episode:
+    provenance = controller.provenance(recording.attempt.seed)
+    observations = recording.observations
+    goal = {} if provenance.controller == "expert" else observations[0]["goal"]
+    return Episode(
+        images={camera: np.stack([o["images"][camera] for o in observations]) for camera in env.cameras},
+        proprio=np.stack([o["proprio"] for o in observations]),
+        action=np.stack([act.action for act in recording.acts]),
+        label=np.stack([act.label for act in recording.acts]),
+        success=np.array(recording.success),
+        state=np.stack(recording.states),
+        wall_time=np.array(recording.times),
+        goal=goal,
+        meta=episode_meta(env, provenance, recording.success[-1]),
+    )
+
+
+def episode_meta(env: ManipulationEnv, provenance: Provenance, success: bool) -> EpisodeMeta:
+    """The record of an episode that an environment has just finished."""
+    channels = env.channels
+    who = provenance
+    return EpisodeMeta(
+        id=episode_id(
+            env.arm.name, env.task.name, env.variation, who.controller, who.policy, who.generation, who.seed
+        ),
+        arm=env.arm.name,
+        task=env.task.name,
+        variation=env.variation,
+        control_hz=env.control_hz,
+        cameras=env.cameras,
+        image_size=(env.size, env.size),
+        proprio_names=tuple(channel.name for channel in channels),
+        proprio_units=tuple(channel.unit for channel in channels),
+        proprio_ranges=tuple((channel.low, channel.high) for channel in channels),
+        action_names=env.arm.action_names,
+        outcome=Outcome(success=success),
+        provenance=provenance,
+        mujoco_version=mujoco.__version__,
+        model_hash=model_hash(env.scene.model),
+        gl_renderer=gl_renderer(),
+        created=datetime.now(UTC).isoformat(),
+    )
+
+
+def model_hash(model: mujoco.MjModel) -> str:
+    """Hash of a compiled model: states replay exactly only in the model that made them."""
+    buffer = np.empty(mujoco.mj_sizeModel(model), dtype=np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    return sha256(buffer.tobytes()).hexdigest()[:16]

@@ -1,0 +1,5 @@
+"""`python -m robocat` is `robocat`."""
+
+from robocat.cli import main
+
+raise SystemExit(main())

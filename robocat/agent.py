@@ -1,0 +1,255 @@
+"""The agent: tokens of images, goal, proprioception and past actions in; the next action, token by token, out.
+
+Shapes: B windows, T steps, V cameras, N codes an image, P proprioception numbers, A action numbers, L tokens,
+D width, Z bins.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from robocat.sequence import Goal, Layout
+from robocat.stem import CodeStem, MergedStem
+from robocat.transformer import Cache, Transformer
+from robocat.vocabulary import ACTION_SLOTS, BINS, PROPRIO_SLOTS, Embodiment
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """Shape of the agent.
+
+    Attributes:
+        width: Numbers a token.
+        blocks: Transformer blocks.
+        heads: Attention heads.
+        context: Control steps in a window.
+        goal_at: "step" repeats the goal at each step as RoboCat does; "prefix" gives it once.
+        image_tokens: Tokens an image; 0 is RoboCat's layout, one token a code and one a proprioception number.
+        patch_width: Channels of the merging stem; unused when image_tokens is 0.
+        modulate: Whether the goal modulates the patches before they are merged.
+        cameras: Images a step.
+        drop: Stochastic depth of the last block.
+        target_bins: Standard deviation, in bins, of the soft target around an action's bin; 0 is one-hot. Bins
+            are ordered, and a neighbour of the right one is nearly right.
+        future_steps: How many steps ahead image codes are predicted; RoboCat: 5.
+        future_weight: Weight of that loss; 0 leaves it out.
+        future_cells: How many cells a camera and window are scored, drawn at random; 0 scores all.
+    """
+
+    width: int = 128
+    blocks: int = 3
+    heads: int = 4
+    context: int = 1
+    goal_at: Goal = "prefix"
+    image_tokens: int = 4
+    patch_width: int = 64
+    modulate: bool = True
+    cameras: int = 2
+    drop: float = 0.0
+    target_bins: float = 8.0
+    future_steps: int = 5
+    future_weight: float = 0.05
+    future_cells: int = 16
+
+
+class Window(NamedTuple):
+    """A batch of windows of one arm; all integers.
+
+    Attributes:
+        proprio: Bins (B, T, P).
+        codes: Image codes (B, T, V, N).
+        goal: Codes of the goal images (B, V, N).
+        action: Bins (B, T, A).
+        future: Image codes `future_steps` later (B, T, V, N), or None when acting.
+    """
+
+    proprio: Tensor
+    codes: Tensor
+    goal: Tensor
+    action: Tensor
+    future: Tensor | None = None
+
+
+class Losses(NamedTuple):
+    """Cross-entropies in nats: of action tokens and of future image codes, and their weighted sum."""
+
+    total: Tensor
+    action: Tensor
+    future: Tensor
+
+
+class ValueEmbedding(nn.Module):
+    """Embeds value bins with their slot: sines of the bin's centre, so that near bins look alike."""
+
+    OCTAVES = 6
+    features: Tensor
+
+    def __init__(self, slots: int, width: int) -> None:
+        super().__init__()
+        centre = (torch.arange(BINS) + 0.5) / BINS * 2 - 1
+        angles = centre[:, None] * math.pi * 2.0 ** torch.arange(self.OCTAVES) / 2
+        table = torch.cat([centre[:, None], angles.sin(), angles.cos()], dim=1)
+        self.register_buffer("features", table, persistent=False)
+        self.weight = nn.Parameter(torch.randn(slots, table.shape[1], width) * table.shape[1] ** -0.5)
+        self.slot = nn.Parameter(torch.randn(slots, width) * 0.02)
+
+    def forward(self, bins_BTP: Tensor, slots: tuple[int, ...]) -> Tensor:
+        """(B, T, P) bins of the slots named to (B, T, P, D)."""
+        index = list(slots)
+        x = torch.einsum("btpf,pfd->btpd", self.features[bins_BTP], self.weight[index])
+        return x + self.slot[index]
+
+
+class Agent(nn.Module):
+    """Embeds a window, runs the transformer, reads actions and future codes off its outputs."""
+
+    def __init__(self, config: AgentConfig, codebook_KE: Tensor, cells: int) -> None:
+        super().__init__()
+        self.config, self.cells = config, cells
+        width, cameras = config.width, config.cameras
+        if config.image_tokens:
+            self.stem: CodeStem | MergedStem = MergedStem(
+                codebook_KE, cameras, cells, width, config.image_tokens, config.patch_width, config.modulate
+            )
+        else:
+            self.stem = CodeStem(codebook_KE, cameras, cells, width)
+        self.proprio = ValueEmbedding(len(PROPRIO_SLOTS), width)
+        self.action = ValueEmbedding(len(ACTION_SLOTS), width)
+        self.step = nn.Parameter(torch.randn(config.context, width) * 0.02)
+        # What the output at a token must predict next: nothing, or the action number of a slot.
+        self.ask = nn.Parameter(torch.randn(len(ACTION_SLOTS), width) * 0.02)
+        self.trunk = Transformer(width, config.blocks, config.heads, config.drop)
+        self.bins = nn.Linear(width, BINS)
+        self.future = FutureHead(config, codebook_KE, cells, self.stem.tokens_per_image)
+
+    def layout(self, body: Embodiment, context: int | None = None) -> Layout:
+        """The order of tokens for an arm."""
+        config = self.config
+        return Layout(
+            proprio=1 if config.image_tokens else len(body.proprio),
+            images=config.cameras * self.stem.tokens_per_image,
+            goal=config.cameras * self.stem.tokens_per_goal,
+            actions=len(body.action),
+            context=context or config.context,
+            goal_at=config.goal_at,
+        )
+
+    def losses(self, window: Window, body: Embodiment) -> Losses:
+        """Training losses of a batch of windows, each averaged over its tokens."""
+        layout = self.layout(body)
+        outputs_BLD = self.trunk(self.embed(window, body))
+        logits_BTAZ = self.bins(outputs_BLD[:, layout.action_outputs])
+        action = soft_cross_entropy(logits_BTAZ, window.action, self.config.target_bins)
+        future = torch.zeros((), device=action.device)
+        if self.config.future_weight and window.future is not None:
+            future = self.future(outputs_BLD[:, layout.image_positions], window.future)
+        return Losses(action + self.config.future_weight * future, action, future)
+
+    def embed(self, window: Window, body: Embodiment) -> Tensor:
+        """Embedded tokens (B, L, D) in the layout's order, the action tokens included."""
+        images_BTMD, goal_BGD = self.stem(window.codes, window.goal)
+        proprio_BTPD = self.proprio(window.proprio, body.proprio)
+        if self.config.image_tokens:
+            proprio_BTPD = proprio_BTPD.sum(dim=2, keepdim=True) * len(body.proprio) ** -0.5
+        action_BTAD = self.action(window.action, body.action)
+        parts = [proprio_BTPD, images_BTMD]
+        if self.config.goal_at == "step":
+            parts.append(goal_BGD[:, None].expand(-1, images_BTMD.shape[1], -1, -1))
+        # The last observed token asks for the first action number, each action token for the next.
+        ask_AD = self.ask[list(body.action)]
+        parts[-1] = torch.cat([parts[-1][:, :, :-1], parts[-1][:, :, -1:] + ask_AD[0]], dim=2)
+        asked_AD = torch.cat([ask_AD[1:], torch.zeros_like(ask_AD[:1])])
+        steps = torch.cat([*parts, action_BTAD + asked_AD], dim=2)
+        steps = steps + self.step[: steps.shape[1], None]
+        tokens = rearrange(steps, "b t l d -> b (t l) d")
+        return torch.cat([goal_BGD, tokens], dim=1) if self.config.goal_at == "prefix" else tokens
+
+    @torch.inference_mode()
+    def act(self, window: Window, body: Embodiment, choose: "Choose") -> Tensor:
+        """Decodes the action of the window's last step, number by number, with a key-value cache.
+
+        Args:
+            window: `action` holds the bins of the steps before the last; its last step is ignored.
+            body: The arm's slots.
+            choose: Picks bins (B,) from logits (B, BINS) of one action number.
+
+        Returns:
+            Bins (B, A).
+        """
+        layout = self.layout(body, window.proprio.shape[1])
+        tokens_BLD = self.embed(window, body)
+        cache = Cache()
+        output_BD = self.trunk(tokens_BLD[:, : -layout.actions], cache)[:, -1]
+        ask_AD, step_D = self.ask[list(body.action)], self.step[window.proprio.shape[1] - 1]
+        chosen: list[Tensor] = []
+        for i, slot in enumerate(body.action):
+            chosen.append(choose(self.bins(output_BD)))
+            if i + 1 < layout.actions:
+                token_BD = self.action(chosen[-1][:, None, None], (slot,))[:, 0, 0] + ask_AD[i + 1] + step_D
+                output_BD = self.trunk(token_BD[:, None], cache)[:, 0]
+        return torch.stack(chosen, dim=1)
+
+
+class FutureHead(nn.Module):
+    """Predicts image codes some steps ahead from the outputs at a camera's tokens."""
+
+    def __init__(self, config: AgentConfig, codebook_KE: Tensor, cells: int, tokens: int) -> None:
+        super().__init__()
+        self.cameras, self.cells, self.scored, self.tokens = config.cameras, cells, config.future_cells, tokens
+        self.faithful = config.image_tokens == 0
+        codes, numbers = codebook_KE.shape
+        if self.faithful:
+            self.read: nn.Module = nn.Linear(config.width, codes)
+        else:
+            self.read = nn.Linear(config.width * tokens, cells * cells * numbers)
+            self.code = nn.Linear(numbers, codes)
+
+    def forward(self, outputs_BTMD: Tensor, future_BTVN: Tensor) -> Tensor:
+        """Mean cross-entropy in nats, over a random choice of cells if so configured."""
+        scored = self._cells(future_BTVN.shape[-1], future_BTVN.device)
+        target = future_BTVN[..., scored]
+        if self.faithful:
+            outputs = rearrange(outputs_BTMD, "b t (v n) d -> b t v n d", v=self.cameras)
+            logits = self.read(outputs[..., scored, :])
+        else:
+            flat = rearrange(outputs_BTMD, "b t (v m) d -> b t v (m d)", v=self.cameras)
+            weight = rearrange(self.read.weight, "(n e) d -> n e d", n=self.cells**2)[scored]  # pyright: ignore
+            bias = rearrange(self.read.bias, "(n e) -> n e", n=self.cells**2)[scored]  # pyright: ignore
+            logits = self.code(torch.einsum("btvd,ned->btvne", flat, weight) + bias)
+        return F.cross_entropy(logits.flatten(0, -2), target.flatten())
+
+    def _cells(self, count: int, device: torch.device) -> Tensor:
+        if not self.scored or self.scored >= count or not self.training:
+            return torch.arange(count, device=device)
+        return torch.randperm(count, device=device)[: self.scored]
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor, spread_bins: float) -> Tensor:
+    """Cross-entropy (nats) against a discretised normal around the target bin; spread 0 is one-hot."""
+    if spread_bins == 0.0:
+        return F.cross_entropy(logits.flatten(0, -2), target.flatten())
+    place = torch.arange(BINS, device=logits.device)
+    weight = torch.exp(-0.5 * ((place - target[..., None]) / spread_bins) ** 2)
+    weight = weight / weight.sum(dim=-1, keepdim=True)
+    return -(weight * logits.log_softmax(dim=-1)).sum(dim=-1).mean()
+
+
+class Choose:
+    """How a bin is chosen from logits."""
+
+    def __call__(self, logits_BZ: Tensor) -> Tensor:
+        """Bins (B,)."""
+        raise NotImplementedError
+
+
+class Expectation(Choose):
+    """The bin nearest to the mean of the distribution: steady, and never between two modes of a sign for long."""
+
+    def __call__(self, logits_BZ: Tensor) -> Tensor:
+        place = torch.arange(BINS, dtype=logits_BZ.dtype, device=logits_BZ.device)
+        return (logits_BZ.softmax(dim=-1) @ place).round().long()

@@ -1,0 +1,134 @@
+"""Which token stands where: the order of a window of control steps, and what is learnt from it. No networks.
+
+A window of n steps of one arm, with goal "step" (RoboCat's order: the goal is repeated at each step):
+
+    [ proprio | images | goal | action ]_1 [ proprio | images | goal | action ]_2 ... [ ... ]_n
+
+and with goal "prefix", which is n times cheaper in goal tokens:
+
+    [ goal ] [ proprio | images | action ]_1 ... [ proprio | images | action ]_n
+
+    proprio   one token a channel, or one for all
+    images    for each camera: one token a code, or a few merged ones
+    goal      for each camera of the goal image: the same
+    action    one token a number of the arm, always; these are predicted one after another
+
+Attention is causal, so the output at position i predicts token i + 1. The network is asked for
+  - the action tokens, from the outputs one position before each;
+  - the image codes k steps ahead, from the outputs at the image tokens (at the last one, the whole image has
+    been seen).
+Arms differ in how many proprioception and action numbers they have: windows of different arms have different
+lengths, and a batch holds windows of one arm. There is no padding, hence no padding mask.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Goal = Literal["step", "prefix"]
+Index = NDArray[np.int64]
+
+
+class Kind(IntEnum):
+    """What a token is."""
+
+    PROPRIO = 0
+    IMAGE = 1
+    GOAL = 2
+    ACTION = 3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order of tokens in a window.
+
+    Attributes:
+        proprio: Proprioception tokens a step.
+        images: Image tokens a step, all cameras together.
+        goal: Goal tokens, all cameras together.
+        actions: Action tokens a step.
+        context: Control steps in a window.
+        goal_at: "step" or "prefix".
+    """
+
+    proprio: int
+    images: int
+    goal: int
+    actions: int
+    context: int
+    goal_at: Goal = "prefix"
+
+    def __post_init__(self) -> None:
+        for name in ("proprio", "images", "goal", "actions", "context"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"layout needs at least 1 {name}, got {getattr(self, name)}")
+        if self.goal_at not in ("step", "prefix"):
+            raise ValueError(f"goal {self.goal_at!r} is not offered; expected 'step' or 'prefix'")
+
+    @property
+    def prefix(self) -> int:
+        """Tokens before the first step."""
+        return self.goal if self.goal_at == "prefix" else 0
+
+    @property
+    def observed(self) -> int:
+        """Tokens of a step before its action."""
+        return self.proprio + self.images + (self.goal if self.goal_at == "step" else 0)
+
+    @property
+    def step_length(self) -> int:
+        """Tokens of a step."""
+        return self.observed + self.actions
+
+    @property
+    def length(self) -> int:
+        """Tokens of a window."""
+        return self.prefix + self.context * self.step_length
+
+    @cached_property
+    def kinds(self) -> NDArray[np.int8]:
+        """Kind of each token (length,)."""
+        step = [Kind.PROPRIO] * self.proprio + [Kind.IMAGE] * self.images
+        step += [Kind.GOAL] * (self.observed - self.proprio - self.images) + [Kind.ACTION] * self.actions
+        return np.array([Kind.GOAL] * self.prefix + step * self.context, dtype=np.int8)
+
+    @cached_property
+    def steps(self) -> Index:
+        """Control step of each token (length,); the prefix belongs to step 0."""
+        body = np.repeat(np.arange(self.context), self.step_length)
+        return np.concatenate([np.zeros(self.prefix, dtype=np.int64), body])
+
+    @cached_property
+    def action_positions(self) -> Index:
+        """Where the action tokens stand (context, actions)."""
+        return self._positions(self.observed, self.actions)
+
+    @cached_property
+    def action_outputs(self) -> Index:
+        """Whose outputs predict the action tokens (context, actions): one position before each."""
+        return self.action_positions - 1
+
+    @cached_property
+    def image_positions(self) -> Index:
+        """Where the image tokens stand (context, images)."""
+        return self._positions(self.proprio, self.images)
+
+    @cached_property
+    def loss_weights(self) -> NDArray[np.float32]:
+        """1 at each output that predicts an action token, else 0 (length,)."""
+        weights = np.zeros(self.length, dtype=np.float32)
+        weights[self.action_outputs.ravel()] = 1.0
+        return weights
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """Whether token i may attend to token j (length, length): the lower triangle."""
+        return np.tril(np.ones((self.length, self.length), dtype=np.bool_))
+
+    def _positions(self, offset: int, count: int) -> Index:
+        starts = self.prefix + np.arange(self.context) * self.step_length + offset
+        return starts[:, None] + np.arange(count)

@@ -1,0 +1,131 @@
+"""From image codes to image tokens: one a code, as RoboCat has it, or a few merged ones, which is far cheaper.
+
+Shapes: B windows, T steps, V cameras (views), N codes an image, M tokens an image, D width, E code numbers.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+
+class ImageTokens(NamedTuple):
+    """Embedded images (B, T, V * M, D) and goal (B, V * M', D)."""
+
+    images: Tensor
+    goal: Tensor
+
+
+class CodeStem(nn.Module):
+    """The faithful layout: each code is a token, embedded with its camera and place."""
+
+    def __init__(self, codebook_KE: Tensor, cameras: int, cells: int, width: int) -> None:
+        super().__init__()
+        self.code = nn.Embedding(len(codebook_KE), width)
+        self.place = nn.Parameter(torch.randn(2, cameras, cells * cells, width) * 0.02)
+        self.tokens_per_image = self.tokens_per_goal = cells * cells
+
+    def forward(self, codes_BTVN: Tensor, goal_BVN: Tensor) -> ImageTokens:
+        images = self.code(codes_BTVN) + self.place[0]
+        goal = self.code(goal_BVN) + self.place[1]
+        return ImageTokens(rearrange(images, "b t v n d -> b t (v n) d"), rearrange(goal, "b v n d -> b (v n) d"))
+
+
+class MergedStem(nn.Module):
+    """Merges an image's codes into `tokens` tokens; before that, the goal modulates every patch (FiLM).
+
+    Codes become their codebook vectors, neighbourhoods of them patches on a grid of 8 x 8 (Perez et al. 2018
+    for the modulation). A departure from the paper: the sequence is 20 times shorter, and which object the goal
+    means is settled patch by patch, before attention.
+    """
+
+    GRID = 8
+
+    def __init__(
+        self, codebook_KE: Tensor, cameras: int, cells: int, width: int, tokens: int, patch_width: int, modulate: bool
+    ) -> None:
+        super().__init__()
+        self.cells, self.patch, self.tokens, self.modulate = cells, max(1, cells // self.GRID), tokens, modulate
+        grid = cells // self.patch
+        codes, numbers = codebook_KE.shape
+        self.code = nn.Embedding(codes, numbers)
+        with torch.no_grad():
+            # Unit vectors scaled to unit variance: a start at which like codes look alike.
+            self.code.weight.copy_(codebook_KE * numbers**0.5)
+        patch_numbers = numbers * self.patch**2
+        self.cameras = nn.ModuleList(
+            CameraStem(patch_numbers, grid, width, tokens, patch_width) for _ in range(cameras)
+        )
+        self.goals = nn.ModuleList(GoalStem(patch_numbers, grid, width, patch_width) for _ in range(cameras))
+        self.mix = nn.Sequential(nn.Linear(cameras * width, width), nn.GELU(), nn.Linear(width, width))
+        self.film = nn.Linear(width, cameras * 4 * patch_width)
+        nn.init.zeros_(self.film.bias)
+        self.tokens_per_image, self.tokens_per_goal = tokens, 1
+
+    def forward(self, codes_BTVN: Tensor, goal_BVN: Tensor) -> ImageTokens:
+        b, t, v, _ = codes_BTVN.shape
+        goal_BVD = torch.stack([self.goals[i](self._patches(goal_BVN[:, i])) for i in range(v)], dim=1)
+        mixed_BD = self.mix(F.gelu(rearrange(goal_BVD, "b v d -> b (v d)")))
+        film = rearrange(self.film(F.gelu(mixed_BD)), "b (v n c) -> v b n c", v=v, n=4)
+        film = film if self.modulate else torch.zeros_like(film)
+        film = film.repeat_interleave(t, dim=1)
+        images = []
+        for i in range(v):
+            patches = self._patches(rearrange(codes_BTVN[:, :, i], "b t n -> (b t) n"))
+            images.append(rearrange(self.cameras[i](patches, film[i]), "(b t) m d -> b t m d", b=b))
+        return ImageTokens(torch.cat(images, dim=2), goal_BVD + mixed_BD[:, None])
+
+    def _patches(self, codes_BN: Tensor) -> Tensor:
+        """Codes (B, N) to patch vectors (B, grid * grid, numbers * patch^2)."""
+        vectors = self.code(codes_BN)
+        if self.patch == 1:
+            return vectors
+        return rearrange(
+            vectors, "b (h p w q) e -> b (h w) (p q e)", p=self.patch, q=self.patch, h=self.cells // self.patch,
+            w=self.cells // self.patch,
+        )
+
+
+class CameraStem(nn.Module):
+    """Patches of one camera, modulated by the goal, to a few tokens that keep where things are."""
+
+    OUT = 16
+
+    def __init__(self, patch_numbers: int, grid: int, width: int, tokens: int, patch_width: int) -> None:
+        super().__init__()
+        self.grid, self.tokens = grid, tokens
+        self.first = nn.Linear(patch_numbers, patch_width)
+        self.place = nn.Parameter(torch.randn(grid * grid, patch_width) * 0.02)
+        self.second = nn.Linear(patch_width, patch_width)
+        self.around = nn.Conv2d(patch_width, patch_width, 3, padding=1, groups=patch_width)
+        self.third = nn.Linear(patch_width, self.OUT)
+        self.merge = nn.Linear(grid * grid * self.OUT, tokens * width)
+        self.camera = nn.Parameter(torch.randn(tokens, width) * 0.02)
+
+    def forward(self, patches_BNE: Tensor, film_B4C: Tensor) -> Tensor:
+        scale1, shift1, scale2, shift2 = film_B4C[:, :, None].unbind(1)
+        x_BNC = F.gelu((self.first(patches_BNE) + self.place) * (1 + scale1) + shift1)
+        x_BNC = F.gelu(self.second(x_BNC) * (1 + scale2) + shift2)
+        x_BCHW = rearrange(x_BNC, "b (h w) c -> b c h w", h=self.grid)
+        x_BNC = x_BNC + rearrange(self.around(x_BCHW), "b c h w -> b (h w) c")
+        x_BF = rearrange(F.gelu(self.third(x_BNC)), "b n c -> b (n c)")
+        return rearrange(self.merge(x_BF), "b (m d) -> b m d", m=self.tokens) + self.camera
+
+
+class GoalStem(nn.Module):
+    """Patches of one goal image to one vector."""
+
+    OUT = 16
+
+    def __init__(self, patch_numbers: int, grid: int, width: int, patch_width: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(patch_numbers, patch_width)
+        self.place = nn.Parameter(torch.randn(grid * grid, patch_width) * 0.02)
+        self.second = nn.Linear(patch_width, self.OUT)
+        self.merge = nn.Linear(grid * grid * self.OUT, width)
+
+    def forward(self, patches_BNE: Tensor) -> Tensor:
+        x_BNC = F.gelu(self.first(patches_BNE) + self.place)
+        return self.merge(rearrange(F.gelu(self.second(x_BNC)), "b n c -> b (n c)"))

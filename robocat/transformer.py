@@ -1,0 +1,101 @@
+"""A decoder-only transformer over embedded tokens, with a key-value cache. It knows nothing of robots or images.
+
+Shapes: B windows, L tokens, D width, H heads, K numbers a head.
+"""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+
+class Cache:
+    """Keys and values of the tokens seen so far, per block; `length` tokens are held."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, tuple[Tensor, Tensor]] = {}
+
+    @property
+    def length(self) -> int:
+        """Tokens held."""
+        return next(iter(self._blocks.values()))[0].shape[2] if self._blocks else 0
+
+    def extend(self, block: int, keys_BHLK: Tensor, values_BHLK: Tensor) -> tuple[Tensor, Tensor]:
+        """Appends a block's newest keys and values and returns all of them."""
+        if block in self._blocks:
+            keys, values = self._blocks[block]
+            keys_BHLK = torch.cat([keys, keys_BHLK], dim=2)
+            values_BHLK = torch.cat([values, values_BHLK], dim=2)
+        self._blocks[block] = (keys_BHLK, values_BHLK)
+        return self._blocks[block]
+
+
+class Attention(nn.Module):
+    """Causal self-attention."""
+
+    def __init__(self, width: int, heads: int, index: int) -> None:
+        super().__init__()
+        self.heads, self.index = heads, index
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x_BLD: Tensor, cache: Cache | None) -> Tensor:
+        q, k, v = rearrange(self.qkv(x_BLD), "b l (n h k) -> n b h l k", n=3, h=self.heads)
+        held = cache.length if cache else 0
+        if self.index and cache:
+            held -= x_BLD.shape[1]  # block 0 has already put this call's tokens into the cache
+        if cache is not None:
+            k, v = cache.extend(self.index, k, v)
+        if held == 0:
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            new = x_BLD.shape[1]
+            mask = torch.ones(new, held + new, dtype=torch.bool, device=q.device).tril(held)
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.out(rearrange(y, "b h l k -> b l (h k)"))
+
+
+class Block(nn.Module):
+    """Attention, then a feed-forward layer, each behind a norm and beside the identity."""
+
+    def __init__(self, width: int, heads: int, index: int, drop: float) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads, index)
+        self.forward_norm = nn.LayerNorm(width)
+        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.drop = drop
+
+    def forward(self, x_BLD: Tensor, cache: Cache | None) -> Tensor:
+        x_BLD = x_BLD + self._kept(self.attention(self.attention_norm(x_BLD), cache))
+        return x_BLD + self._kept(self.feed(self.forward_norm(x_BLD)))
+
+    def _kept(self, branch_BLD: Tensor) -> Tensor:
+        """Stochastic depth: in training a window skips the branch with probability `drop`."""
+        if not self.training or self.drop == 0.0:
+            return branch_BLD
+        keep_B11 = torch.rand(len(branch_BLD), 1, 1, device=branch_BLD.device) >= self.drop
+        return branch_BLD * keep_B11 / (1.0 - self.drop)
+
+
+class Transformer(nn.Module):
+    """Blocks and a last norm; positions are the business of whoever embeds the tokens."""
+
+    def __init__(self, width: int, blocks: int, heads: int, drop: float = 0.0) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} is not a multiple of heads {heads}")
+        # Deeper blocks are skipped more often (Huang et al. 2016).
+        rates = [drop * (i + 1) / blocks for i in range(blocks)]
+        self.blocks = nn.ModuleList(Block(width, heads, i, rate) for i, rate in enumerate(rates))
+        self.norm = nn.LayerNorm(width)
+        for block in self.blocks:
+            # Residual branches start small: the sum over 2 x blocks of them keeps unit scale (GPT-2).
+            for layer in (block.attention.out, block.feed[2]):
+                nn.init.normal_(layer.weight, std=0.5 / (2 * blocks * width) ** 0.5)
+
+    def forward(self, x_BLD: Tensor, cache: Cache | None = None) -> Tensor:
+        """Outputs (B, L, D) for new tokens (B, L, D) that follow those in the cache, which grows by them."""
+        for block in self.blocks:
+            x_BLD = block(x_BLD, cache)
+        return self.norm(x_BLD)

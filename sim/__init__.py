@@ -1,0 +1,15 @@
+"""MuJoCo worlds: arms, tasks and the one `gymnasium` environment that joins them.
+
+Importing this package is cheap: it loads neither MuJoCo nor Gymnasium. Use `sim.env.make`, or
+`gymnasium.make("robocat/<arm>-<task>-v0")` after installation.
+"""
+
+import os as _os
+import sys as _sys
+
+if _sys.platform == "linux":
+    # MuJoCo reads its OpenGL backend once, when it is first imported: EGL renders without a display.
+    _os.environ.setdefault("MUJOCO_GL", "egl")
+    # Mesa's software rasteriser starts a thread per core for each context; at 64 px they only wait for
+    # each other (bench/sim.py measures it). Hardware drivers ignore the variable.
+    _os.environ.setdefault("LP_NUM_THREADS", "0")

@@ -1,0 +1,26 @@
+"""The arms, by name."""
+
+from sim.arms.arm import Arm as Arm
+from sim.arms.arm import Gripper as Gripper
+from sim.arms.arm import load as load
+from sim.arms.kuka_iiwa14 import KUKA_IIWA14
+from sim.arms.panda import PANDA
+from sim.arms.sawyer import SAWYER
+from sim.arms.ur5e import UR5E
+from sim.names import pick
+
+ARMS: dict[str, Arm] = {
+    "kuka_iiwa14": KUKA_IIWA14,
+    "panda": PANDA,
+    "sawyer": SAWYER,
+    "ur5e": UR5E,
+}
+
+
+def find_arm(name: str) -> Arm:
+    """Returns the arm called `name`.
+
+    Raises:
+        UnknownName: If there is none; the message lists the arms.
+    """
+    return pick(ARMS, name, "arm")

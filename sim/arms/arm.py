@@ -1,0 +1,152 @@
+"""What an arm is: its model file, joints, limits, home, gripper and action scale.
+
+Frames: the arm's base is the world origin, x forward, y left, z up, the table top at z = 0. The tool
+frame lies between the fingertips: z points out of the gripper (down when it grasps from above), x is the
+direction in which the fingers close, y completes the right-handed frame.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import mujoco
+
+ASSETS = Path(__file__).parent.parent / "assets"
+
+CARTESIAN_DOFS = (4, 6)
+
+POSE_ATTRIBUTES = ("pos", "quat", "axisangle", "xyaxes", "zaxis", "euler")
+
+
+@dataclass(frozen=True)
+class Gripper:
+    """Two parallel jaws on slide joints, driven by one actuator.
+
+    Attributes:
+        name: Short name, "panda_hand".
+        mjcf: File in sim/assets (or an absolute path) with root body "hand", site "tool" and camera "wrist".
+        joints: The two finger joints, slides [m].
+        actuator: Position actuator on the tendon that couples the fingers; its ctrl is the opening width [m].
+        width_m: Opening between the pads, (closed, open) [m].
+        pads: Names of the two pad geoms.
+        source: Where the figures come from.
+    """
+
+    name: str
+    mjcf: str
+    joints: tuple[str, ...]
+    actuator: str
+    width_m: tuple[float, float]
+    pads: tuple[str, str]
+    source: str
+
+    def __post_init__(self) -> None:
+        closed, opened = self.width_m
+        what = f"gripper {self.name!r}"
+        if not 0.0 <= closed < opened:
+            raise ValueError(
+                f"{what}: width_m: got {self.width_m}, expected (closed, open) with 0 <= closed < open"
+            )
+        if len(self.joints) != 2:
+            raise ValueError(f"{what}: joints: got {len(self.joints)} names, expected 2 slide joints")
+        if len(set(self.pads)) != 2:
+            raise ValueError(f"{what}: pads: got {self.pads}, expected two different geom names")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm with its gripper, as data.
+
+    Attributes:
+        name: Key in the table of arms, "panda".
+        title: Full name, "Franka Emika Panda".
+        mjcf: File in sim/assets (or an absolute path): the arm alone, with a site "flange" in its tip body.
+        joints: Hinge joints from base to tip; position actuators bear the same names, ctrl in [rad].
+        home_rad: Joint angles [rad] at which the tool is over the workspace's centre, (0.5, 0, 0.25) m,
+            z straight down, x (the closing direction) along world +y, so y along world +x.
+        velocity_limit_rad_s: Rated joint speeds [rad/s].
+        force_limit_nm: Largest joint torques [N m].
+        gripper: What is attached at the flange.
+        cartesian_dof: 4 (x, y, z, yaw rates) or 6 (x, y, z, roll, pitch, yaw rates).
+        linear_m_s: Speed that an action of 1.0 means along each translation [m/s].
+        angular_rad_s: Speed that an action of 1.0 means about each axis [rad/s].
+        source: Where the figures come from.
+    """
+
+    name: str
+    title: str
+    mjcf: str
+    joints: tuple[str, ...]
+    home_rad: tuple[float, ...]
+    velocity_limit_rad_s: tuple[float, ...]
+    force_limit_nm: tuple[float, ...]
+    gripper: Gripper
+    cartesian_dof: int
+    linear_m_s: float
+    angular_rad_s: float
+    source: str
+
+    def __post_init__(self) -> None:
+        for field in ("home_rad", "velocity_limit_rad_s", "force_limit_nm"):
+            values: tuple[float, ...] = getattr(self, field)
+            if len(values) != len(self.joints):
+                raise ValueError(
+                    f"arm {self.name!r}: {field}: got {len(values)} values, "
+                    f"expected {len(self.joints)}, one per joint: {', '.join(self.joints)}"
+                )
+            if not all(math.isfinite(value) for value in values):
+                raise ValueError(f"arm {self.name!r}: {field}: got {values}, expected finite numbers")
+        for field in ("velocity_limit_rad_s", "force_limit_nm", "linear_m_s", "angular_rad_s"):
+            value: float | tuple[float, ...] = getattr(self, field)
+            smallest = min(value) if isinstance(value, tuple) else value
+            if not smallest > 0.0:
+                raise ValueError(f"arm {self.name!r}: {field}: got {value}, expected positive numbers only")
+        if self.cartesian_dof not in CARTESIAN_DOFS:
+            raise ValueError(
+                f"arm {self.name!r}: cartesian_dof: got {self.cartesian_dof}, "
+                "expected 4 (x, y, z, yaw) or 6 (x, y, z, roll, pitch, yaw)"
+            )
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """Name of each action number: Cartesian rates, then the gripper."""
+        turns = ("yaw",) if self.cartesian_dof == 4 else ("roll", "pitch", "yaw")
+        return ("x", "y", "z", *turns, "gripper")
+
+    @property
+    def action_size(self) -> int:
+        """How many numbers an action has."""
+        return len(self.action_names)
+
+
+def load(arm: Arm) -> mujoco.MjSpec:
+    """Reads the arm's model and puts its gripper on the flange; every name stays as in the two files.
+
+    The specification holds no floor, light or option: a scene adds its own to `spec.worldbody` and
+    `spec.option`. The two files are joined as XML because `MjSpec.attach` wants a prefix for the names:
+    without one, each later compilation warns and writes a log file.
+
+    Raises:
+        ValueError: If the arm's file has no site "flange", or one name stands in both files.
+    """
+    root = ElementTree.parse(ASSETS / arm.mjcf).getroot()
+    hand = ElementTree.parse(ASSETS / arm.gripper.mjcf).getroot()
+    flange = root.find(".//site[@name='flange']")
+    tip = root.find(".//site[@name='flange']/..")
+    if flange is None or tip is None:
+        sites = ", ".join(site.get("name", "(unnamed)") for site in root.iter("site")) or "(none)"
+        raise ValueError(f"arm {arm.name!r}: no site 'flange' in {arm.mjcf}; sites: {sites}")
+    pose = {key: flange.attrib[key] for key in POSE_ATTRIBUTES if key in flange.attrib}
+    mount = ElementTree.SubElement(tip, "frame", pose)
+    for section in hand:
+        if section.tag == "worldbody":
+            mount.extend(section)
+        elif section.tag != "compiler":
+            shared = root.find(section.tag)
+            target = ElementTree.SubElement(root, section.tag) if shared is None else shared
+            target.extend(section)
+    spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
+    # Lets an arm from outside the package refer to mesh files beside its own.
+    spec.modelfiledir = str((ASSETS / arm.mjcf).parent)
+    return spec

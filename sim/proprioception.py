@@ -1,0 +1,60 @@
+"""What an arm feels: named channels with units and declared ranges."""
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.arms.arm import Arm, load
+from sim.control import TOOL_HIGH_M, TOOL_LOW_M, YAW_LIMIT_RAD
+from sim.scene import Scene
+
+# The measured tool may lag or sag a little beyond the fence of the commanded one.
+SLACK_M = 0.05
+SLACK_RAD = 0.3
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One number of proprioception.
+
+    Attributes:
+        name: e.g. "joint_1" (from the base), "tool_x", "width".
+        unit: "rad" or "m".
+        low: Least value.
+        high: Greatest value; readings are clipped to the range.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+
+
+def channels(arm: Arm) -> tuple[Channel, ...]:
+    """Joint positions, tool position, tool orientation (yaw, or roll, pitch and yaw), gripper opening."""
+    joints = [Channel(f"joint_{i}", "rad", *limits) for i, limits in enumerate(_joint_limits(arm), start=1)]
+    position = [
+        Channel(f"tool_{axis}", "m", float(low) - SLACK_M, float(high) + SLACK_M)
+        for axis, low, high in zip("xyz", TOOL_LOW_M, TOOL_HIGH_M, strict=True)
+    ]
+    names = ("yaw",) if arm.cartesian_dof == 4 else ("roll", "pitch", "yaw")
+    turn = YAW_LIMIT_RAD + SLACK_RAD
+    orientation = [Channel(f"tool_{name}", "rad", -turn, turn) for name in names]
+    return (*joints, *position, *orientation, Channel("width", "m", 0.0, arm.gripper.width_m[1] + 0.01))
+
+
+def _joint_limits(arm: Arm) -> list[tuple[float, float]]:
+    model: mujoco.MjModel = load(arm).compile()
+    return [(float(model.joint(name).range[0]), float(model.joint(name).range[1])) for name in arm.joints]
+
+
+def read(scene: Scene, declared: tuple[Channel, ...]) -> NDArray[np.float32]:
+    """The channels' values (P,) in their units, clipped to their ranges."""
+    tilt = scene.tool_tilt_rad
+    orientation = tilt[2:] if scene.arm.cartesian_dof == 4 else tilt
+    values = np.concatenate([scene.joints_rad, scene.tool_m, orientation, [scene.width_m]])
+    low = [channel.low for channel in declared]
+    high = [channel.high for channel in declared]
+    return np.clip(values, low, high).astype(np.float32)

@@ -1,0 +1,202 @@
+"""An arm at a table with things on it: the compiled model, its data, and every name resolved once."""
+
+from functools import lru_cache
+
+import mujoco
+import numpy as np
+
+from sim.arms.arm import Arm, load
+from sim.objects import Block, Thing
+from sim.poses import DOWN, Array, quaternion_z, rotation_log
+
+TIMESTEP_S = 0.002
+# Where things are put: a patch in front of the arm the size of RGB-stacking's basket (0.25 m square there).
+TABLE_CENTRE_M = (0.5, 0.0)
+STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+
+
+@lru_cache(maxsize=64)
+def compile_model(arm: Arm, things: tuple[Thing, ...]) -> mujoco.MjModel:
+    """Compiles the arm with its gripper, the table, the fixed camera and the things; cached, so shared."""
+    spec = load(arm)
+    spec.modelname = f"{arm.name}-cell"
+    spec.option.timestep = TIMESTEP_S
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    # An elliptic cone lets a held cube creep out of the jaws; the pyramid holds it and is cheaper.
+    spec.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
+    spec.option.iterations = 20
+    spec.option.ls_iterations = 10
+    _add_cell(spec)
+    for thing in things:
+        thing.add_to(spec)
+    return spec.compile()
+
+
+def _add_cell(spec: mujoco.MjSpec) -> None:
+    """Table top at z = 0, one light, the fixed camera, and picture settings that render fast."""
+    world = spec.worldbody
+    world.add_geom(
+        name="table",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        pos=(0.45, 0.0, -0.02),
+        size=(0.6, 0.6, 0.02),
+        rgba=(0.50, 0.49, 0.47, 1.0),
+        friction=(1.0, 0.02, 0.001),
+    )
+    world.add_light(pos=(0.8, -0.5, 2.0), dir=(-0.25, 0.3, -1.0), diffuse=(0.5, 0.5, 0.5), castshadow=False)
+    # Faces the arm from 45 degrees above: things in front of the gripper stay in view. 5 mm a pixel at 64 px.
+    world.add_camera(name="front", pos=(0.96, 0.0, 0.52), xyaxes=(0, 1, 0, -0.7071, 0, 0.7071), fovy=31.0)
+    spec.visual.headlight.ambient = (0.4, 0.4, 0.4)
+    spec.visual.headlight.diffuse = (0.25, 0.25, 0.25)
+    spec.visual.headlight.specular = (0.0, 0.0, 0.0)
+    # Shadows cost ten times the rest of a 64 px picture, multisampling twice.
+    spec.visual.quality.shadowsize = 0
+    spec.visual.quality.offsamples = 0
+
+
+class Scene:
+    """One world: a shared compiled model and its own data.
+
+    Frames: world origin at the arm's base, x forward, z up, table top at z = 0. The tool frame sits between
+    the fingertips with z pointing out of the gripper.
+    """
+
+    def __init__(self, arm: Arm, things: tuple[Thing, ...]) -> None:
+        self.arm = arm
+        self.things = {thing.name: thing for thing in things}
+        self.model = compile_model(arm, things)
+        self.data = mujoco.MjData(self.model)
+        model = self.model
+        joints = [model.joint(name) for name in arm.joints]
+        self._qpos = np.array([joint.qposadr[0] for joint in joints])
+        self._ctrl = np.array([model.actuator(name).id for name in arm.joints])
+        self._gripper_ctrl = model.actuator(arm.gripper.actuator).id
+        self._fingers = np.array([model.joint(name).qposadr[0] for name in arm.gripper.joints])
+        self._tool = model.site("tool").id
+        self._pads = tuple(model.geom(name).id for name in arm.gripper.pads)
+        blocks = [thing.name for thing in things if isinstance(thing, Block)]
+        self._body = {name: model.body(name).id for name in self.things}
+        self._geom = {name: model.geom(name).id for name in blocks}
+        self._free = {name: model.joint(name).qposadr[0] for name in blocks}
+        self._mocap = {name: model.body(name).mocapid[0] for name in self.things if name not in blocks}
+        self._state_size = mujoco.mj_stateSize(model, STATE)
+
+    # What is written.
+
+    def reset(self) -> None:
+        """Arm at home with an open gripper, everything at rest; things lie where the model put them."""
+        mujoco.mj_resetData(self.model, self.data)
+        self.set_joints(np.asarray(self.arm.home_rad))
+        self.set_gripper(self.arm.gripper.width_m[1])
+
+    def set_joints(self, joints_rad: Array) -> None:
+        """Places the arm's joints [rad] and commands them to stay."""
+        self.data.qpos[self._qpos] = joints_rad
+        self.data.ctrl[self._ctrl] = joints_rad
+
+    def set_gripper(self, width_m: float) -> None:
+        """Places the fingers at an opening [m] and commands it."""
+        self.data.qpos[self._fingers] = self.finger_position(width_m)
+        self.data.ctrl[self._gripper_ctrl] = width_m
+
+    def finger_position(self, width_m: float) -> float:
+        """The slide of each finger [m] at an opening between the pads [m]; each moves half the way."""
+        return width_m / 2
+
+    def command(self, joints_rad: Array, width_m: float) -> None:
+        """Sets the actuators' targets: joints [rad] and opening [m]."""
+        self.data.ctrl[self._ctrl] = joints_rad
+        self.data.ctrl[self._gripper_ctrl] = width_m
+
+    def place(self, name: str, position_m: Array, yaw_rad: float = 0.0) -> None:
+        """Puts a thing at a world position (3,) [m] with a yaw [rad], at rest."""
+        if name in self._mocap:
+            self.data.mocap_pos[self._mocap[name]] = position_m
+            return
+        address = self._free[name]
+        self.data.qpos[address : address + 3] = position_m
+        self.data.qpos[address + 3 : address + 7] = quaternion_z(yaw_rad)
+
+    def forward(self) -> None:
+        """Recomputes every derived quantity after writes."""
+        mujoco.mj_forward(self.model, self.data)
+
+    # What is read.
+
+    @property
+    def joints_rad(self) -> Array:
+        """Joint positions (n,) [rad]."""
+        return self.data.qpos[self._qpos].copy()
+
+    @property
+    def joint_command_rad(self) -> Array:
+        """Joint targets (n,) [rad]."""
+        return self.data.ctrl[self._ctrl].copy()
+
+    @property
+    def width_m(self) -> float:
+        """Opening between the finger pads [m]."""
+        return float(self.data.qpos[self._fingers].sum())
+
+    @property
+    def tool_m(self) -> Array:
+        """World position (3,) of the tool frame [m]."""
+        return self.data.site_xpos[self._tool].copy()
+
+    @property
+    def tool_rotation(self) -> Array:
+        """Rotation matrix (3, 3) of the tool frame in the world."""
+        return self.data.site_xmat[self._tool].reshape(3, 3).copy()
+
+    @property
+    def tool_tilt_rad(self) -> Array:
+        """Rotation vector (3,) from "straight down, unturned" to the tool frame, in the world [rad]."""
+        return rotation_log(self.tool_rotation @ DOWN.T)
+
+    def position_m(self, name: str) -> Array:
+        """World position (3,) of a thing [m]."""
+        if name in self._mocap:
+            return self.data.mocap_pos[self._mocap[name]].copy()
+        return self.data.xpos[self._body[name]].copy()
+
+    def yaw_rad(self, name: str) -> float:
+        """Yaw of a thing about world z [rad]."""
+        matrix = self.data.xmat[self._body[name]]
+        return float(np.arctan2(matrix[3], matrix[0]))
+
+    def speed_m_s(self, name: str) -> float:
+        """Speed of a block's centre [m/s]."""
+        return float(np.linalg.norm(self.data.cvel[self._body[name], 3:]))
+
+    def touching(self, first: int, second: int) -> bool:
+        """Whether two geoms (by id) are in contact."""
+        pairs = self.data.contact.geom
+        hit = (pairs[:, 0] == first) & (pairs[:, 1] == second) | (pairs[:, 0] == second) & (pairs[:, 1] == first)
+        return bool(hit.any())
+
+    def grasped(self, name: str) -> bool:
+        """Whether both finger pads touch a block."""
+        block = self._geom[name]
+        return all(self.touching(pad, block) for pad in self._pads)
+
+    def touched(self, name: str) -> bool:
+        """Whether any finger pad touches a block."""
+        block = self._geom[name]
+        return any(self.touching(pad, block) for pad in self._pads)
+
+    # The whole state, for exact replay.
+
+    def state(self) -> Array:
+        """`mjSTATE_INTEGRATION` as a vector (S,)."""
+        state = np.empty(self._state_size)
+        mujoco.mj_getState(self.model, self.data, state, STATE)
+        return state
+
+    def restore(self, state: Array) -> None:
+        """Sets the world to a vector from `state()` of the same model."""
+        if state.shape != (self._state_size,):
+            raise ValueError(f"state has shape {state.shape}, expected ({self._state_size},) for {self.model.nq} qpos")
+        mujoco.mj_setState(self.model, self.data, state, STATE)
+        mujoco.mj_forward(self.model, self.data)
+        # The solver's warm start is part of the state and mj_forward has just replaced it.
+        mujoco.mj_setState(self.model, self.data, state, STATE)

@@ -1,0 +1,19 @@
+"""TASKS: every task by name."""
+
+from sim.names import pick
+from sim.tasks.lift import LIFT
+from sim.tasks.push import PUSH
+from sim.tasks.reach import REACH
+from sim.tasks.stack import STACK
+from sim.tasks.task import Task
+
+TASKS: dict[str, Task] = {task.name: task for task in (REACH, PUSH, LIFT, STACK)}
+
+
+def find_task(name: str) -> Task:
+    """Looks a task up.
+
+    Raises:
+        UnknownName: Naming the nearest and the valid ones.
+    """
+    return pick(TASKS, name, "task")

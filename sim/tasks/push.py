@@ -1,0 +1,77 @@
+"""Push: slide one of the blocks along the table onto the target disc."""
+
+import numpy as np
+
+from sim.objects import BLOCKS, TARGET
+from sim.poses import Array
+from sim.scene import TABLE_CENTRE_M, Scene
+from sim.tasks.task import COLOUR_NAMES, PATCH_M, Task, closeness, side_m, spread
+
+TOLERANCE_M = 0.03  # between the block's centre and the disc's
+TRAVEL_M = (0.07, 0.16)  # how far the block is pushed
+CORRIDOR_M = 0.06  # other blocks keep this far from the straight way
+
+
+def _place(scene: Scene, variation: str, rng: np.random.Generator) -> None:
+    """Scatters blocks and disc until the straight way from block to disc is free and of the right length."""
+    names = (variation, *(name for name in COLOUR_NAMES if name != variation))
+    while True:
+        points = spread(rng, len(names) + 1, clearance_m=0.07)
+        blocks, target = points[:-1], points[-1]
+        inside = np.all(np.abs(target - TABLE_CENTRE_M) <= PATCH_M - 0.01)
+        if inside and TRAVEL_M[0] <= np.linalg.norm(target - blocks[0]) <= TRAVEL_M[1] and all(
+            _distance_to_way(other, blocks[0], target) > CORRIDOR_M for other in blocks[1:]
+        ):
+            break
+    for name, point in zip(names, blocks, strict=True):
+        # Turned to face the way it will go: a cube pushed on its corner turns instead of sliding.
+        heading = np.arctan2(*(target - blocks[0])[::-1]) if name == variation else 0.0
+        scene.place(name, np.array([*point, side_m(scene, name) / 2]), heading + rng.uniform(-0.3, 0.3))
+    scene.place(TARGET.name, np.array([*target, 0.001]))
+
+
+def _distance_to_way(point: Array, start: Array, end: Array) -> float:
+    """Distance [m] of a point (2,) from the segment that leads from 8 cm behind the start to the end."""
+    way = end - start
+    length = float(np.linalg.norm(way))
+    unit = way / length
+    along = float(np.clip((point - start) @ unit, -0.08, length))
+    return float(np.linalg.norm(point - start - along * unit))
+
+
+def offset_m(scene: Scene, variation: str) -> Array:
+    """From the block's centre to the disc's, on the table (2,) [m]."""
+    return scene.position_m(TARGET.name)[:2] - scene.position_m(variation)[:2]
+
+
+def _success(scene: Scene, variation: str) -> bool:
+    flat = scene.position_m(variation)[2] < side_m(scene, variation) * 0.75
+    return bool(flat and np.linalg.norm(offset_m(scene, variation)) < TOLERANCE_M)
+
+
+def _progress(scene: Scene, variation: str) -> float:
+    if _success(scene, variation):
+        return 1.0
+    return 0.99 * closeness(float(np.linalg.norm(offset_m(scene, variation))), 0.0, 0.3)
+
+
+def _pose(scene: Scene, variation: str, rng: np.random.Generator) -> tuple[Array, float]:
+    way = offset_m(scene, variation)
+    unit = way / np.linalg.norm(way)
+    target = scene.position_m(TARGET.name)[:2] + rng.uniform(-0.01, 0.01, 2)
+    half = side_m(scene, variation) / 2
+    scene.place(variation, np.array([*target, half]), float(np.arctan2(*unit[::-1])))
+    return np.array([*(target - unit * (half + 0.015)), half]), scene.arm.gripper.width_m[0]
+
+
+PUSH = Task(
+    name="push",
+    summary="slide the block of one colour onto the yellow disc",
+    variations=COLOUR_NAMES,
+    things=(*BLOCKS, TARGET),
+    horizon_s=10.0,
+    place=_place,
+    success=_success,
+    progress=_progress,
+    pose=_pose,
+)
