@@ -11,7 +11,7 @@ import numpy as np
 
 from demos.controller import Act, Controller
 from demos.episode import Episode, EpisodeMeta, Outcome, Provenance, episode_id
-from sim.cameras import Image, gl_renderer
+from sim.cameras import Image
 from sim.env import ManipulationEnv, Observation
 
 
@@ -136,7 +136,7 @@ def episode_meta(env: ManipulationEnv, provenance: Provenance, success: bool) ->
         provenance=provenance,
         mujoco_version=mujoco.__version__,
         model_hash=model_hash(env.scene.model),
-        gl_renderer=gl_renderer(),
+        gl_renderer=env.gl_renderer,
         created=datetime.now(UTC).isoformat(),
     )
 

@@ -36,6 +36,8 @@ class AgentConfig:
         drop: Stochastic depth of the last block.
         target_bins: Standard deviation, in bins, of the soft target around an action's bin; 0 is one-hot. Bins
             are ordered, and a neighbour of the right one is nearly right.
+        bin_waves: Cosines that an action's logits are made of, so that neighbouring bins get neighbouring logits;
+            0 gives every bin a weight vector of its own, as RoboCat has it.
         future_steps: How many steps ahead image codes are predicted; RoboCat: 5.
         future_weight: Weight of that loss; 0 leaves it out.
         future_cells: How many cells a camera and window are scored, drawn at random; 0 scores all.
@@ -52,6 +54,7 @@ class AgentConfig:
     cameras: int = 2
     drop: float = 0.0
     target_bins: float = 8.0
+    bin_waves: int = 64
     future_steps: int = 5
     future_weight: float = 0.05
     future_cells: int = 16
@@ -111,6 +114,7 @@ class Agent(nn.Module):
     def __init__(self, config: AgentConfig, codebook_KE: Tensor, cells: int) -> None:
         super().__init__()
         self.config, self.cells = config, cells
+        self.codebook_shape = tuple(codebook_KE.shape)
         width, cameras = config.width, config.cameras
         if config.image_tokens:
             self.stem: CodeStem | MergedStem = MergedStem(
@@ -124,7 +128,7 @@ class Agent(nn.Module):
         # What the output at a token must predict next: nothing, or the action number of a slot.
         self.ask = nn.Parameter(torch.randn(len(ACTION_SLOTS), width) * 0.02)
         self.trunk = Transformer(width, config.blocks, config.heads, config.drop)
-        self.bins = nn.Linear(width, BINS)
+        self.bins = BinHead(width, config.bin_waves)
         self.future = FutureHead(config, codebook_KE, cells, self.stem.tokens_per_image)
 
     def layout(self, body: Embodiment, context: int | None = None) -> Layout:
@@ -193,6 +197,22 @@ class Agent(nn.Module):
                 token_BD = self.action(chosen[-1][:, None, None], (slot,))[:, 0, 0] + ask_AD[i + 1] + step_D
                 output_BD = self.trunk(token_BD[:, None], cache)[:, 0]
         return torch.stack(chosen, dim=1)
+
+
+class BinHead(nn.Module):
+    """Outputs (..., D) to logits (..., Z) over value bins."""
+
+    waves: Tensor
+
+    def __init__(self, width: int, waves: int) -> None:
+        super().__init__()
+        self.read = nn.Linear(width, waves or BINS)
+        centre = (torch.arange(BINS) + 0.5) / BINS
+        table = torch.cos(math.pi * torch.arange(waves)[:, None] * centre)
+        self.register_buffer("waves", table, persistent=False)
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        return self.read(outputs) @ self.waves if len(self.waves) else self.read(outputs)
 
 
 class FutureHead(nn.Module):

@@ -98,20 +98,23 @@ class CameraStem(nn.Module):
         self.grid, self.tokens = grid, tokens
         self.first = nn.Linear(patch_numbers, patch_width)
         self.place = nn.Parameter(torch.randn(grid * grid, patch_width) * 0.02)
+        self.first_norm = nn.LayerNorm(patch_width)
         self.second = nn.Linear(patch_width, patch_width)
+        self.second_norm = nn.LayerNorm(patch_width)
         self.around = nn.Conv2d(patch_width, patch_width, 3, padding=1, groups=patch_width)
         self.third = nn.Linear(patch_width, self.OUT)
         self.merge = nn.Linear(grid * grid * self.OUT, tokens * width)
+        self.norm = nn.LayerNorm(width)
         self.camera = nn.Parameter(torch.randn(tokens, width) * 0.02)
 
     def forward(self, patches_BNE: Tensor, film_B4C: Tensor) -> Tensor:
         scale1, shift1, scale2, shift2 = film_B4C[:, :, None].unbind(1)
-        x_BNC = F.gelu((self.first(patches_BNE) + self.place) * (1 + scale1) + shift1)
-        x_BNC = F.gelu(self.second(x_BNC) * (1 + scale2) + shift2)
+        x_BNC = F.gelu(self.first_norm(self.first(patches_BNE) + self.place) * (1 + scale1) + shift1)
+        x_BNC = F.gelu(self.second_norm(self.second(x_BNC)) * (1 + scale2) + shift2)
         x_BCHW = rearrange(x_BNC, "b (h w) c -> b c h w", h=self.grid)
         x_BNC = x_BNC + rearrange(self.around(x_BCHW), "b c h w -> b (h w) c")
         x_BF = rearrange(F.gelu(self.third(x_BNC)), "b n c -> b (n c)")
-        return rearrange(self.merge(x_BF), "b (m d) -> b m d", m=self.tokens) + self.camera
+        return self.norm(rearrange(self.merge(x_BF), "b (m d) -> b m d", m=self.tokens)) + self.camera
 
 
 class GoalStem(nn.Module):
@@ -123,9 +126,11 @@ class GoalStem(nn.Module):
         super().__init__()
         self.first = nn.Linear(patch_numbers, patch_width)
         self.place = nn.Parameter(torch.randn(grid * grid, patch_width) * 0.02)
+        self.first_norm = nn.LayerNorm(patch_width)
         self.second = nn.Linear(patch_width, self.OUT)
         self.merge = nn.Linear(grid * grid * self.OUT, width)
+        self.norm = nn.LayerNorm(width)
 
     def forward(self, patches_BNE: Tensor) -> Tensor:
-        x_BNC = F.gelu(self.first(patches_BNE) + self.place)
-        return self.merge(rearrange(F.gelu(self.second(x_BNC)), "b n c -> b (n c)"))
+        x_BNC = F.gelu(self.first_norm(self.first(patches_BNE) + self.place))
+        return self.norm(self.merge(rearrange(F.gelu(self.second(x_BNC)), "b n c -> b (n c)")))

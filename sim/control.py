@@ -1,7 +1,8 @@
 """Cartesian velocity actions to joint targets: damped differential inverse kinematics with limits always on.
 
 An action in [-1, 1] moves a commanded tool pose; mink finds the joint motion that follows it inside joint
-position and velocity limits; the joint targets are ramped over the control step. It knows no task.
+position and velocity limits; the joint targets are ramped over the control step. What it must remember from
+step to step, the commanded pose and joints, stands in the scene's state. It knows no task.
 """
 
 from functools import lru_cache
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arms.arm import Arm, load
-from sim.poses import DOWN, Array, rotation_exp, rotation_z
+from sim.poses import DOWN, Array, angle_z, rotation_exp, rotation_z
 from sim.scene import TABLE_CENTRE_M, TIMESTEP_S, Scene
 
 # The tool stays in this box [m] around the table's centre: hardware cells are fenced the same way.
@@ -20,11 +21,13 @@ TOOL_LOW_M = np.array([TABLE_CENTRE_M[0] - 0.15, TABLE_CENTRE_M[1] - 0.22, 0.008
 TOOL_HIGH_M = np.array([TABLE_CENTRE_M[0] + 0.15, TABLE_CENTRE_M[1] + 0.22, 0.32])
 YAW_LIMIT_RAD = 1.0  # of a 4-number action; beyond it a cube's symmetry offers a nearer grasp
 LEAD_LIMIT_M = 0.03  # how far the commanded tool may run ahead of the measured one, e.g. when it pushes a wall
+REACH_STEPS = 60  # of the search for a pose; most need ten
+REACH_TOLERANCE = 1e-3  # of that search, [m] and [rad] taken together
 RAMP_PIECES = 5  # joint targets per control step; a single jump would shake the arm
 
 
 @lru_cache(maxsize=16)
-def _arm_model(arm: Arm) -> mujoco.MjModel:
+def arm_model(arm: Arm) -> mujoco.MjModel:
     """The arm and its gripper alone: inverse kinematics must not pay for things on the table."""
     return load(arm).compile()
 
@@ -42,33 +45,20 @@ class CartesianControl:
         self._arm = scene.arm
         self._period_s = 1.0 / control_hz
         self.substeps = round(self._period_s / TIMESTEP_S)
-        model = _arm_model(scene.arm)
+        model = arm_model(scene.arm)
         self._ik = mink.Configuration(model)
         self._qpos = np.array([model.joint(name).qposadr[0] for name in self._arm.joints])
-        dof = np.array([model.joint(name).dofadr[0] for name in self._arm.joints])
+        self._dof = np.array([model.joint(name).dofadr[0] for name in self._arm.joints])
         self._tool = mink.FrameTask("tool", "site", position_cost=1.0, orientation_cost=0.5, lm_damping=1e-4)
         # A weak pull home decides what the redundant joint of a 7-joint arm does.
-        cost = np.full(model.nv, 0.0)
-        cost[dof] = 1e-3
+        cost = np.zeros(model.nv)
+        cost[self._dof] = 1e-3
         self._posture = mink.PostureTask(model, cost=cost)
+        home = np.zeros(model.nq)
+        home[self._qpos] = self._arm.home_rad
+        self._posture.set_target(home)
         speeds = dict(zip(self._arm.joints, self._arm.velocity_limit_rad_s, strict=True))
         self._limits = [mink.ConfigurationLimit(model), mink.VelocityLimit(model, speeds)]
-        self._target_m = np.zeros(3)
-        self._rotation = DOWN
-        self._yaw_rad = 0.0
-        self._width_m = self._arm.gripper.width_m[1]
-
-    def reset(self) -> None:
-        """Starts from where the scene's arm is."""
-        self._ik.data.qpos[:] = 0.0
-        self._ik.data.qpos[self._qpos] = self._arm.home_rad
-        self._posture.set_target(self._ik.data.qpos.copy())
-        self._ik.data.qpos[self._qpos] = self._scene.joints_rad
-        self._ik.update()
-        self._target_m = self._scene.tool_m
-        self._rotation = self._scene.tool_rotation
-        self._yaw_rad = float(self._scene.tool_tilt_rad[2])
-        self._width_m = self._scene.width_m
 
     def step(self, action: NDArray[np.float32]) -> None:
         """Advances the scene by one control period under an action (A,).
@@ -77,19 +67,29 @@ class CartesianControl:
             ValueError: If the action has the wrong shape or a number that is not finite.
         """
         scene = self._scene
+        numbers = self._checked(action)
+        target_m, rotation = self._moved(numbers)
+        scene.command_tool(target_m, rotation)
         start = scene.joint_command_rad
-        goal = self._joint_goal(self._checked(action))
-        for piece in range(1, RAMP_PIECES + 1):
-            scene.command(start + (goal - start) * piece / RAMP_PIECES, self._width_m)
+        goal = self._follow(start, target_m, rotation)
+        closed, opened = self._arm.gripper.width_m
+        width_m = closed if numbers[-1] < 0.0 else opened
+        for left in reversed(range(RAMP_PIECES)):
+            scene.command(goal - (goal - start) * left / RAMP_PIECES, width_m)
             mujoco.mj_step(scene.model, scene.data, self.substeps // RAMP_PIECES)
         scene.forward()
 
-    def reach(self, position_m: Array, yaw_rad: float, iterations: int = 60) -> Array:
+    def reach(self, position_m: Array, yaw_rad: float = 0.0) -> Array:
         """Joint positions (n,) [rad] that put the tool at a world position, pointing down, by repeated steps."""
-        self._tool.set_target(_se3(position_m, rotation_z(yaw_rad) @ DOWN))
-        for _ in range(iterations):
-            self._solve()
-        return self._ik.data.qpos[self._qpos].copy()
+        rotation = rotation_z(yaw_rad) @ DOWN
+        joints = self._scene.joint_command_rad
+        for _ in range(REACH_STEPS):
+            joints = self._follow(joints, position_m, rotation)
+            self._ik.data.qpos[self._qpos] = joints
+            self._ik.update()
+            if np.linalg.norm(self._tool.compute_error(self._ik)) < REACH_TOLERANCE:
+                break
+        return joints
 
     def _checked(self, action: NDArray[np.float32]) -> Array:
         expected = self._arm.action_size
@@ -99,32 +99,32 @@ class CartesianControl:
             raise ValueError(f"action has numbers that are not finite: {action}")
         return np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
 
-    def _joint_goal(self, action: Array) -> Array:
-        """Moves the commanded pose by one control period and follows it."""
+    def _moved(self, action: Array) -> tuple[Array, Array]:
+        """The commanded tool pose one control period on: position (3,) [m], rotation (3, 3)."""
         arm, period = self._arm, self._period_s
-        target = self._target_m + action[:3] * arm.linear_m_s * period
+        position, rotation = self._scene.tool_command
+        target = position + action[:3] * arm.linear_m_s * period
         lead = target - self._scene.tool_m
-        distance = float(np.linalg.norm(lead))
-        if distance > LEAD_LIMIT_M + arm.linear_m_s * period:
-            target = self._scene.tool_m + lead * (LEAD_LIMIT_M + arm.linear_m_s * period) / distance
-        self._target_m = np.clip(target, TOOL_LOW_M, TOOL_HIGH_M)
+        distance, limit = float(np.linalg.norm(lead)), LEAD_LIMIT_M + arm.linear_m_s * period
+        if distance > limit:
+            target = self._scene.tool_m + lead * limit / distance
         turn = action[3:-1] * arm.angular_rad_s * period
         if arm.cartesian_dof == 4:
-            self._yaw_rad = float(np.clip(self._yaw_rad + turn[0], -YAW_LIMIT_RAD, YAW_LIMIT_RAD))
-            self._rotation = rotation_z(self._yaw_rad) @ DOWN
+            yaw = angle_z(rotation @ DOWN.T) + float(turn[0])
+            rotation = rotation_z(min(max(yaw, -YAW_LIMIT_RAD), YAW_LIMIT_RAD)) @ DOWN
         else:
-            self._rotation = rotation_exp(turn) @ self._rotation
-        closed, opened = arm.gripper.width_m
-        self._width_m = closed if action[-1] < 0.0 else opened
-        self._tool.set_target(_se3(self._target_m, self._rotation))
-        self._solve()
-        return self._ik.data.qpos[self._qpos].copy()
+            rotation = rotation_exp(turn) @ rotation
+        return np.clip(target, TOOL_LOW_M, TOOL_HIGH_M), rotation
 
-    def _solve(self) -> None:
+    def _follow(self, joints_rad: Array, position_m: Array, rotation: Array) -> Array:
+        """Where the joints (n,) [rad] should be one control period on for the tool to go to a pose."""
+        self._tool.set_target(_se3(position_m, rotation))
+        self._ik.data.qpos[self._qpos] = joints_rad
+        self._ik.update()
         velocity = mink.solve_ik(
             self._ik, [self._tool, self._posture], self._period_s, "daqp", damping=1e-6, limits=self._limits
         )
-        self._ik.integrate_inplace(velocity, self._period_s)
+        return joints_rad + velocity[self._dof] * self._period_s
 
 
 def _se3(position_m: Array, rotation: Array) -> mink.SE3:

@@ -3,17 +3,15 @@
 from typing import Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 from sim.arms import find_arm
 from sim.arms.arm import Arm
-from sim.cameras import CAMERAS, Image, pictures
+from sim.cameras import CAMERAS, Image, Pictures, pictures
 from sim.control import CartesianControl
 from sim.names import pick
-from sim.poses import wrap
 from sim.proprioception import Channel, channels, read
 from sim.scene import Scene
 from sim.tasks import find_task
@@ -21,6 +19,7 @@ from sim.tasks.task import HOLD_S, Task
 
 Observation = dict[str, Any]
 CONTROL_HZ = (10, 20)
+RESET_OPTIONS = ("variation", "goal", "state")
 
 
 class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
@@ -63,10 +62,16 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.task = find_task(task) if isinstance(task, str) else task
         for camera in cameras:
             pick(dict.fromkeys(CAMERAS, True), camera, "camera")
+        if len(set(cameras)) != len(cameras):
+            raise ValueError(f"cameras {cameras} name one twice; expected each at most once")
         if control_hz not in CONTROL_HZ:
             raise ValueError(f"control_hz {control_hz} is not offered; expected one of {CONTROL_HZ}")
         if not 8 <= size <= 1024:
             raise ValueError(f"image size {size} px is out of range; expected 8 to 1024")
+        if render_mode is not None:
+            pick(dict.fromkeys(self.metadata["render_modes"], True), render_mode, "render mode")
+            if not cameras:
+                raise ValueError(f"render mode {render_mode!r} needs a camera; cameras: {', '.join(CAMERAS)}")
         self.cameras = tuple(cameras)
         self.size = size
         self.control_hz = control_hz
@@ -75,8 +80,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.channels: tuple[Channel, ...] = channels(self.arm)
         self.max_steps = round(self.task.horizon_s * control_hz)
         self._control = CartesianControl(self.scene, control_hz)
-        self._pictures = pictures(self.scene.model, size)
         self._hold_steps = round(HOLD_S * control_hz)
+        self._low, self._high = np.array([(channel.low, channel.high) for channel in self.channels]).T
         self._held = self._steps = 0
         self._goal: dict[str, Image] = {}
         self.variation = self.task.variations[0]
@@ -85,12 +90,9 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def _observation_space(self) -> spaces.Dict:
         image = spaces.Box(0, 255, (self.size, self.size, 3), np.uint8)
-        low = np.array([channel.low for channel in self.channels], dtype=np.float32)
-        high = np.array([channel.high for channel in self.channels], dtype=np.float32)
+        proprio = spaces.Box(self._low.astype(np.float32), self._high.astype(np.float32))
         views = {camera: image for camera in self.cameras}
-        return spaces.Dict(
-            {"images": spaces.Dict(views), "proprio": spaces.Box(low, high), "goal": spaces.Dict(views)}
-        )
+        return spaces.Dict({"images": spaces.Dict(views), "proprio": proprio, "goal": spaces.Dict(views)})
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -103,25 +105,24 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
                 `state` (vector from an earlier `scene.state()`, restored exactly).
         """
         super().reset(seed=seed)
-        options = dict(options or {})
+        options = options or {}
+        for name in options:
+            pick(dict.fromkeys(RESET_OPTIONS, True), name, "reset option")
         variations = self.task.variations
         drawn = variations[int(self.np_random.integers(len(variations)))]
-        self.variation = pick({v: v for v in variations}, options.pop("variation", drawn), f"{self.task.name} variation")
-        self._begin(options.pop("state", None))
-        goal = options.pop("goal", None)
-        if options:
-            raise ValueError(f"unknown reset options {sorted(options)}; expected variation, goal, state")
-        self._goal = self._posed_goal() if goal is None else self._checked_goal(goal)
-        self._held = self._steps = 0
-        return self._observation(), self._info()
-
-    def _begin(self, state: NDArray[np.float64] | None) -> None:
+        named = options.get("variation", drawn)
+        self.variation = pick({v: v for v in variations}, named, f"{self.task.name} variation")
         self.scene.reset()
         self.task.place(self.scene, self.variation, self.np_random)
         self.scene.forward()
-        if state is not None:
+        if (state := options.get("state")) is not None:
             self.scene.restore(state)
-        self._control.reset()
+        # A generator of its own: whether a goal is posed does not change what later resets draw.
+        rng = np.random.default_rng(int(self.np_random.integers(2**32)))
+        goal = options.get("goal")
+        self._goal = self._posed_goal(rng) if goal is None else self._checked_goal(goal)
+        self._held = self._steps = 0
+        return self._observation(), self._info()
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Advances by one control period; see the class for reward and ends."""
@@ -136,15 +137,28 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         """The first camera's picture, uint8 (size, size, 3), in render mode "rgb_array"."""
         if self.render_mode is None:
             return None
-        return self._pictures.take(self.scene, self.cameras[:1])[self.cameras[0]]
+        return self._take(self.cameras[:1])[self.cameras[0]]
+
+    @property
+    def gl_renderer(self) -> str:
+        """The OpenGL implementation that draws the images, "none" without cameras."""
+        return self._pictures().gl_renderer if self.cameras else "none"
 
     def proprio(self) -> NDArray[np.float32]:
         """Proprioception (P,), clipped to the declared ranges."""
-        return read(self.scene, self.channels)
+        return np.clip(read(self.scene), self._low, self._high).astype(np.float32)
+
+    def _pictures(self) -> Pictures:
+        # Not before the first picture: without cameras nothing needs OpenGL, which a machine may lack.
+        return pictures(self.scene.model, self.size)
+
+    def _take(self, cameras: tuple[str, ...]) -> dict[str, Image]:
+        return self._pictures().take(self.scene, cameras) if cameras else {}
 
     def _observation(self) -> Observation:
-        images = self._pictures.take(self.scene, self.cameras)
-        return {"images": images, "proprio": self.proprio(), "goal": dict(self._goal)}
+        # Whoever keeps an observation may write into it, so each has a goal of its own.
+        goal = {camera: image.copy() for camera, image in self._goal.items()}
+        return {"images": self._take(self.cameras), "proprio": self.proprio(), "goal": goal}
 
     def _info(self) -> dict[str, Any]:
         return {
@@ -153,27 +167,31 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             "variation": self.variation,
         }
 
-    def _posed_goal(self) -> dict[str, Image]:
+    def _posed_goal(self, rng: np.random.Generator) -> dict[str, Image]:
         """A picture of a success posed by hand from this episode's own scene, which is left as it was."""
+        if not self.cameras:
+            return {}
         before = self.scene.state()
-        tool_m, width_m = self.task.pose(self.scene, self.variation, self.np_random)
-        self.scene.set_joints(self._control.reach(tool_m, wrap(0.0, np.pi)))
-        self.scene.set_gripper(width_m)
-        mujoco.mj_kinematics(self.scene.model, self.scene.data)
-        mujoco.mj_camlight(self.scene.model, self.scene.data)
-        goal = self._pictures.take(self.scene, self.cameras)
+        self._pose_success(rng)
+        goal = self._take(self.cameras)
         self.scene.restore(before)
-        self._control.reset()
         return goal
+
+    def _pose_success(self, rng: np.random.Generator) -> None:
+        tool_m, width_m = self.task.pose(self.scene, self.variation, rng)
+        self.scene.set_joints(self._control.reach(tool_m))
+        self.scene.set_gripper(width_m)
+        self.scene.forward()
 
     def _checked_goal(self, goal: dict[str, Image]) -> dict[str, Image]:
         if set(goal) != set(self.cameras):
             raise ValueError(f"goal has cameras {sorted(goal)}, expected {sorted(self.cameras)}")
         shape = (self.size, self.size, 3)
         for camera, image in goal.items():
-            if image.shape != shape or image.dtype != np.uint8:
-                raise ValueError(f"goal image {camera!r} is {image.dtype} {image.shape}, expected uint8 {shape}")
-        return dict(goal)
+            if np.shape(image) != shape or image.dtype != np.uint8:
+                got = f"{getattr(image, 'dtype', type(image).__name__)} {np.shape(image)}"
+                raise ValueError(f"goal image {camera!r} is {got}, expected uint8 {shape}")
+        return {camera: goal[camera] for camera in self.cameras}
 
     def close(self) -> None:
         """Nothing to free: models and renderers are shared by the process."""

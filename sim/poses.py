@@ -16,6 +16,11 @@ def rotation_z(angle_rad: float) -> Array:
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
+def angle_z(rotation: Array) -> float:
+    """Angle [rad] about world z of a rotation matrix (3, 3): the inverse of `rotation_z`."""
+    return float(np.arctan2(rotation[1, 0], rotation[0, 0]))
+
+
 def quaternion_z(angle_rad: float) -> Array:
     """Quaternion (w, x, y, z) of a rotation about world z by `angle_rad` [rad]."""
     return np.array([np.cos(angle_rad / 2), 0.0, 0.0, np.sin(angle_rad / 2)])

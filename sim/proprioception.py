@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
-from sim.arms.arm import Arm, load
-from sim.control import TOOL_HIGH_M, TOOL_LOW_M, YAW_LIMIT_RAD
+from sim.arms.arm import Arm
+from sim.control import TOOL_HIGH_M, TOOL_LOW_M, YAW_LIMIT_RAD, arm_model
+from sim.poses import Array
 from sim.scene import Scene
 
 # The measured tool may lag or sag a little beyond the fence of the commanded one.
@@ -46,15 +45,12 @@ def channels(arm: Arm) -> tuple[Channel, ...]:
 
 
 def _joint_limits(arm: Arm) -> list[tuple[float, float]]:
-    model: mujoco.MjModel = load(arm).compile()
+    model = arm_model(arm)
     return [(float(model.joint(name).range[0]), float(model.joint(name).range[1])) for name in arm.joints]
 
 
-def read(scene: Scene, declared: tuple[Channel, ...]) -> NDArray[np.float32]:
-    """The channels' values (P,) in their units, clipped to their ranges."""
+def read(scene: Scene) -> Array:
+    """The channels' values (P,) in their units, not clipped to their ranges."""
     tilt = scene.tool_tilt_rad
     orientation = tilt[2:] if scene.arm.cartesian_dof == 4 else tilt
-    values = np.concatenate([scene.joints_rad, scene.tool_m, orientation, [scene.width_m]])
-    low = [channel.low for channel in declared]
-    high = [channel.high for channel in declared]
-    return np.clip(values, low, high).astype(np.float32)
+    return np.concatenate([scene.joints_rad, scene.tool_m, orientation, [scene.width_m]])

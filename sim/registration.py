@@ -1,4 +1,9 @@
-"""Registers every arm and task with Gymnasium; called through the `gymnasium.envs` entry point of the package."""
+"""Every arm and task as a Gymnasium environment; importing this module registers them.
+
+    gymnasium.make("sim.registration:robocat/panda-lift-v0")   # Gymnasium imports what stands before the colon
+    import sim.registration                                    # or once, and then
+    gymnasium.make("robocat/panda-lift-v0")
+"""
 
 from gymnasium.envs.registration import register, registry
 
@@ -11,6 +16,11 @@ def environment_id(arm: str, task: str) -> str:
     return f"robocat/{arm}-{task}-v0"
 
 
+def environment_ids() -> tuple[str, ...]:
+    """All of them, by arm and then by task."""
+    return tuple(environment_id(arm, task) for arm in ARMS for task in TASKS)
+
+
 def register_all() -> None:
     """Registers each `robocat/<arm>-<task>-v0`; a second call changes nothing."""
     for arm in ARMS:
@@ -18,3 +28,6 @@ def register_all() -> None:
             name = environment_id(arm, task)
             if name not in registry:
                 register(id=name, entry_point="sim.env:ManipulationEnv", kwargs={"arm": arm, "task": task})
+
+
+register_all()

@@ -6,6 +6,7 @@ lines: `started`, the id of each episode whose commit returned, `finished`, and 
 It imports neither MuJoCo nor torch.
 """
 
+import functools
 import itertools
 import json
 import os
@@ -34,6 +35,7 @@ from tests.fakes import fake_episode
 CALLS = ("open", "write", "fsync", "rename", "mkdir", "unlink", "ftruncate", "close")
 
 
+@functools.cache
 def recorded(number: int, writer: int = 0) -> Episode:
     """The episode that a writer records as its nth; always the same."""
     rng = np.random.default_rng([writer, number])
@@ -60,7 +62,7 @@ def _record(path: str, writer: int, start: int, count: int, die_at: int) -> None
     if die_at:
         _count_calls(die_at)
     store = EpisodeStore(path)
-    batches = itertools.cycle([1, 1, 3])
+    batches = itertools.cycle([1, 3, 1])
     while episodes:
         batch, episodes = episodes[: (size := next(batches))], episodes[size:]
         for entry in store.commit_many(batch) if size > 1 else [store.commit(batch[0])]:

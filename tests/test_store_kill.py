@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -78,6 +79,14 @@ def recorders() -> Iterator[Recorders]:
     started.close()
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder in memory where there is one: what a kill leaves is the same, and fsync is free."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory) as name:
+        yield Path(name)
+
+
 def _verify(path: Path, announced: dict[str, Episode], possible: dict[str, Episode]) -> EpisodeStore:
     """What was announced is there, and what is there is whole and was meant."""
     store = EpisodeStore(path)
@@ -97,7 +106,7 @@ def _verify_repaired(store: EpisodeStore) -> None:
     assert before <= set(store.entries())
     files = {path.relative_to(store.path).as_posix() for path in store.path.glob("episodes/*/*")}
     assert files == {entry.file for entry in store.entries()}
-    assert not list((store.path / "tmp").iterdir())
+    assert not list(store.path.glob("tmp/*"))
 
 
 def _kill_often(recorders: Recorders, path: Path, kills: int, seed: int) -> None:
@@ -112,9 +121,9 @@ def _kill_often(recorders: Recorders, path: Path, kills: int, seed: int) -> None
         for writer in writers:
             possible = [recorded(number, writer) for number in range(after[writer], after[writer] + 40)]
             made |= {episode.id: episode for episode in possible}
-            pids.append(recorders.start(path, writer, after[writer], 40, together=len(writers) - len(pids)))
+            pids.append(recorders.start(path, writer, after[writer], 40))
         recorders.await_any()
-        time.sleep(draw.uniform(0, 0.04))
+        time.sleep(draw.uniform(0, 0.015))
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         assert {recorders.reap() for _ in pids} == set(pids)
@@ -129,14 +138,14 @@ def _kill_often(recorders: Recorders, path: Path, kills: int, seed: int) -> None
     assert len(announced) > kills
 
 
-def test_random_kills(recorders: Recorders, tmp_path: Path) -> None:
-    _kill_often(recorders, tmp_path / "store", kills=20, seed=0)
+def test_random_kills(recorders: Recorders, folder: Path) -> None:
+    _kill_often(recorders, folder / "store", kills=20, seed=0)
 
 
 @pytest.mark.slow
-def test_many_random_kills(recorders: Recorders, tmp_path: Path) -> None:
+def test_many_random_kills(recorders: Recorders, folder: Path) -> None:
     for seed in range(1, 11):
-        _kill_often(recorders, tmp_path / str(seed), kills=30, seed=seed)
+        _kill_often(recorders, folder / str(seed), kills=30, seed=seed)
 
 
 def _kill_at_call(recorders: Recorders, path: Path, call: int, old: int, new: int) -> bool:
@@ -159,9 +168,9 @@ def _kill_at_call(recorders: Recorders, path: Path, call: int, old: int, new: in
 
 
 @pytest.mark.parametrize("old", [0, 2], ids=["first commit", "later commits"])
-def test_kill_at_every_call(recorders: Recorders, tmp_path: Path, old: int) -> None:
-    """Two commits and a batch of three, killed before each single call and in the middle of writes."""
+def test_kill_at_every_call(recorders: Recorders, folder: Path, old: int) -> None:
+    """A commit and a batch of two, killed before each single call and in the middle of writes."""
     call = 1
-    while _kill_at_call(recorders, tmp_path / str(call), call, old=old, new=5):
+    while _kill_at_call(recorders, folder / str(call), call, old=old, new=3):
         call += 1
-    assert call > 60
+    assert call > 40

@@ -1,0 +1,142 @@
+"""What is decided before a run: frozen dataclasses, and PRESETS, which are instances of them."""
+
+from dataclasses import dataclass, field
+
+from demos.expert import Noise
+from robocat.agent import AgentConfig
+from robocat.vqgan import VQGANConfig
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Demonstrations by scripted experts: `episodes` for each arm and task, seeds from `first_seed` on."""
+
+    arms: tuple[str, ...] = ("panda", "sawyer", "ur5e")
+    tasks: tuple[str, ...] = ("reach", "push", "lift", "stack")
+    episodes: int = 300
+    first_seed: int = 0
+    noise: Noise = field(default_factory=Noise)
+
+
+@dataclass(frozen=True)
+class TokeniserTraining:
+    """How the VQ-GAN is trained.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch: Images a step.
+        learning_rate: Peak, reached after `warm_up` steps, cosine to a twentieth.
+        commitment: Weight of the encoder's distance from its codes (van den Oord et al. 2017: 0.25).
+        rarity: How much more pixels count that differ from their camera's mean picture: small things survive.
+        critic_from: Share of the steps after which the critic's judgement counts (Esser et al. start it late).
+        critic_weight: Weight of that judgement.
+        images: Images drawn from the stores and kept in memory.
+    """
+
+    steps: int = 1200
+    batch: int = 64
+    learning_rate: float = 2e-3
+    warm_up: int = 100
+    weight_decay: float = 1e-4
+    commitment: float = 0.25
+    rarity: float = 8.0
+    critic_from: float = 0.5
+    critic_weight: float = 0.02
+    critic_learning_rate: float = 4e-4
+    images: int = 30_000
+    checkpoint_every: int = 200
+
+
+@dataclass(frozen=True)
+class Training:
+    """How an agent is trained, and fine-tuned.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch: Windows a step, over all arms.
+        learning_rate: Peak, reached after `warm_up` steps, then cosine to `floor` of it.
+        clip: Largest norm of the gradient.
+        hindsight: Share of goals that are the end of the same episode; the others are the end of another
+            success of the same arm, task and variation.
+        held_out: Share of episodes kept from training, for the held-out loss.
+        precision: "fp32", or "bf16" for matrix products: pays on GPUs and from width 192 on AVX-512 CPUs.
+        evaluate_every: Steps between held-out losses.
+        checkpoint_every: Steps between resume points.
+    """
+
+    steps: int = 4000
+    batch: int = 96
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    floor: float = 0.02
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    hindsight: float = 0.2
+    held_out: float = 0.03
+    precision: str = "fp32"
+    evaluate_every: int = 500
+    checkpoint_every: int = 500
+
+
+@dataclass(frozen=True)
+class Practice:
+    """How a branch practises.
+
+    Attributes:
+        episodes: Attempts.
+        explore: Standard deviation of the noise added to executed Cartesian actions; the label stays the
+            policy's own mean action.
+        first_seed: Seeds of the scenes.
+    """
+
+    episodes: int = 500
+    explore: float = 0.1
+    first_seed: int = 200_000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How models are measured: `episodes` for each arm and task, on seeds used for nothing else."""
+
+    episodes: int = 50
+    first_seed: int = 500_000
+    gate_episodes: int = 300
+    gate_old_episodes: int = 25
+    gate_seed: int = 600_000
+    goals: int = 30
+    goal_seed: int = 400_000
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What a later generation is trained on: shares of the windows."""
+
+    base: float = 0.5
+    adaptation: float = 0.2
+    practice: float = 0.3
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A whole cycle."""
+
+    seed: int = 0
+    size: int = 64
+    collection: Collection = field(default_factory=Collection)
+    vqgan: VQGANConfig = field(default_factory=VQGANConfig)
+    tokeniser: TokeniserTraining = field(default_factory=TokeniserTraining)
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    train: Training = field(default_factory=Training)
+    adaptation: Collection = field(
+        default_factory=lambda: Collection(
+            arms=("kuka_iiwa14",), tasks=("lift",), episodes=100, first_seed=100_000
+        )
+    )
+    finetune: Training = field(default_factory=lambda: Training(steps=800, learning_rate=5e-4))
+    practice: Practice = field(default_factory=Practice)
+    retrain: Training = field(default_factory=lambda: Training(steps=1500, learning_rate=5e-4))
+    shares: Shares = field(default_factory=Shares)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    workers: int = 2
+
+

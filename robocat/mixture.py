@@ -1,0 +1,145 @@
+"""Drawing training windows from token sets: which data, in which shares, with which goals.
+
+The declared rule of what is learnt from (measured in bench/results): successes only. Failures stay in the store.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from robocat.agent import Window
+from robocat.tokens import ArmTokens, TokenEpisode, TokenSet
+from robocat.vocabulary import Embodiment, embodiment
+from sim.arms import find_arm
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A token set and its share of the windows (shares need not sum to one)."""
+
+    tokens: TokenSet
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Episodes of one source, arm and task, with the rows at which a window can start."""
+
+    arm: str
+    tokens: ArmTokens
+    weight: float
+    episodes: tuple[TokenEpisode, ...]
+    rows: Index  # (M,) first rows of windows
+    episode_of: Index  # (M,) index into episodes
+
+
+def held_out(id: str, share: float) -> bool:
+    """Whether an episode is kept from training: decided by its id alone, so by every run alike."""
+    return int(hashlib.sha256(id.encode()).hexdigest()[:8], 16) / 2**32 < share
+
+
+class Mixture:
+    """Windows from several sources: a source by its share, then arm and task evenly, then any step of any episode.
+
+    Args:
+        sources: Token sets with shares.
+        held_out_share: Share of episodes kept apart.
+        context: Control steps a window; episodes shorter than that are passed over.
+        validation: Draw from those kept apart instead of from the others.
+
+    Raises:
+        ValueError: If token sets were made by different tokenisers, or hold no success.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], held_out_share: float, context: int = 1, validation: bool = False
+    ) -> None:
+        tokenisers = {source.tokens.tokeniser for source in sources}
+        if len(tokenisers) != 1:
+            raise ValueError(f"token sets of {len(tokenisers)} tokenisers cannot be mixed: {', '.join(sorted(tokenisers))}")
+        self._context = context
+        self.bodies: dict[str, Embodiment] = {}
+        self._pools: list[_Pool] = []
+        self._goals: dict[tuple[str, str, str], list[tuple[ArmTokens, TokenEpisode]]] = {}
+        for source in sources:
+            self._add(source, held_out_share, validation)
+        if not self._pools:
+            raise ValueError("nothing to learn from: the stores hold no successful episode")
+        weights = np.array([pool.weight for pool in self._pools])
+        self._weights = weights / weights.sum()
+
+    def _add(self, source: Source, share: float, validation: bool) -> None:
+        groups: dict[tuple[str, str], list[TokenEpisode]] = {}
+        for episode in source.tokens.episodes:
+            if not episode.success:
+                continue
+            tokens = source.tokens.arms[episode.arm]
+            self._goals.setdefault((episode.arm, episode.task, episode.variation), []).append((tokens, episode))
+            if held_out(episode.id, share) == validation and episode.rows > self._context:
+                groups.setdefault((episode.arm, episode.task), []).append(episode)
+        for (arm, _), episodes in sorted(groups.items()):
+            tokens = source.tokens.arms[arm]
+            self.bodies[arm] = embodiment(find_arm(arm), tokens.proprio_names)
+            rows = [np.arange(e.start, e.start + e.rows - self._context) for e in episodes]
+            owner = [np.full(len(r), i) for i, r in enumerate(rows)]
+            weight = source.share / len(groups)
+            pool = _Pool(arm, tokens, weight, tuple(episodes), np.concatenate(rows), np.concatenate(owner))
+            self._pools.append(pool)
+
+    @property
+    def windows(self) -> int:
+        """Windows that can be drawn."""
+        return sum(len(pool.rows) for pool in self._pools)
+
+    def draw(
+        self, rng: np.random.Generator, batch: int, future: int, hindsight: float
+    ) -> list[tuple[str, Window]]:
+        """A batch as one window tensor for each arm in it, arms sorted by name.
+
+        Args:
+            rng: Decides everything.
+            batch: Windows in all.
+            future: How many steps ahead the future images are.
+            hindsight: Share of goals from the same episode's end.
+        """
+        counts = rng.multinomial(batch, self._weights)
+        parts: dict[str, list[dict[str, NDArray[np.uint16]]]] = {}
+        for pool, count in zip(self._pools, counts, strict=True):
+            if count:
+                parts.setdefault(pool.arm, []).append(self._rows(pool, rng, count, future, hindsight))
+        windows: list[tuple[str, Window]] = []
+        for arm in sorted(parts):
+            joined = {key: np.concatenate([part[key] for part in parts[arm]]) for key in parts[arm][0]}
+            windows.append((arm, Window(**{k: torch.from_numpy(v.astype(np.int64)) for k, v in joined.items()})))
+        return windows
+
+    def _rows(
+        self, pool: _Pool, rng: np.random.Generator, count: int, future: int, hindsight: float
+    ) -> dict[str, NDArray[np.uint16]]:
+        pick = rng.integers(len(pool.rows), size=count)
+        row, owner = pool.rows[pick], pool.episode_of[pick]
+        last = np.array([pool.episodes[o].start + pool.episodes[o].rows - 1 for o in owner])
+        window = row[:, None] + np.arange(self._context)  # (B, T)
+        ahead = np.minimum(window + future, last[:, None])
+        tokens = pool.tokens
+        return {
+            "proprio": tokens.proprio[window],
+            "codes": tokens.codes[window],
+            "action": tokens.action[window],
+            "future": tokens.codes[ahead],
+            "goal": np.stack([self._goal(pool, rng, int(o), hindsight) for o in owner]),
+        }
+
+    def _goal(self, pool: _Pool, rng: np.random.Generator, owner: int, hindsight: float) -> NDArray[np.uint16]:
+        """Codes of a goal image (V, C): the same episode's last, or another success's of the same meaning."""
+        episode, tokens = pool.episodes[owner], pool.tokens
+        if rng.random() >= hindsight:
+            others = self._goals[episode.arm, episode.task, episode.variation]
+            tokens, episode = others[int(rng.integers(len(others)))]
+        return tokens.codes[episode.start + episode.rows - 1]

@@ -1,0 +1,146 @@
+"""A trained agent as a controller: images to codes, a window of steps to an action, for many slots at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from demos.controller import Act
+from demos.episode import Provenance
+from robocat.agent import Expectation, Window
+from robocat.agent_checkpoint import AgentCard, cached_agent
+from robocat.checkpoint import CheckpointError, read_config
+from robocat.tokeniser import Tokeniser, load_tokeniser
+from robocat.vocabulary import Embodiment, decode_action, embodiment, encode, encode_action
+from sim.env import ManipulationEnv, Observation
+
+Row = NDArray[np.int64]
+
+
+@dataclass
+class _Memory:
+    """What a slot remembers of its episode.
+
+    Attributes:
+        goal: Codes (V, C).
+        proprio: Bins of the newest steps, oldest first, each (P,).
+        codes: Image codes, each (V, C).
+        action: Bins of what was executed, each (A,); one shorter than the others while acting.
+        rng: For exploration.
+    """
+
+    goal: Row
+    rng: np.random.Generator
+    proprio: list[Row] = field(default_factory=list[Row])
+    codes: list[Row] = field(default_factory=list[Row])
+    action: list[Row] = field(default_factory=list[Row])
+
+
+class Policy:
+    """Acts with an agent in any number of environments of one arm.
+
+    Args:
+        checkpoint: The agent's folder.
+        tokeniser: The tokeniser's folder.
+        explore: Standard deviation of the noise on executed Cartesian actions, in action units; the label stays
+            the agent's own action.
+
+    Raises:
+        CheckpointError: If either is absent or they do not belong together.
+    """
+
+    def __init__(self, checkpoint: Path, tokeniser: Path, explore: float = 0.0) -> None:
+        self._tokeniser: Tokeniser = load_tokeniser(tokeniser)
+        loaded = cached_agent(checkpoint, self._tokeniser.weights)
+        self._agent, self.card, self._weights = loaded.network, loaded.card, loaded.weights
+        self._explore = explore
+        self._memories: dict[int, _Memory] = {}
+        self._envs: dict[int, ManipulationEnv] = {}
+        self._bodies: dict[str, Embodiment] = {}
+        self._choose = Expectation()
+
+    def provenance(self, seed: int) -> Provenance:
+        """This agent: its name and the hash of its weights."""
+        name = f"{self.card.name}@{self._weights}"
+        return Provenance(controller="policy", policy=name, generation=self.card.generation, seed=seed)
+
+    def begin(self, slot: int, env: ManipulationEnv, seed: int) -> None:
+        """Forgets the slot's last episode.
+
+        Raises:
+            CheckpointError: If the environment's cameras are not as many as the agent reads.
+        """
+        if len(env.cameras) != self._agent.config.cameras:
+            raise CheckpointError(
+                f"{self.card.name} reads {self._agent.config.cameras} cameras, the environment has "
+                f"{len(env.cameras)}: {', '.join(env.cameras)}"
+            )
+        self._envs[slot] = env
+        if env.arm.name not in self._bodies:
+            self._bodies[env.arm.name] = embodiment(env.arm, [channel.name for channel in env.channels])
+        self._memories[slot] = _Memory(np.zeros(0, dtype=np.int64), np.random.default_rng([seed, 2]))
+
+    def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
+        """One action a slot, decoded together; the slots' environments share one arm."""
+        env = self._envs[slots[0]]
+        self._remember(slots, observations, env)
+        acts: dict[int, Act] = {}
+        by_length: dict[int, list[int]] = {}
+        for slot in slots:
+            by_length.setdefault(len(self._memories[slot].proprio), []).append(slot)
+        for group in by_length.values():
+            for slot, bins in zip(group, self._decide(group, env), strict=True):
+                acts[slot] = self._perform(slot, bins)
+        return [acts[slot] for slot in slots]
+
+    def _remember(self, slots: Sequence[int], observations: Sequence[Observation], env: ManipulationEnv) -> None:
+        """Puts the newest observations into the slots' memories, and drops what leaves the window."""
+        low = [channel.low for channel in env.channels]
+        high = [channel.high for channel in env.channels]
+        images = np.stack([[o["images"][camera] for camera in env.cameras] for o in observations])
+        codes = self._tokeniser.encode(images)
+        proprio = encode(np.stack([o["proprio"] for o in observations]), low, high).astype(np.int64)
+        context = self._agent.config.context
+        for i, slot in enumerate(slots):
+            memory = self._memories[slot]
+            if not memory.goal.size:
+                goal = np.stack([observations[i]["goal"][camera] for camera in env.cameras])
+                memory.goal = self._tokeniser.encode(goal)
+            memory.proprio = [*memory.proprio, proprio[i]][-context:]
+            memory.codes = [*memory.codes, codes[i]][-context:]
+            memory.action = memory.action[-(context - 1) :] if context > 1 else []
+
+    def _decide(self, slots: Sequence[int], env: ManipulationEnv) -> NDArray[np.int64]:
+        """Action bins (B, A) for slots whose windows are equally long."""
+        memories = [self._memories[slot] for slot in slots]
+        blank = np.zeros(env.arm.action_size, dtype=np.int64)
+        window = Window(
+            proprio=_tensor([m.proprio for m in memories]),
+            codes=_tensor([m.codes for m in memories]),
+            goal=_tensor([m.goal for m in memories]),
+            action=_tensor([[*m.action, blank] for m in memories]),
+        )
+        return self._agent.act(window, self._bodies[env.arm.name], self._choose).numpy()
+
+    def _perform(self, slot: int, bins: Row) -> Act:
+        memory = self._memories[slot]
+        label = decode_action(bins)
+        action = label.copy()
+        if self._explore:
+            action[:-1] += memory.rng.normal(0.0, self._explore, len(action) - 1)
+            action = np.clip(action, -1.0, 1.0).astype(np.float32)
+        memory.action.append(encode_action(label).astype(np.int64))
+        return Act(action, label)
+
+
+def _tensor(rows: Sequence[Row] | Sequence[Sequence[Row]]) -> torch.Tensor:
+    return torch.from_numpy(np.array(rows, dtype=np.int64))
+
+
+def describe(checkpoint: Path) -> AgentCard:
+    """The card of an agent, without loading its weights."""
+    record = read_config(checkpoint, "agent")
+    return AgentCard(record["name"], record["generation"], record["parent"])

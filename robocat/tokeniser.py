@@ -1,0 +1,70 @@
+"""A trained VQ-GAN, loaded to turn images into codes; frozen while an agent trains."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from robocat.checkpoint import from_dict, load_weights, read_config, save_checkpoint
+from robocat.vqgan import VQGAN, VQGANConfig
+
+BATCH = 64  # images at a time: larger ones leave the cores' caches
+
+
+class Tokeniser:
+    """Images to codes and back.
+
+    Attributes:
+        weights: Hash of the weights: tokens and agents are bound to it.
+        config: Its shape.
+    """
+
+    def __init__(self, model: VQGAN, weights: str) -> None:
+        self._model = model.eval().requires_grad_(False)
+        self.weights = weights
+        self.config = model.config
+
+    @property
+    def codebook(self) -> Tensor:
+        """Codebook (codes, code_dim), unit vectors."""
+        return self._model.codebook.vectors
+
+    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """uint8 (..., H, W, 3) to codes (..., cells * cells).
+
+        Raises:
+            ValueError: If the images are not of the tokeniser's size.
+        """
+        size = self.config.size
+        if images.shape[-3:] != (size, size, 3):
+            raise ValueError(f"images are {images.shape[-3:]}, this tokeniser reads ({size}, {size}, 3)")
+        flat = torch.from_numpy(np.ascontiguousarray(images.reshape(-1, size, size, 3)))
+        codes = torch.cat([self._model.encode(batch) for batch in flat.split(BATCH)])
+        return codes.numpy().reshape(*images.shape[:-3], -1)
+
+    def decode(self, codes: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Codes (..., cells * cells) to uint8 images (..., H, W, 3)."""
+        flat = torch.from_numpy(np.ascontiguousarray(codes.reshape(-1, codes.shape[-1])))
+        images = torch.cat([self._model.decode(batch) for batch in flat.split(BATCH)])
+        return images.numpy().reshape(*codes.shape[:-1], *images.shape[1:])
+
+
+def save_tokeniser(folder: Path, model: VQGAN, record: dict[str, object]) -> None:
+    """Writes a tokeniser's checkpoint with what the record says of its training."""
+    save_checkpoint(folder, model, {"kind": "tokeniser", "vqgan": vars(model.config) | {}, **record})
+
+
+@lru_cache(maxsize=4)
+def load_tokeniser(folder: Path) -> Tokeniser:
+    """Loads a tokeniser; one per folder and process.
+
+    Raises:
+        CheckpointError: If there is none or it does not fit.
+    """
+    record = read_config(folder, "tokeniser")
+    model = VQGAN(from_dict(VQGANConfig, record["vqgan"]))
+    load_weights(folder, model, record["weights"])
+    return Tokeniser(model, record["weights"])

@@ -1,0 +1,195 @@
+"""Stores as tokens: memory-mapped uint16 arrays, one row an observation, rebuilt when store or tokeniser change.
+
+    <folder>/<key>/<arm>.proprio.npy   (N, P)       bins, see `robocat.vocabulary`
+    <folder>/<key>/<arm>.codes.npy     (N, V, C)    image codes of V cameras, C codes each
+    <folder>/<key>/<arm>.action.npy    (N, A)       bins of the label: what to imitate; last row of an episode: 0
+    <folder>/<key>/index.json          episodes in canonical order, written last
+
+The key is a hash of the tokeniser's weights and the store's contents. Parts are written by workers and survive a
+kill; an unfinished build goes on with the next part.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from demos.episode import Episode
+from demos.progress import progress
+from demos.store import EpisodeStore
+from robocat.checkpoint import read_json, write_json
+from robocat.tokeniser import Tokeniser, load_tokeniser
+from robocat.vocabulary import encode, encode_action
+
+FORMAT_VERSION = 1
+PART = 48  # episodes a part: a second or two of work
+Rows = NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class TokenEpisode:
+    """Where an episode's rows are, and what is said of it.
+
+    Attributes:
+        start: First row in its arm's arrays.
+        rows: Number of rows: steps + 1.
+    """
+
+    id: str
+    arm: str
+    task: str
+    variation: str
+    success: bool
+    controller: str
+    start: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class ArmTokens:
+    """The rows of one arm, memory-mapped.
+
+    Attributes:
+        proprio: (N, P).
+        codes: (N, V, C).
+        action: (N, A).
+        proprio_names: P channel names.
+        episodes: In canonical order.
+    """
+
+    proprio: Rows
+    codes: Rows
+    action: Rows
+    proprio_names: tuple[str, ...]
+    episodes: tuple[TokenEpisode, ...]
+
+
+class TokenSet:
+    """A store's tokens, by arm."""
+
+    def __init__(self, folder: Path) -> None:
+        index = read_json(folder / "index.json")
+        self.folder = folder
+        self.store_digest: str = index["store_digest"]
+        self.tokeniser: str = index["tokeniser"]
+        episodes = [TokenEpisode(**record) for record in index["episodes"]]
+        self.arms: dict[str, ArmTokens] = {}
+        for arm, names in index["proprio_names"].items():
+            arrays = [np.load(folder / f"{arm}.{key}.npy", mmap_mode="r") for key in ("proprio", "codes", "action")]
+            own = tuple(episode for episode in episodes if episode.arm == arm)
+            self.arms[arm] = ArmTokens(*arrays, proprio_names=tuple(names), episodes=own)
+
+    @property
+    def episodes(self) -> Iterator[TokenEpisode]:
+        """Every episode of every arm."""
+        for tokens in self.arms.values():
+            yield from tokens.episodes
+
+
+def build(store_path: Path, tokeniser_path: Path, folder: Path, workers: int = 2) -> TokenSet:
+    """The tokens of a store, built by worker processes unless they are there already.
+
+    Args:
+        store_path: An `EpisodeStore`.
+        tokeniser_path: A tokeniser's checkpoint.
+        folder: Where token sets are kept.
+        workers: Processes.
+
+    Raises:
+        OSError: If the store has no episodes or an episode is damaged.
+        CheckpointError: If there is no such tokeniser.
+    """
+    store = EpisodeStore(store_path)
+    store_digest, weights = store.digest(), load_tokeniser(tokeniser_path).weights
+    key = hashlib.sha256(f"{FORMAT_VERSION} {weights} {store_digest}".encode()).hexdigest()[:16]
+    final = folder / key
+    if not (final / "index.json").exists():
+        ids = store.ids()
+        if not ids:
+            raise OSError(f"the store at {store_path} has no episodes; `robocat collect` makes some")
+        chunks = [ids[i : i + PART] for i in range(0, len(ids), PART)]
+        paths = [final / "parts" / f"{i:05d}.npz" for i in range(len(chunks))]
+        todo = [(chunk, path) for chunk, path in zip(chunks, paths, strict=True) if not path.exists()]
+        work = partial(_write_part, store_path, tokeniser_path)
+        with progress(f"tokens of {store_path.name}", len(ids)) as advance:
+            advance(len(ids) - sum(len(chunk) for chunk, _ in todo))
+            with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+                for count in pool.map(work, todo):
+                    advance(count)
+        _join(final, paths, {"store_digest": store_digest, "tokeniser": weights})
+    return TokenSet(final)
+
+
+def _write_part(store_path: Path, tokeniser_path: Path, part: tuple[list[str], Path]) -> int:
+    """One worker's share: episodes to an npz; returns how many."""
+    torch.set_num_threads(1)
+    ids, path = part
+    store, tokeniser = EpisodeStore(store_path), load_tokeniser(tokeniser_path)
+    arrays: dict[str, NDArray[np.generic]] = {}
+    records: list[dict[str, object]] = []
+    for i, id in enumerate(ids):
+        episode = store.load(id)
+        proprio, codes, action = tokens_of(episode, tokeniser)
+        arrays |= {f"proprio.{i}": proprio, f"codes.{i}": codes, f"action.{i}": action}
+        meta = episode.meta
+        records.append(
+            asdict(
+                TokenEpisode(
+                    id, meta.arm, meta.task, meta.variation, meta.outcome.success, meta.provenance.controller,
+                    start=0, rows=len(proprio),
+                )
+            )
+            | {"proprio_names": meta.proprio_names}
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".tmp")
+    with aside.open("wb") as file:
+        np.savez(file, records=np.frombuffer(json.dumps(records).encode(), np.uint8), **arrays)  # pyright: ignore
+    aside.replace(path)
+    return len(ids)
+
+
+def tokens_of(episode: Episode, tokeniser: Tokeniser) -> tuple[Rows, Rows, Rows]:
+    """An episode's proprioception bins (T+1, P), image codes (T+1, V, C) and action bins (T+1, A)."""
+    meta = episode.meta
+    low, high = (np.array(side) for side in zip(*meta.proprio_ranges, strict=True))
+    proprio = encode(episode.proprio, low, high)
+    codes = np.stack([tokeniser.encode(episode.images[camera]) for camera in meta.cameras], axis=1)
+    action = np.zeros((episode.length + 1, len(meta.action_names)), dtype=np.uint16)
+    action[:-1] = encode_action(episode.label)
+    return proprio, codes.astype(np.uint16), action
+
+
+def _join(final: Path, paths: list[Path], head: dict[str, str]) -> None:
+    """Concatenates parts by arm and writes the index last."""
+    episodes: list[dict[str, object]] = []
+    names: dict[str, list[str]] = {}
+    rows: dict[str, dict[str, list[Rows]]] = {}
+    counts: dict[str, int] = {}
+    for path in paths:
+        part = np.load(path, allow_pickle=False)
+        for i, record in enumerate(json.loads(part["records"].tobytes())):
+            arm = record["arm"]
+            names[arm] = record.pop("proprio_names")
+            record["start"] = counts.get(arm, 0)
+            counts[arm] = record["start"] + record["rows"]
+            episodes.append(record)
+            for key in ("proprio", "codes", "action"):
+                rows.setdefault(arm, {}).setdefault(key, []).append(part[f"{key}.{i}"])
+    for arm, arrays in rows.items():
+        for key, pieces in arrays.items():
+            with (final / f"{arm}.{key}.npy").open("wb") as file:
+                np.save(file, np.concatenate(pieces))
+    write_json(final / "index.json", {**head, "proprio_names": names, "episodes": episodes})
+    shutil.rmtree(final / "parts")
+
+

@@ -1,0 +1,224 @@
+"""Loop two: an agent on tokens; used to train generalists, branches and controls alike.
+
+    robocat train --stores runs/cycle/stores/demos --tokeniser runs/cycle/tokeniser --out runs/cycle/models/generalist-0
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from demos.progress import progress
+from robocat.agent import Agent, AgentConfig, Losses, Window
+from robocat.agent_checkpoint import AgentCard, load_agent, save_agent
+from robocat.checkpoint import clear_state, load_state, save_state, seeded
+from robocat.config import Training
+from robocat.metrics import Metrics
+from robocat.mixture import Mixture, Source
+from robocat.presets import PRESETS
+from robocat.schedule import check_finite, learning_rate, set_learning_rate
+from robocat.tokeniser import load_tokeniser
+from robocat.tokens import build
+from sim.names import pick
+
+HELD_OUT_BATCHES = 4
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where an agent's training data is.
+
+    Attributes:
+        stores: Episode stores.
+        shares: Share of the windows from each.
+        tokeniser: Its checkpoint.
+        tokens: Folder for token sets.
+    """
+
+    stores: tuple[Path, ...]
+    shares: tuple[float, ...]
+    tokeniser: Path
+    tokens: Path
+
+
+def main_train(
+    stores: tuple[Path, ...] = (Path("runs/cycle/stores/demos"),),
+    tokeniser: Path = Path("runs/cycle/tokeniser"),
+    out: Path = Path("runs/cycle/models/generalist-0"),
+    preset: str = "nano",
+    parent: Path | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Trains a generalist on the successes in stores; goes on where it was interrupted.
+
+    Args:
+        stores: Episode stores, with even shares.
+        tokeniser: Checkpoint of the image tokeniser.
+        out: Folder of the checkpoint.
+        preset: Which preset's network and schedule.
+        parent: Checkpoint to start from instead of from scratch.
+        steps: Optimiser steps instead of the preset's.
+        seed: Seeds weights and draws.
+    """
+    chosen = pick(PRESETS, preset, "preset")
+    training = chosen.train if steps is None else replace(chosen.train, steps=steps)
+    data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
+    card = AgentCard(name=out.name, generation=0, parent=None if parent is None else str(parent))
+    train(data, out, chosen.agent, training, card, seed, parent)
+
+
+def train(
+    data: Data,
+    out: Path,
+    config: AgentConfig,
+    training: Training,
+    card: AgentCard,
+    seed: int,
+    parent: Path | None = None,
+) -> None:
+    """Trains an agent to `out`, resuming bit for bit; does nothing if it is finished.
+
+    Args:
+        data: What to learn from.
+        out: Folder of the checkpoint.
+        config: The network; a parent's own if there is a parent.
+        training: The schedule.
+        card: Name, generation and parent, for the record.
+        seed: Seeds weights and draws.
+        parent: Checkpoint whose weights it starts from.
+    """
+    if (out / "config.json").exists():
+        return
+    tokeniser = load_tokeniser(data.tokeniser)
+    sources = [
+        Source(build(store, data.tokeniser, data.tokens), share)
+        for store, share in zip(data.stores, data.shares, strict=True)
+    ]
+    torch.manual_seed(seed)
+    if parent is None:
+        agent = Agent(config, tokeniser.codebook, tokeniser.config.cells)
+    else:
+        agent = load_agent(parent, tokeniser.weights).network
+    fit = Mixture(sources, training.held_out, agent.config.context)
+    held = held_out_batches(sources, training, agent.config, seed)
+    optimiser = make_optimiser(agent, training)
+    start = load_state(out, {"agent": agent}, {"agent": optimiser})
+    settings = {"agent": asdict(agent.config), "training": asdict(training), "card": asdict(card)}
+    with Metrics(out, card.name, settings, resume_step=start) as metrics, progress(card.name, training.steps) as advance:
+        advance(start)
+        for step in range(start, training.steps):
+            rate = learning_rate(step, training.steps, training.learning_rate, training.warm_up, training.floor)
+            set_learning_rate(optimiser, rate)
+            values = train_step(agent, optimiser, fit, training, seed, step)
+            check_finite(values, out, step)
+            if (step + 1) % training.evaluate_every == 0 or step + 1 == training.steps:
+                values |= {f"held_out_{k}": v for k, v in held_out_losses(agent, held).items()}
+            if step % 20 == 0 or "held_out_action_loss" in values:
+                metrics.log(step, {**values, "learning_rate": rate})
+            advance(1, note=f"loss {values['loss']:.3f}")
+            if (step + 1) % training.checkpoint_every == 0:
+                save_state(out, step + 1, {"agent": agent}, {"agent": optimiser})
+    save_agent(out, agent, tokeniser.weights, card, lineage(data, sources, training, seed))
+    clear_state(out)
+
+
+def train_step(
+    agent: Agent, optimiser: torch.optim.Optimizer, mixture: Mixture, training: Training, seed: int, step: int
+) -> dict[str, float]:
+    """One optimiser step on one batch; everything random in it comes from (seed, step)."""
+    rng = seeded(seed, 21, step)
+    torch.manual_seed(int(rng.integers(2**31)))
+    config = agent.config
+    windows = mixture.draw(rng, training.batch, config.future_steps, training.hindsight)
+    agent.train()
+    optimiser.zero_grad(set_to_none=True)
+    sums = {"loss": 0.0, "action_loss": 0.0, "future_loss": 0.0}
+    for arm, window in windows:
+        share = len(window.proprio) / training.batch
+        with precision(training.precision):
+            losses = agent.losses(window, mixture.bodies[arm])
+        (losses.total * share).backward()
+        _add(sums, losses, share)
+    norm = torch.nn.utils.clip_grad_norm_(agent.parameters(), training.clip)
+    optimiser.step()
+    return {**sums, "gradient_norm": float(norm)}
+
+
+def precision(name: str) -> torch.autocast | nullcontext[None]:
+    """The context in which losses are computed: "bf16" rounds matrix products, "fp32" nothing.
+
+    Raises:
+        ValueError: For any other name.
+    """
+    if name == "fp32":
+        return nullcontext()
+    if name == "bf16":
+        return torch.autocast("cpu", torch.bfloat16)
+    raise ValueError(f"precision {name!r} is not offered; expected 'fp32' or 'bf16'")
+
+
+def make_optimiser(agent: Agent, training: Training) -> torch.optim.Optimizer:
+    """AdamW (betas of Gato: 0.9, 0.95); vectors and scales do not decay."""
+    matrices = [p for p in agent.parameters() if p.ndim >= 2]
+    vectors = [p for p in agent.parameters() if p.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": training.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(0.9, 0.95), fused=True)
+
+
+def held_out_batches(
+    sources: Sequence[Source], training: Training, config: AgentConfig, seed: int
+) -> list[tuple[str, Window, Mixture]]:
+    """Fixed batches of episodes kept apart; none if so few episodes are there that none is."""
+    try:
+        mixture = Mixture(sources, training.held_out, config.context, validation=True)
+    except ValueError:
+        return []
+    drawn: list[tuple[str, Window, Mixture]] = []
+    for batch in range(HELD_OUT_BATCHES):
+        rng = seeded(seed, 22, batch)
+        parts = mixture.draw(rng, training.batch, config.future_steps, training.hindsight)
+        drawn += [(arm, window, mixture) for arm, window in parts]
+    return drawn
+
+
+@torch.inference_mode()
+def held_out_losses(agent: Agent, held: Sequence[tuple[str, Window, Mixture]]) -> dict[str, float]:
+    """Losses on the batches kept apart."""
+    agent.eval()
+    total = sum(len(window.proprio) for _, window, _ in held)
+    sums = {"loss": 0.0, "action_loss": 0.0, "future_loss": 0.0}
+    for arm, window, mixture in held:
+        _add(sums, agent.losses(window, mixture.bodies[arm]), len(window.proprio) / total)
+    return sums if held else {}
+
+
+def _add(sums: dict[str, float], losses: Losses, share: float) -> None:
+    for name, value in (("loss", losses.total), ("action_loss", losses.action), ("future_loss", losses.future)):
+        sums[name] += share * float(value.detach())
+
+
+def lineage(data: Data, sources: Sequence[Source], training: Training, seed: int) -> dict[str, object]:
+    """What a checkpoint was trained on, and how."""
+    stores = []
+    for path, share, source in zip(data.stores, data.shares, sources, strict=True):
+        episodes = list(source.tokens.episodes)
+        used = [episode for episode in episodes if episode.success]
+        stores.append(
+            {
+                "path": str(path),
+                "digest": source.tokens.store_digest,
+                "episodes": len(episodes),
+                "used": len(used),
+                "steps": sum(episode.rows - 1 for episode in used),
+                "share": share,
+                "arms": sorted({episode.arm for episode in used}),
+                "tasks": sorted({episode.task for episode in used}),
+            }
+        )
+    return {"stores": stores, "training": asdict(training), "seed": seed, "tokeniser_path": str(data.tokeniser)}
