@@ -97,7 +97,7 @@ def _rise_first(scene: Scene, aim_m: Array) -> Array:
 
 
 def _grasp_yaw(scene: Scene, name: str) -> float:
-    """The yaw nearest to the tool's at which the jaws close on two faces of a block; cubes repeat each 90 deg."""
+    """The yaw nearest to the tool's, of the four a turn, at which the jaws close on two faces of a block."""
     tool = float(scene.tool_tilt_rad[2])
     return float(np.clip(tool + wrap(scene.yaw_rad(name) - tool, np.pi / 2), -np.pi / 4, np.pi / 4))
 

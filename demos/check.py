@@ -54,7 +54,9 @@ def _watch(entries: Sequence[Entry]) -> Iterable[Entry]:
 def _show(findings: Sequence[Finding], title: str) -> None:
     if not findings:
         return
-    table = Table("what", "where", "detail", "remedy", title=title)
+    table = Table(title=title)
+    for heading in ("what", "where", "detail", "remedy"):
+        table.add_column(heading, overflow="fold")  # a path cut short could not be copied
     for finding in findings:
         table.add_row(finding.kind, finding.where, finding.detail, finding.remedy)
     Console().print(table)

@@ -80,7 +80,7 @@ def collect_experts(  # noqa: PLR0917 - the verb and the cycle name every argume
         for task in tasks:
             variations = TASKS[task].variations
             attempts = [
-                Attempt(seed, variations[seed % len(variations)])
+                Attempt(seed, variations[(seed - seeds.first) % len(variations)])
                 for seed in range(seeds.first, seeds.first + seeds.count)
                 if (arm, task, seed) not in have
             ]

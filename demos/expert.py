@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from demos.aims import AIMS, Aim
 from demos.controller import Act, Action
 from demos.episode import Provenance
-from demos.aims import AIMS, Aim
 from sim.env import ManipulationEnv, Observation
 from sim.names import pick
 from sim.poses import Array

@@ -2,7 +2,7 @@
 
 Every blob is an ordinary PNG that any viewer opens. It is written here, not by Pillow, because filtering all
 frames of a camera at once and fixing the filter makes flat-shaded 64 px renders a quarter smaller and nearly
-twice as fast to write, and more than twice as fast to read. `unpack` therefore reads only what `pack` writes.
+twice as fast to write, and twice as fast to read. `unpack` therefore reads only what `pack` writes.
 """
 
 import struct

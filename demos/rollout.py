@@ -1,4 +1,4 @@
-"""The only environment loop: a controller acts in a few environments of one arm and task; episodes come out."""
+"""The only environment loop: a controller acts in environments of one arm and task; episodes come out."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -52,8 +52,8 @@ def rollout(
 ) -> Iterator[Episode]:
     """Makes the attempts, as many at a time as there are environments, and yields each episode as it ends.
 
-    Which attempts act side by side depends only on the arguments, so that a controller whose arithmetic depends
-    on the batch (a network's does, in the last bits) gives the same episodes each time.
+    Which attempts act side by side depends only on the arguments, so that a controller whose arithmetic
+    depends on the batch (a network's does, in the last bits) gives the same episodes each time.
 
     Args:
         envs: Environments of one arm and task.

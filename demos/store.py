@@ -84,6 +84,11 @@ class EpisodeStore:
                 with self._explained(what), self._manifest.locked():
                     return self._publish(staged)
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever committed here; reading refuses where not."""
+        return self._manifest.path.exists()
+
     def ids(self) -> list[str]:
         """Ids of all episodes, sorted: the canonical order, whatever the order of the commits."""
         return [entry.id for entry in self.entries()]

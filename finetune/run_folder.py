@@ -1,4 +1,4 @@
-"""What a run of the cycle left on disk, read and checked; a stage that is not there yet is absent, not an error.
+"""What a run of the cycle left on disk, read and checked; a stage not yet there is absent, not an error.
 
     run.json                    preset, seed, start, versions, machine, config: what makes a folder a run
     stages/<NN>-<name>.json     what each finished stage took
@@ -11,24 +11,20 @@
 Files may hold more than is read here; what is read is required, and an error names the file and the key.
 """
 
-import json
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from demos.manifest import Entry
 from demos.store import EpisodeStore
+from finetune.gate import Cell, Verdict
+from finetune.records import build, need, read
 from robocat.intervals import Difference
 from robocat.metrics import FILE as METRICS
 from robocat.metrics import read_metrics
 from robocat.scores import Scores
-
-T = TypeVar("T")
-Cell = tuple[str, str]
-"""An arm and a task."""
 
 # Within a round, in the order in which the cycle makes them.
 _KINDS = ("control", "scratch", "branch", "generalist")
@@ -36,11 +32,12 @@ _KINDS = ("control", "scratch", "branch", "generalist")
 
 @dataclass(frozen=True)
 class Stage:
-    """What a finished stage took; `peak_memory_mib` [MiB] may be unknown."""
+    """What a finished stage took; memory at its peak and disk at its end [MiB] may be unknown."""
 
     name: str
     seconds: float
     peak_memory_mib: float | None
+    disk_mib: float | None
     finished: str
     summary: dict[str, float | str]
 
@@ -104,21 +101,25 @@ class TokeniserCard:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The gate's decision. Differences are the new generalist's rate minus the other's, on the same scenes."""
+class TokeniserOrigin:
+    """A trained tokeniser: its hash and size, how many images it learnt, of which stores (path, digest)."""
 
-    accepted: bool
-    reasons: tuple[str, ...]
-    new: Cell
-    versus_parent: Difference
-    versus_control: Difference
-    old: tuple[tuple[Cell, Difference], ...]
-    old_mean: Difference
+    weights: str
+    parameters: int
+    images: int
+    stores: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Run:
-    """All that a run's folder says. Mappings are in the order in which the cycle makes things."""
+    """All that a run's folder says. Mappings are in the order in which the cycle makes things.
+
+    Attributes:
+        curves: Rows of metrics by training.
+        scores: The cycle's evaluations, by model.
+        gate_scores: Those of the gate, on scenes of their own, by model.
+        other_scores: Further evaluations, each on scenes of its own, by file.
+    """
 
     path: Path
     preset: str
@@ -130,10 +131,12 @@ class Run:
     stages: tuple[Stage, ...]
     stores: dict[str, Stock]
     tokeniser: TokeniserCard | None
+    tokeniser_origin: TokeniserOrigin | None
     models: dict[str, Checkpoint]
     curves: dict[str, list[dict[str, float]]]
     scores: dict[str, Scores]
     gate_scores: dict[str, Scores]
+    other_scores: dict[str, Scores]
     gate: Verdict | None
 
     @property
@@ -158,24 +161,28 @@ def read_run(path: Path) -> Run:
         what = "holds no run.json" if path.is_dir() else "is no folder"
         raise ValueError(f"{path} {what}, so there is no run to report; `robocat improve` makes one")
     file = path / "run.json"
-    about = _read(file)
+    about = read(file)
     folders = sorted((path / "models").glob("*/config.json"), key=lambda file: rank(file.parent.name))
-    scores = sorted((path / "scores").glob("*.json"), key=lambda file: rank(file.stem.removeprefix("gate-")))
+    scores = _scores(path / "scores")
     return Run(
         path=path,
-        preset=_need(about, "preset", str, file),
-        seed=_need(about, "seed", int, file),
-        started=_need(about, "started", str, file),
-        versions=_need(about, "versions", dict, file),
-        machine=_need(about, "machine", dict, file),
-        config=_need(about, "config", dict, file),
+        preset=need(about, "preset", str, file),
+        seed=need(about, "seed", int, file),
+        started=need(about, "started", str, file),
+        versions=need(about, "versions", dict, file),
+        machine=need(about, "machine", dict, file),
+        config=need(about, "config", dict, file),
         stages=tuple(_stage(file) for file in sorted((path / "stages").glob("*.json"))),
         stores={stock.name: stock for stock in _stocks(path / "stores")},
         tokeniser=_card(path / "tokeniser" / "card.json"),
+        tokeniser_origin=_origin(path / "tokeniser" / "config.json"),
         models={file.parent.name: _checkpoint(file) for file in folders},
         curves=_curves(path),
-        scores={file.stem: Scores.load(file) for file in scores if not file.stem.startswith("gate-")},
-        gate_scores={file.stem[5:]: Scores.load(file) for file in scores if file.stem.startswith("gate-")},
+        scores={stem: each for stem, each in scores.items() if stem == each.model},
+        gate_scores={each.model: each for stem, each in scores.items() if stem == f"gate-{each.model}"},
+        other_scores={
+            stem: each for stem, each in scores.items() if stem not in (each.model, f"gate-{each.model}")
+        },
         gate=_verdict(path / "gate.json"),
     )
 
@@ -188,14 +195,15 @@ def rank(name: str) -> tuple[float, int, str]:
 
 
 def _stage(file: Path) -> Stage:
-    record = _read(file)
-    memory = record.get("peak_memory_mib")
+    record = read(file)
+    mib = {key: need(record, key, float, file) for key in ("peak_memory_mib", "disk_mib") if key in record}
     return Stage(
-        name=_need(record, "name", str, file),
-        seconds=_need(record, "seconds", float, file),
-        peak_memory_mib=None if memory is None else _need(record, "peak_memory_mib", float, file),
-        finished=_need(record, "finished", str, file),
-        summary=_need(record, "summary", dict, file),
+        name=need(record, "name", str, file),
+        seconds=need(record, "seconds", float, file),
+        peak_memory_mib=mib.get("peak_memory_mib"),
+        disk_mib=mib.get("disk_mib"),
+        finished=need(record, "finished", str, file),
+        summary=need(record, "summary", dict, file),
     )
 
 
@@ -218,79 +226,66 @@ def _curves(path: Path) -> dict[str, list[dict[str, float]]]:
     return {name: measured for name, measured in rows.items() if measured}
 
 
+def _scores(folder: Path) -> dict[str, Scores]:
+    files = sorted(folder.glob("*.json"), key=lambda file: rank(file.stem.removeprefix("gate-")))
+    return {file.stem: Scores.load(file) for file in files}
+
+
+def _origin(file: Path) -> TokeniserOrigin | None:
+    if not file.exists():
+        return None
+    record = read(file)
+    lineage = need(record, "lineage", dict, file)
+    return TokeniserOrigin(
+        weights=need(record, "weights", str, file),
+        parameters=need(record, "parameters", int, file),
+        images=need(lineage, "images", int, file),
+        stores=tuple(
+            (need(store, "path", str, file), need(store, "digest", str, file))
+            for store in need(lineage, "stores", list, file)
+        ),
+    )
+
+
 def _card(file: Path) -> TokeniserCard | None:
-    return _build(TokeniserCard, _read(file), file) if file.exists() else None
+    return build(TokeniserCard, read(file), file) if file.exists() else None
 
 
 def _checkpoint(file: Path) -> Checkpoint:
-    record = _read(file)
-    lineage = _need(record, "lineage", dict, file)
-    sources = _need(lineage, "stores", list, file)
+    record = read(file)
+    lineage = need(record, "lineage", dict, file)
+    sources = need(lineage, "stores", list, file)
     parent = record.get("parent")
     return Checkpoint(
-        name=_need(record, "name", str, file),
-        generation=None if record.get("generation") is None else _need(record, "generation", int, file),
+        name=need(record, "name", str, file),
+        generation=None if record.get("generation") is None else need(record, "generation", int, file),
         # Written as the folder it was read from.
-        parent=None if parent is None else re.split(r"[/\\]", _need(record, "parent", str, file))[-1],
-        steps=_need(record, "steps", int, file),
-        parameters=_need(record, "parameters", int, file),
-        tokeniser=_need(lineage, "tokeniser", str, file),
-        sources=tuple(_build(Source, source, file) for source in sources),
+        parent=None if parent is None else re.split(r"[/\\]", need(record, "parent", str, file))[-1],
+        steps=need(record, "steps", int, file),
+        parameters=need(record, "parameters", int, file),
+        tokeniser=need(lineage, "tokeniser", str, file),
+        sources=tuple(build(Source, source, file) for source in sources),
     )
 
 
 def _verdict(file: Path) -> Verdict | None:
     if not file.exists():
         return None
-    record = _read(file)
-    new = _need(record, "new", dict, file)
+    record = read(file)
+    new = need(record, "new", dict, file)
     return Verdict(
-        accepted=_need(record, "accepted", bool, file),
-        reasons=tuple(_need(record, "reasons", list, file)),
+        accepted=need(record, "accepted", bool, file),
+        reasons=tuple(need(record, "reasons", list, file)),
         new=_cell(new, file),
-        versus_parent=_build(Difference, _need(new, "versus_parent", dict, file), file),
-        versus_control=_build(Difference, _need(new, "versus_control", dict, file), file),
+        versus_parent=build(Difference, need(new, "versus_parent", dict, file), file),
+        versus_control=build(Difference, need(new, "versus_control", dict, file), file),
         old=tuple(
-            (_cell(each, file), _build(Difference, _need(each, "difference", dict, file), file))
-            for each in _need(record, "old", list, file)
+            (_cell(each, file), build(Difference, need(each, "difference", dict, file), file))
+            for each in need(record, "old", list, file)
         ),
-        old_mean=_build(Difference, _need(record, "old_mean", dict, file), file),
+        old_mean=build(Difference, need(record, "old_mean", dict, file), file),
     )
 
 
 def _cell(record: Mapping[str, Any], file: Path) -> Cell:
-    return _need(record, "arm", str, file), _need(record, "task", str, file)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is no JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise ValueError(f"{file}: got a {type(record).__name__}, expected an object")
-    return record
-
-
-def _build(kind: type[T], record: object, file: Path) -> T:
-    """A flat dataclass from the keys of its fields; further keys are left alone."""
-    if not isinstance(record, dict):
-        raise ValueError(f"{file}: got {record!r}, expected the fields of a {kind.__name__}")
-    types: dict[str, Any] = {each.name: each.type for each in fields(kind)}  # pyright: ignore[reportArgumentType]
-    values = {name: _need(record, name, type, file) for name, type in types.items()}
-    try:
-        return kind(**values)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
-
-
-def _need(record: Mapping[str, Any], key: str, kind: type[T], file: Path) -> T:
-    if key not in record:
-        raise ValueError(f"{file}: no {key!r}; it holds {', '.join(map(repr, record)) or 'nothing'}")
-    value = record[key]
-    allowed = (int, float) if kind is float else (kind,)
-    # A bool is an int to Python, and JSON's NaN a float.
-    wrong = not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool)
-    if wrong or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError(f"{file}: {key}: got {value!r}, expected a {kind.__name__}")
-    return value
+    return need(record, "arm", str, file), need(record, "task", str, file)

@@ -41,7 +41,7 @@ class Tokeniser:
         size = self.config.size
         if images.shape[-3:] != (size, size, 3):
             raise ValueError(f"images are {images.shape[-3:]}, this tokeniser reads ({size}, {size}, 3)")
-        flat = torch.from_numpy(np.ascontiguousarray(images.reshape(-1, size, size, 3)))
+        flat = torch.from_numpy(np.array(images.reshape(-1, size, size, 3)))  # stored ones are read-only
         codes = torch.cat([self._model.encode(batch) for batch in flat.split(BATCH)])
         return codes.numpy().reshape(*images.shape[:-3], -1)
 

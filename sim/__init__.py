@@ -1,7 +1,7 @@
 """MuJoCo worlds: arms, tasks and the one `gymnasium` environment that joins them.
 
-Importing this package is cheap: it loads neither MuJoCo nor Gymnasium. Use `sim.env.make("panda", "lift")`, or
-`gymnasium.make("sim.registration:robocat/panda-lift-v0")`.
+Importing this package is cheap: it loads neither MuJoCo nor Gymnasium. Use `sim.env.make("panda", "lift")`,
+or `gymnasium.make("sim.registration:robocat/panda-lift-v0")`.
 """
 
 import os as _os

@@ -1,4 +1,4 @@
-"""Offscreen pictures of a scene: one renderer per compiled model and size, reused for the life of the process."""
+"""Offscreen pictures of a scene: one renderer per compiled model and size, kept while the process lives."""
 
 import atexit
 import copy
@@ -13,6 +13,7 @@ from sim.scene import Scene
 CAMERAS = ("front", "wrist")
 Image = NDArray[np.uint8]
 
+CARRIER_GROUP = 5  # of the geoms of links that carry a camera; no model here uses it
 # Flags of a picture that cost time and are not wanted in one.
 OFF = (
     mujoco.mjtRndFlag.mjRND_SHADOW,
@@ -46,17 +47,18 @@ class Pictures:
         # MuJoCo draws into a buffer whose size the model sets; a copy lets it be the picture's own.
         sized = copy.copy(model)
         sized.vis.global_.offwidth = sized.vis.global_.offheight = size
+        sized.geom_group[_carriers(sized)] = CARRIER_GROUP
         try:
             self._renderer = mujoco.Renderer(sized, height=size, width=size, max_geom=200)
         except Exception as error:  # each GL backend raises its own kind
             raise OSError(
-                f"offscreen rendering does not start ({error}); run `robocat doctor` for the package to install"
+                f"offscreen rendering does not start ({error}); `robocat doctor` says what to install"
             ) from error
         # Registered after MuJoCo's own, so it runs before: a context freed after the display's end complains.
         atexit.register(self._renderer.close)
         self.gl_renderer = _gl_renderer()
         self._camera_ids = {model.camera(i).name: i for i in range(model.ncam)}
-        self._options = mujoco.MjvOption()
+        self._options = {name: _options(sized, camera) for name, camera in self._camera_ids.items()}
         for flag in OFF:
             self._renderer.scene.flags[flag] = 0
 
@@ -64,7 +66,7 @@ class Pictures:
         """Camera name to uint8 (size, size, 3)."""
         images: dict[str, Image] = {}
         for name in cameras:
-            self._renderer.update_scene(scene.data, self._camera_ids[name], self._options)
+            self._renderer.update_scene(scene.data, self._camera_ids[name], self._options[name])
             images[name] = self._renderer.render()
         return images
 
@@ -73,6 +75,24 @@ class Pictures:
 def pictures(model: mujoco.MjModel, size: int) -> Pictures:
     """The process's renderer for a compiled model at an image size [px]."""
     return Pictures(model, size)
+
+
+def _carriers(model: mujoco.MjModel) -> NDArray[np.intp]:
+    """Geoms (n,) of the links that carry a camera, other than the body it is mounted on."""
+    links: set[int] = set()
+    for camera in range(model.ncam):
+        link = model.body_parentid[model.cam_bodyid[camera]]
+        while link:
+            links.add(int(link))
+            link = model.body_parentid[link]
+    return np.flatnonzero(np.isin(model.geom_bodyid, list(links)))
+
+
+def _options(model: mujoco.MjModel, camera: int) -> mujoco.MjvOption:
+    """What a camera draws: one on the hand looks away from the links behind it, half the cost of a picture."""
+    options = mujoco.MjvOption()
+    options.geomgroup[CARRIER_GROUP] = model.cam_bodyid[camera] == 0
+    return options
 
 
 def _gl_renderer() -> str:

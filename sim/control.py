@@ -13,14 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arms.arm import Arm, load
-from sim.poses import DOWN, Array, angle_z, rotation_exp, rotation_z
+from sim.poses import DOWN, Array, rotation_exp, rotation_log
 from sim.scene import TABLE_CENTRE_M, TIMESTEP_S, Scene
 
-# The tool stays in this box [m] around the table's centre: hardware cells are fenced the same way.
-TOOL_LOW_M = np.array([TABLE_CENTRE_M[0] - 0.15, TABLE_CENTRE_M[1] - 0.22, 0.008])
+# The tool stays in this box [m] around the table's centre: hardware cells are fenced the same way. Fingertips
+# reach 9 mm below the tool; one that is pressed onto the table sticks there.
+TOOL_LOW_M = np.array([TABLE_CENTRE_M[0] - 0.15, TABLE_CENTRE_M[1] - 0.22, 0.012])
 TOOL_HIGH_M = np.array([TABLE_CENTRE_M[0] + 0.15, TABLE_CENTRE_M[1] + 0.22, 0.32])
-YAW_LIMIT_RAD = 1.0  # of a 4-number action; beyond it a cube's symmetry offers a nearer grasp
-LEAD_LIMIT_M = 0.03  # how far the commanded tool may run ahead of the measured one, e.g. when it pushes a wall
+SPAN_M = 0.055  # from the tool to the outer edge of an open jaw: how far a tilted gripper dips
+# Roll, pitch and yaw away from straight down: beyond the first two the hand would meet the table, beyond the
+# last a cube's symmetry offers a nearer grasp.
+TILT_LIMIT_RAD = np.array([0.5, 0.5, 1.0])
+LEAD_LIMIT_M = 0.03  # how far the commanded tool may run ahead of the measured one, when it pushes something
 REACH_STEPS = 60  # of the search for a pose; most need ten
 REACH_TOLERANCE = 1e-3  # of that search, [m] and [rad] taken together
 RAMP_PIECES = 5  # joint targets per control step; a single jump would shake the arm
@@ -35,9 +39,9 @@ def arm_model(arm: Arm) -> mujoco.MjModel:
 class CartesianControl:
     """Turns actions into actuator targets for one scene.
 
-    Action (A,), float in [-1, 1]: tool velocity x, y, z (times `arm.linear_m_s`), then yaw rate, or roll, pitch
-    and yaw rates about the world axes (times `arm.angular_rad_s`), then the gripper: below zero closes, else
-    opens (bang-bang, as RGB-stacking's agent acts).
+    Action (A,), float in [-1, 1]: tool velocity x, y, z (times `arm.linear_m_s`), then yaw rate, or roll,
+    pitch and yaw rates about the world axes (times `arm.angular_rad_s`), then the gripper: below zero closes,
+    else opens (bang-bang, as RGB-stacking's agent acts).
     """
 
     def __init__(self, scene: Scene, control_hz: int) -> None:
@@ -45,6 +49,8 @@ class CartesianControl:
         self._arm = scene.arm
         self._period_s = 1.0 / control_hz
         self.substeps = round(self._period_s / TIMESTEP_S)
+        self._upright = self._arm.cartesian_dof == 4
+        self._tilt_limit_rad = TILT_LIMIT_RAD * (0.0, 0.0, 1.0) if self._upright else TILT_LIMIT_RAD
         model = arm_model(scene.arm)
         self._ik = mink.Configuration(model)
         self._qpos = np.array([model.joint(name).qposadr[0] for name in self._arm.joints])
@@ -68,10 +74,10 @@ class CartesianControl:
         """
         scene = self._scene
         numbers = self._checked(action)
-        target_m, rotation = self._moved(numbers)
-        scene.command_tool(target_m, rotation)
+        target_m, tilt_rad = self._moved(numbers)
+        scene.command_tool(target_m, tilt_rad)
         start = scene.joint_command_rad
-        goal = self._follow(start, target_m, rotation)
+        goal = self._follow(start, target_m, rotation_exp(tilt_rad) @ DOWN)
         closed, opened = self._arm.gripper.width_m
         width_m = closed if numbers[-1] < 0.0 else opened
         for left in reversed(range(RAMP_PIECES)):
@@ -79,12 +85,11 @@ class CartesianControl:
             mujoco.mj_step(scene.model, scene.data, self.substeps // RAMP_PIECES)
         scene.forward()
 
-    def reach(self, position_m: Array, yaw_rad: float = 0.0) -> Array:
-        """Joint positions (n,) [rad] that put the tool at a world position, pointing down, by repeated steps."""
-        rotation = rotation_z(yaw_rad) @ DOWN
+    def reach(self, position_m: Array) -> Array:
+        """Joint positions (n,) [rad] that put the tool at a world position, pointing down, by many steps."""
         joints = self._scene.joint_command_rad
         for _ in range(REACH_STEPS):
-            joints = self._follow(joints, position_m, rotation)
+            joints = self._follow(joints, position_m, DOWN)
             self._ik.data.qpos[self._qpos] = joints
             self._ik.update()
             if np.linalg.norm(self._tool.compute_error(self._ik)) < REACH_TOLERANCE:
@@ -100,21 +105,21 @@ class CartesianControl:
         return np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
 
     def _moved(self, action: Array) -> tuple[Array, Array]:
-        """The commanded tool pose one control period on: position (3,) [m], rotation (3, 3)."""
+        """The commanded tool pose one control period on: position (3,) [m], tilt (3,) [rad]."""
         arm, period = self._arm, self._period_s
-        position, rotation = self._scene.tool_command
+        position, tilt = self._scene.tool_command
         target = position + action[:3] * arm.linear_m_s * period
         lead = target - self._scene.tool_m
         distance, limit = float(np.linalg.norm(lead)), LEAD_LIMIT_M + arm.linear_m_s * period
         if distance > limit:
             target = self._scene.tool_m + lead * limit / distance
-        turn = action[3:-1] * arm.angular_rad_s * period
-        if arm.cartesian_dof == 4:
-            yaw = angle_z(rotation @ DOWN.T) + float(turn[0])
-            rotation = rotation_z(min(max(yaw, -YAW_LIMIT_RAD), YAW_LIMIT_RAD)) @ DOWN
-        else:
-            rotation = rotation_exp(turn) @ rotation
-        return np.clip(target, TOOL_LOW_M, TOOL_HIGH_M), rotation
+        turn = np.zeros(3)
+        turn[3 - len(action[3:-1]) :] = action[3:-1] * arm.angular_rad_s * period
+        # Turns about one axis add up; others must be composed.
+        tilt = tilt + turn if self._upright else rotation_log(rotation_exp(turn) @ rotation_exp(tilt))
+        tilt = np.clip(tilt, -self._tilt_limit_rad, self._tilt_limit_rad)
+        dip = np.array([0.0, 0.0, SPAN_M * np.sin(np.hypot(tilt[0], tilt[1]))])
+        return np.clip(target, TOOL_LOW_M + dip, TOOL_HIGH_M), tilt
 
     def _follow(self, joints_rad: Array, position_m: Array, rotation: Array) -> Array:
         """Where the joints (n,) [rad] should be one control period on for the tool to go to a pose."""

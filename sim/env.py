@@ -19,6 +19,7 @@ from sim.tasks.task import HOLD_S, Task
 
 Observation = dict[str, Any]
 CONTROL_HZ = (10, 20)
+RENDER_MODES = ("rgb_array",)
 RESET_OPTIONS = ("variation", "goal", "state")
 
 
@@ -28,12 +29,12 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     Observation: `images` camera name to uint8 (size, size, 3); `proprio` float32 (P,), physical units as
     `channels` says; `goal` camera name to uint8 (size, size, 3).
     Action: float32 (A,) in [-1, 1], see `sim.control.CartesianControl`.
-    Reward: 1.0 on the step on which success has held for `HOLD_S`, else 0.0; the episode then terminates. After
-    the task's horizon it is truncated.
+    Reward: 1.0 on the step on which success has held for `HOLD_S`, else 0.0; the episode then terminates.
+    After the task's horizon it is truncated.
     Info: `is_success`, `progress` in [0, 1], `variation`.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 - Gymnasium's own name and type
+    metadata = {"render_modes": [*RENDER_MODES], "render_fps": 10}
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         if not 8 <= size <= 1024:
             raise ValueError(f"image size {size} px is out of range; expected 8 to 1024")
         if render_mode is not None:
-            pick(dict.fromkeys(self.metadata["render_modes"], True), render_mode, "render mode")
+            pick(dict.fromkeys(RENDER_MODES, True), render_mode, "render mode")
             if not cameras:
                 raise ValueError(f"render mode {render_mode!r} needs a camera; cameras: {', '.join(CAMERAS)}")
         self.cameras = tuple(cameras)

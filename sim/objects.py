@@ -21,7 +21,7 @@ class Block:
     Attributes:
         name: Colour and name, a key of `COLOURS`.
         side_m: Edge length [m]. 4 cm fits every gripper with room to spare (their jaws open 8 cm and more).
-        mass_kg: Mass [kg]; 60 g is a beech cube of that size (0.72 g/cm^3 gives 46 g) with its paint, rounded.
+        mass_kg: Mass [kg]; a beech cube of that size (0.72 g/cm^3) has 46 g, with its paint about 60 g.
     """
 
     name: str
@@ -38,10 +38,9 @@ class Block:
             size=(self.side_m / 2,) * 3,
             mass=self.mass_kg,
             rgba=COLOURS[self.name],
-            # Sliding, torsional and rolling friction: painted wood on rubber pads; torsion keeps a held cube
-            # from swinging about the line between the pads.
-            friction=(1.0, 0.02, 0.001),
-            condim=4,
+            # Sliding only: a face touches at four points, which resist turning as torsional friction would.
+            # The pads' own friction overrides it in a grasp.
+            friction=(1.0, 0.0, 0.0),
         )
 
 

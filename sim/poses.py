@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# Axes of a tool frame (columns) that points straight down, unturned: z out of the gripper, x (the direction in
-# which the fingers close) along world y, y along world x.
+# Axes of a tool frame (columns) that points straight down, unturned: z out of the gripper, x (the direction
+# in which the fingers close) along world y, y along world x.
 DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
 
@@ -14,11 +14,6 @@ def rotation_z(angle_rad: float) -> Array:
     """Rotation matrix (3, 3) about world z by `angle_rad` [rad]."""
     c, s = np.cos(angle_rad), np.sin(angle_rad)
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-
-
-def angle_z(rotation: Array) -> float:
-    """Angle [rad] about world z of a rotation matrix (3, 3): the inverse of `rotation_z`."""
-    return float(np.arctan2(rotation[1, 0], rotation[0, 0]))
 
 
 def quaternion_z(angle_rad: float) -> Array:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.arms.arm import Arm
-from sim.control import TOOL_HIGH_M, TOOL_LOW_M, YAW_LIMIT_RAD, arm_model
+from sim.control import TILT_LIMIT_RAD, TOOL_HIGH_M, TOOL_LOW_M, arm_model
 from sim.poses import Array
 from sim.scene import Scene
 
@@ -38,10 +38,12 @@ def channels(arm: Arm) -> tuple[Channel, ...]:
         Channel(f"tool_{axis}", "m", float(low) - SLACK_M, float(high) + SLACK_M)
         for axis, low, high in zip("xyz", TOOL_LOW_M, TOOL_HIGH_M, strict=True)
     ]
-    names = ("yaw",) if arm.cartesian_dof == 4 else ("roll", "pitch", "yaw")
-    turn = YAW_LIMIT_RAD + SLACK_RAD
-    orientation = [Channel(f"tool_{name}", "rad", -turn, turn) for name in names]
-    return (*joints, *position, *orientation, Channel("width", "m", 0.0, arm.gripper.width_m[1] + 0.01))
+    orientation = [
+        Channel(f"tool_{name}", "rad", -float(limit) - SLACK_RAD, float(limit) + SLACK_RAD)
+        for name, limit in zip(("roll", "pitch", "yaw"), TILT_LIMIT_RAD, strict=True)
+    ]
+    turns = orientation[-1:] if arm.cartesian_dof == 4 else orientation
+    return (*joints, *position, *turns, Channel("width", "m", 0.0, arm.gripper.width_m[1] + 0.01))
 
 
 def _joint_limits(arm: Arm) -> list[tuple[float, float]]:

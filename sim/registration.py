@@ -1,8 +1,9 @@
 """Every arm and task as a Gymnasium environment; importing this module registers them.
 
-    gymnasium.make("sim.registration:robocat/panda-lift-v0")   # Gymnasium imports what stands before the colon
-    import sim.registration                                    # or once, and then
-    gymnasium.make("robocat/panda-lift-v0")
+gymnasium.make("sim.registration:robocat/panda-lift-v0")  # Gymnasium imports what precedes the colon
+
+import sim.registration  # Or so, once.
+gymnasium.make("robocat/panda-lift-v0")
 """
 
 from gymnasium.envs.registration import register, registry
@@ -12,7 +13,7 @@ from sim.tasks import TASKS
 
 
 def environment_id(arm: str, task: str) -> str:
-    """"robocat/<arm>-<task>-v0"."""
+    """ "robocat/<arm>-<task>-v0"."""
     return f"robocat/{arm}-{task}-v0"
 
 

@@ -13,8 +13,8 @@ TIMESTEP_S = 0.002
 # Where things are put: a patch in front of the arm the size of RGB-stacking's basket (0.25 m square there).
 TABLE_CENTRE_M = (0.5, 0.0)
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
-# The commanded tool pose, position (3,) and rotation (9,), lives in MuJoCo's user data and so in the state.
-COMMAND_SIZE = 12
+# The commanded tool pose, position (3,) and tilt (3,), lives in MuJoCo's user data and so in the state.
+COMMAND_SIZE = 6
 
 
 @lru_cache(maxsize=64)
@@ -44,7 +44,7 @@ def _add_cell(spec: mujoco.MjSpec) -> None:
         pos=(0.45, 0.0, -0.02),
         size=(0.6, 0.6, 0.02),
         rgba=(0.50, 0.49, 0.47, 1.0),
-        friction=(1.0, 0.02, 0.001),
+        friction=(1.0, 0.0, 0.0),
     )
     world.add_light(pos=(0.8, -0.5, 2.0), dir=(-0.25, 0.3, -1.0), diffuse=(0.5, 0.5, 0.5), castshadow=False)
     # Faces the arm from 45 degrees above: things in front of the gripper stay in view. 5 mm a pixel at 64 px.
@@ -95,7 +95,7 @@ class Scene:
         self.set_joints(np.asarray(self.arm.home_rad))
         self.set_gripper(self.arm.gripper.width_m[1])
         mujoco.mj_kinematics(self.model, self.data)
-        self.command_tool(self.tool_m, self.tool_rotation)
+        self.command_tool(self.tool_m, self.tool_tilt_rad)
 
     def set_joints(self, joints_rad: Array) -> None:
         """Places the arm's joints [rad] and commands them to stay."""
@@ -112,10 +112,10 @@ class Scene:
         self.data.ctrl[self._ctrl] = joints_rad
         self.data.ctrl[self._gripper_ctrl] = width_m
 
-    def command_tool(self, position_m: Array, rotation: Array) -> None:
-        """Records the commanded tool pose: position (3,) [m] and rotation matrix (3, 3) in the world."""
+    def command_tool(self, position_m: Array, tilt_rad: Array) -> None:
+        """Records the commanded tool pose: position (3,) [m] and tilt (3,) [rad], in the world."""
         self.data.userdata[:3] = position_m
-        self.data.userdata[3:] = rotation.ravel()
+        self.data.userdata[3:] = tilt_rad
 
     def place(self, name: str, position_m: Array, yaw_rad: float = 0.0) -> None:
         """Puts a thing at a world position (3,) [m] with a yaw [rad], at rest."""
@@ -145,8 +145,8 @@ class Scene:
 
     @property
     def tool_command(self) -> tuple[Array, Array]:
-        """The commanded tool pose: position (3,) [m] and rotation matrix (3, 3) in the world."""
-        return self.data.userdata[:3].copy(), self.data.userdata[3:].reshape(3, 3).copy()
+        """The commanded tool pose: position (3,) [m] and tilt (3,) [rad], in the world."""
+        return self.data.userdata[:3].copy(), self.data.userdata[3:].copy()
 
     @property
     def width_m(self) -> float:
@@ -202,7 +202,7 @@ class Scene:
         return state
 
     def restore(self, state: Array) -> None:
-        """Sets the world to a vector from `state()` of the same model: what follows is the same to the last bit.
+        """Sets the world to a vector from `state()` of the same model: all that follows is then the same.
 
         Raises:
             ValueError: If the vector has another size than this scene's, so belongs to another model.

@@ -2,8 +2,8 @@
 
 It reads one JSON order per line: the arguments of a recorder, for which it forks, so that one starts at once
 and takes nothing with it when it dies; or "reap", to wait for the next one's end. It prints "<pid> <word>"
-lines: `started`, the id of each episode whose commit returned, `finished`, and for what it reaped `dead`.
-It imports neither MuJoCo nor torch.
+lines: `started`, the id of each episode whose commit returned, `finished` or `failed: ...`, and for what it
+reaped `dead`. It imports neither MuJoCo nor torch.
 """
 
 import functools
@@ -51,6 +51,8 @@ def main() -> None:
         elif os.fork() == 0:
             try:
                 _record(**order)
+            except BaseException as error:
+                _say("failed: " + " ".join(str(error).split()))
             finally:
                 os._exit(1)
 

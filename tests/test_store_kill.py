@@ -64,6 +64,7 @@ class Recorders:
         assert self._process.stdout
         while line := self._process.stdout.readline():
             pid, _, word = line.rstrip("\n").partition(" ")
+            assert not word.startswith("failed"), word
             if word == awaited:
                 return int(pid)
             self.announced[int(pid)].append(word)

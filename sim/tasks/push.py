@@ -19,13 +19,16 @@ def _place(scene: Scene, variation: str, rng: np.random.Generator) -> None:
         points = spread(rng, len(names) + 1, clearance_m=0.07)
         blocks, target = points[:-1], points[-1]
         inside = np.all(np.abs(target - TABLE_CENTRE_M) <= PATCH_M - 0.01)
-        if inside and TRAVEL_M[0] <= np.linalg.norm(target - blocks[0]) <= TRAVEL_M[1] and all(
-            _distance_to_way(other, blocks[0], target) > CORRIDOR_M for other in blocks[1:]
+        if (
+            inside
+            and TRAVEL_M[0] <= np.linalg.norm(target - blocks[0]) <= TRAVEL_M[1]
+            and all(_distance_to_way(other, blocks[0], target) > CORRIDOR_M for other in blocks[1:])
         ):
             break
     for name, point in zip(names, blocks, strict=True):
         # Turned to face the way it will go: a cube pushed on its corner turns instead of sliding.
-        heading = np.arctan2(*(target - blocks[0])[::-1]) if name == variation else 0.0
+        way = target - blocks[0]
+        heading = np.arctan2(way[1], way[0]) if name == variation else 0.0
         scene.place(name, np.array([*point, side_m(scene, name) / 2]), heading + rng.uniform(-0.3, 0.3))
     scene.place(TARGET.name, np.array([*target, 0.001]))
 
@@ -60,7 +63,7 @@ def _pose(scene: Scene, variation: str, rng: np.random.Generator) -> tuple[Array
     unit = way / np.linalg.norm(way)
     target = scene.position_m(TARGET.name)[:2] + rng.uniform(-0.01, 0.01, 2)
     half = side_m(scene, variation) / 2
-    scene.place(variation, np.array([*target, half]), float(np.arctan2(*unit[::-1])))
+    scene.place(variation, np.array([*target, half]), float(np.arctan2(unit[1], unit[0])))
     return np.array([*(target - unit * (half + 0.015)), half]), scene.arm.gripper.width_m[0]
 
 

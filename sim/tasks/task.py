@@ -9,9 +9,9 @@ from sim.objects import BLOCKS, Block, Thing
 from sim.poses import Array
 from sim.scene import TABLE_CENTRE_M, Scene
 
-# Half the side of the patch on which things are put [m], about the table's centre (RGB-stacking: 0.10 x 0.10).
+# Half the sides of the patch on which things are put [m], about the table's centre (RGB-stacking: 0.10 both).
 PATCH_M = np.array([0.09, 0.13])
-# Centres of two things are at least this far apart [m]: an open gripper (13 cm across its fingers) fits between.
+# Centres of two things are at least this far apart [m]: an open jaw, 5.5 cm from the tool, fits between.
 CLEARANCE_M = 0.075
 
 
@@ -76,4 +76,4 @@ def scatter_blocks(scene: Scene, variation: str, rng: np.random.Generator) -> No
 
 def closeness(distance_m: float, tolerance_m: float, margin_m: float) -> float:
     """1 within the tolerance [m], falling linearly to 0 over the margin [m] beyond it."""
-    return float(np.clip(1.0 - (distance_m - tolerance_m) / margin_m, 0.0, 1.0))
+    return min(1.0, max(0.0, 1.0 - (distance_m - tolerance_m) / margin_m))

@@ -1,0 +1,1 @@
+"""Self-improvement: branches, practice, and the next generation."""

@@ -1,0 +1,47 @@
+"""A generalist and a few hundred demonstrations become a branch for one arm and task.
+
+robocat finetune --parent runs/cycle/models/generalist-0 --stores runs/cycle/stores/adaptation
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from robocat.agent_checkpoint import AgentCard
+from robocat.policy import describe
+from robocat.presets import PRESETS
+from robocat.train import Data, train
+from sim.names import pick
+
+
+def finetune(
+    parent: Path = Path("runs/cycle/models/generalist-0"),
+    stores: tuple[Path, ...] = (Path("runs/cycle/stores/adaptation"),),
+    tokeniser: Path = Path("runs/cycle/tokeniser"),
+    out: Path = Path("runs/cycle/models/branch"),
+    preset: str = "nano",
+    from_scratch: bool = False,
+    steps: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Fine-tunes a generalist on demonstrations into a branch; goes on where it was interrupted.
+
+    Args:
+        parent: The generalist.
+        stores: Stores of demonstrations of the new arm or task.
+        tokeniser: The generalist's tokeniser.
+        out: Folder of the branch's checkpoint.
+        preset: Which preset's schedule.
+        from_scratch: Train the same network on the same demonstrations without the parent: the control.
+        steps: Optimiser steps instead of the preset's.
+        seed: Seeds draws, and the weights of a control.
+    """
+    chosen = pick(PRESETS, preset, "preset")
+    training = chosen.finetune if steps is None else replace(chosen.finetune, steps=steps)
+    data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
+    generation = describe(parent).generation
+    if from_scratch:
+        # The control may not suffer from a rate that suits fine-tuning only.
+        scratch = replace(training, learning_rate=chosen.train.learning_rate)
+        train(data, out, chosen.agent, scratch, AgentCard(out.name, None, None), seed)
+    else:
+        train(data, out, chosen.agent, training, AgentCard(out.name, generation, str(parent)), seed, parent)

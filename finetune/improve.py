@@ -1,0 +1,207 @@
+"""The whole cycle: demonstrations, tokens, generalist, branch, practice, next generalist, gate, report.
+
+    robocat improve --preset nano --out runs/cycle
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from demos.collect import Seeds, collect_experts
+from demos.store import EpisodeStore
+from finetune.gate import judge
+from finetune.practice import practise_episodes
+from finetune.report import report, summary_table
+from finetune.side_by_side import Job, train_side_by_side
+from finetune.stages import Stage, Summary, open_run, run_stages
+from robocat.agent_checkpoint import AgentCard
+from robocat.checkpoint import read_json, write_json
+from robocat.config import Collection, Preset, Training
+from robocat.evaluate import Bench, Cell, make_goals, measure
+from robocat.presets import PRESETS
+from robocat.scores import Scores
+from robocat.tokens import build
+from robocat.train import Data, train
+from robocat.train_tokeniser import train_tokeniser
+from sim.names import pick
+
+BASE, BRANCH, SCRATCH, NEXT, CONTROL = "generalist-0", "branch", "scratch", "generalist-1", "control-1"
+
+
+def improve(preset: str = "nano", out: Path = Path("runs/cycle")) -> None:
+    """Runs the cycle from demonstrations to the next generalist; goes on where it was interrupted.
+
+    Args:
+        preset: Sizes and schedules, see `robocat/presets.py`; "debug" takes about a minute.
+        out: Folder of the run.
+    """
+    chosen = pick(PRESETS, preset, "preset")
+    open_run(out, preset, chosen)
+    torch.set_num_threads(chosen.workers)
+    cycle = Cycle(out, chosen)
+    run_stages(out, cycle.stages(), chosen.workers)
+    report(out)
+    console = Console()
+    console.print(summary_table(out))
+    console.print(f"report: {out / 'report.html'}")
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One turn of the cycle in a folder."""
+
+    out: Path
+    preset: Preset
+
+    def stages(self) -> list[Stage]:
+        """Everything that is done, in order."""
+        preset = self.preset
+        return [
+            Stage("demonstrations", partial(self._collect, "demos", preset.collection)),
+            Stage("tokeniser", self._tokeniser),
+            Stage("tokens", partial(self._tokens, "demos")),
+            Stage(BASE, self._base),
+            Stage("adaptation", partial(self._collect, "adaptation", preset.adaptation)),
+            Stage(BRANCH, self._branch),
+            Stage("practice", self._practise),
+            Stage(NEXT, self._next),
+            Stage("evaluation", self._evaluate),
+            Stage("gate", self._gate),
+        ]
+
+    # What the stages share.
+
+    def store(self, name: str) -> Path:
+        return self.out / "stores" / name
+
+    def model(self, name: str) -> Path:
+        return self.out / "models" / name
+
+    @property
+    def tokeniser(self) -> Path:
+        return self.out / "tokeniser"
+
+    @property
+    def new(self) -> tuple[str, str]:
+        """The new arm and task."""
+        return self.preset.adaptation.arms[0], self.preset.adaptation.tasks[0]
+
+    @property
+    def old(self) -> list[tuple[str, str]]:
+        """Arms and tasks of the demonstrations."""
+        collection = self.preset.collection
+        return [(arm, task) for arm in collection.arms for task in collection.tasks]
+
+    def data(self, stores: dict[str, float]) -> Data:
+        paths = tuple(self.store(name) for name in stores)
+        return Data(paths, tuple(stores.values()), self.tokeniser, self.out / "tokens")
+
+    # The stages.
+
+    def _collect(self, name: str, plan: Collection) -> Summary:
+        preset, store = self.preset, self.store(name)
+        seeds = Seeds(plan.first_seed, plan.episodes)
+        collect_experts(store, plan.arms, plan.tasks, seeds, plan.noise, preset.size, preset.workers, name)
+        return _stock(store)
+
+    def _tokeniser(self) -> Summary:
+        preset = self.preset
+        train_tokeniser([self.store("demos")], self.tokeniser, preset.vqgan, preset.tokeniser, preset.seed)
+        return read_json(self.tokeniser / "card.json")
+
+    def _tokens(self, name: str) -> Summary:
+        tokens = build(self.store(name), self.tokeniser, self.out / "tokens", self.preset.workers)
+        return {"episodes": len(list(tokens.episodes)), "arms": len(tokens.arms)}
+
+    def _base(self) -> Summary:
+        preset, out = self.preset, self.model(BASE)
+        train(self.data({"demos": 1.0}), out, preset.agent, preset.train, AgentCard(BASE, 0, None), preset.seed)
+        return self._trained(BASE)
+
+    def _branch(self) -> Summary:
+        """The branch, and beside it the control: the same network from scratch on the same demonstrations."""
+        preset, data = self.preset, self.data({"adaptation": 1.0})
+        self._tokens("adaptation")
+        parent = self.model(BASE)
+        scratch: Training = replace(preset.finetune, learning_rate=preset.train.learning_rate)
+        train_side_by_side(
+            [
+                Job(data, self.model(BRANCH), preset.agent, preset.finetune,
+                    AgentCard(BRANCH, 0, str(parent)), preset.seed, parent),
+                Job(data, self.model(SCRATCH), preset.agent, scratch, AgentCard(SCRATCH, None, None), preset.seed),
+            ],
+            preset.workers,
+        )  # fmt: skip
+        return self._trained(BRANCH)
+
+    def _practise(self) -> Summary:
+        preset, store = self.preset, self.store("practice")
+        practise_episodes(
+            self.model(BRANCH), self.tokeniser, self.store("adaptation"), store, self.new, preset.practice,
+            preset.size, preset.workers,
+        )  # fmt: skip
+        return _stock(store)
+
+    def _next(self) -> Summary:
+        """Generalist 1 and, beside it, the same training without the practice data."""
+        preset, shares, parent = self.preset, self.preset.shares, self.model(BASE)
+        self._tokens("practice")
+        demos = {"demos": shares.base, "adaptation": shares.adaptation}
+        without = {"demos": shares.base, "adaptation": shares.adaptation + shares.practice}
+        jobs = [
+            Job(self.data(stores), self.model(name), preset.agent, preset.retrain,
+                AgentCard(name, 1, str(parent)), preset.seed, parent)
+            for name, stores in ((NEXT, {**demos, "practice": shares.practice}), (CONTROL, without))
+        ]  # fmt: skip
+        train_side_by_side(jobs, preset.workers)
+        return self._trained(NEXT)
+
+    def _evaluate(self) -> Summary:
+        """Every model on every arm and task it should know, 50 episodes each, on seeds of their own."""
+        plan = self.preset.evaluation
+        old = [Cell(arm, task, plan.episodes, plan.first_seed) for arm, task in self.old]
+        new = [Cell(*self.new, plan.episodes, plan.first_seed)]
+        goals = self.store("goals")
+        make_goals(goals, old + new, plan.goal_seed, self.preset.size, self.preset.workers)
+        for name, cells in ((BASE, old + new), (BRANCH, new), (SCRATCH, new), (NEXT, old + new), (CONTROL, old + new)):
+            self._measure(name, cells, goals, name, self.store("clips"))
+        scores = Scores.load(self.out / "scores" / f"{BASE}.json")
+        return {f"{BASE} {task}": f"{scores.pooled([c for c in self.old if c[1] == task]).mean:.0%}"
+                for task in self.preset.collection.tasks}  # fmt: skip
+
+    def _gate(self) -> Summary:
+        plan = self.preset.evaluation
+        new = [Cell(*self.new, plan.gate_episodes, plan.gate_seed)]
+        old = [Cell(arm, task, plan.gate_old_episodes, plan.gate_seed) for arm, task in self.old]
+        goals = self.store("gate-goals")
+        make_goals(goals, old + new, plan.gate_seed + 50_000, self.preset.size, self.preset.workers)
+        scores = {
+            name: self._measure(name, cells, goals, f"gate-{name}", None)
+            for name, cells in ((BASE, old + new), (NEXT, old + new), (CONTROL, new), (BRANCH, new))
+        }
+        verdict = judge(scores[NEXT], scores[BASE], scores[CONTROL], self.new, self.old)
+        write_json(self.out / "gate.json", verdict.record())
+        return {"accepted": str(verdict.accepted), "new": verdict.reasons[0], "old": verdict.reasons[1]}
+
+    def _measure(self, name: str, cells: list[Cell], goals: Path, record: str, clips: Path | None) -> Scores:
+        path = self.out / "scores" / f"{record}.json"
+        if not path.exists():
+            bench = Bench(self.tokeniser, goals, clips, size=self.preset.size, workers=self.preset.workers)
+            measure(name, self.model(name), cells, bench).save(path)
+        return Scores.load(path)
+
+    def _trained(self, name: str) -> Summary:
+        record = read_json(self.model(name) / "config.json")
+        return {"steps": record["steps"], "parameters": record["parameters"]}
+
+
+def _stock(path: Path) -> Summary:
+    entries = EpisodeStore(path).entries()
+    return {
+        "episodes": len(entries),
+        "successful": sum(entry.success for entry in entries),
+        "steps": sum(entry.length for entry in entries),
+    }

@@ -1,0 +1,200 @@
+"""Success rates and the gate as tables, each number with its interval and its count."""
+
+from collections.abc import Mapping, Sequence
+
+from finetune.markup import Html, absent, join, many, percent, points, table, tag, whole
+from finetune.run_folder import Cell, Run
+from finetune.standing import Standing
+from robocat.intervals import Difference
+from robocat.scores import Rate
+
+EN_DASH = "\N{EN DASH}"
+_ROLES = {
+    "generalist-0": "the demonstrations",
+    "scratch": "the new task's demonstrations alone, from nothing",
+    "branch": "generalist 0, fine-tuned on the new task",
+    "control": "demonstrations again, with no practice",
+    "generalist": "demonstrations and practice",
+}
+
+
+def success_section(run: Run, standing: Standing) -> Html:
+    """Every arm and task by every model, with the means of what was known."""
+    if not standing.scores:
+        return absent("an evaluation of any model", "scores/")
+    note = tag(
+        "p",
+        "Share of attempts that the task's own predicate counted as successful, its 95% interval (Wilson), "
+        "and successes of attempts. Every model met the same scenes and the same goal images.",
+        class_="note",
+    )
+    parts = [note, _rates(standing)]
+    if run.other_scores:
+        parts.append(tag("h3", "Further evaluations, each on scenes of its own"))
+        parts.append(_rates(Standing.of(run, run.other_scores)))
+    return join(parts)
+
+
+def gate_section(run: Run) -> Html:
+    """The verdict, its reasons, the paired differences behind it, and the rates on the gate's own scenes."""
+    if (gate := run.gate) is None:
+        parts = [absent("a verdict of the gate", "gate.json")]
+    else:
+        word = "Accepted" if gate.accepted else "Rejected"
+        reasons = tag("ul", *(tag("li", reason) for reason in gate.reasons))
+        verdict = tag(
+            "div", tag("strong", word), reasons, class_=f"verdict {'good' if gate.accepted else 'bad'}"
+        )
+        parts = [verdict, _differences(run)]
+    if run.gate_scores:
+        title = tag("h3", "Success on the gate's own scenes, used for nothing else")
+        parts += [title, _rates(Standing.of(run, run.gate_scores))]
+    return join(parts)
+
+
+def _rates(standing: Standing) -> Html:
+    models = list(standing.scores)
+    head = [tag("th", "arm"), tag("th", "task"), *(_column(model) for model in models)]
+    rows = [_row(standing, models, cell) for cell in standing.cells]
+    known = {model: standing.known(model) for model in models}
+    if any(known.values()) and len(standing.cells) > 1:
+        label = tag("th", "all that was known", colspan=2, scope="row")
+        rows.append(tag("tr", label, *(_rate(known[model]) for model in models), class_="total"))
+    return table(head, rows, "rates")
+
+
+def _column(model: str) -> Html:
+    kind, _, number = model.rpartition("-")
+    role = _ROLES.get(model) or (_ROLES.get(kind) if number.isdigit() else None)
+    return tag("th", model, tag("small", role) if role else "", scope="col")
+
+
+def _row(standing: Standing, models: Sequence[str], cell: Cell) -> Html:
+    news = standing.news(cell)
+    badge = join(tag("span", word, class_="badge") for word in news)
+    names = (tag("th", cell[0], badge, scope="row"), tag("td", cell[1], class_="task"))
+    rates = (_rate(standing.rate(model, cell)) for model in models)
+    return tag("tr", *names, *rates, class_="new" if news else None)
+
+
+def _rate(rate: Rate | None) -> Html:
+    if rate is None:
+        return tag("td", EN_DASH, class_="rate none")
+    span = f"{100 * rate.low:.0f}{EN_DASH}{100 * rate.high:.0f}"
+    bar = f"left:{100 * rate.low:.1f}%;width:{100 * (rate.high - rate.low):.1f}%"
+    whisker = tag(
+        "span", tag("i", style=bar), tag("b", style=f"left:{100 * rate.mean:.1f}%"), class_="whisker"
+    )
+    count = tag("small", f"{span} · {whole(rate.successes)}/{whole(rate.n)}")
+    return tag(
+        "td", tag("strong", percent(rate.mean)), whisker, count, class_="rate", style=f"--r:{rate.mean:.3f}"
+    )
+
+
+def _differences(run: Run) -> Html:
+    """A forest plot: one line per comparison, all on one scale."""
+    gate = run.gate
+    assert gate is not None
+    new = " ".join(gate.new)
+    lines: list[tuple[str, str, Difference]] = [
+        (f"{new}", "generalist 0", gate.versus_parent),
+        (f"{new}", "the control without practice", gate.versus_control),
+        *((" ".join(cell), "generalist 0", difference) for cell, difference in gate.old),
+        ("all that was known", "generalist 0", gate.old_mean),
+    ]
+    ends = [end for _, _, each in lines for end in (each.low, each.high)]
+    low, high = min(0.0, *ends) - 0.03, max(0.0, *ends) + 0.03
+    titles = ("on", "better than", "points", "", "95% interval", "scenes", "won : lost alone", "p")
+    rows = [_difference(what, whom, each, (low, high), i) for i, (what, whom, each) in enumerate(lines)]
+    note = tag(
+        "p",
+        "Difference of success rates in percentage points, on the same scenes for both; 95% intervals by "
+        "Newcombe's method 10 for paired proportions, p by McNemar's exact test. Right of the line: better.",
+        class_="note",
+    )
+    return join((note, table([tag("th", title) for title in titles], rows, "forest")))
+
+
+def _difference(what: str, whom: str, each: Difference, span: tuple[float, float], index: int) -> Html:
+    low, high = span
+
+    def at(value: float) -> float:
+        return 100 * (value - low) / (high - low)
+
+    sure = "good" if each.low > 0 else "bad" if each.high < 0 else "even"
+    bar = f"left:{at(each.low):.1f}%;width:{at(each.high) - at(each.low):.1f}%"
+    plot = (
+        tag("s", style=f"left:{at(0):.1f}%"),
+        tag("i", style=bar),
+        tag("b", style=f"left:{at(each.mean):.1f}%"),
+    )
+    p = "<0.001" if each.p < 0.001 else f"{each.p:.3f}"
+    return tag(
+        "tr",
+        tag("th", what, scope="row"),
+        tag("td", whom),
+        tag("td", tag("strong", points(each.mean)), class_="number"),
+        tag("td", tag("span", *plot, class_=f"plot {sure}"), class_="plotted"),
+        tag("td", f"{points(each.low)} to {points(each.high)}", class_="number"),
+        tag("td", whole(each.n), class_="number"),
+        tag("td", f"{each.only_a} : {each.only_b}", class_="number"),
+        tag("td", p, class_="number"),
+        class_="first" if index == 2 else None,
+    )
+
+
+def headline(run: Run, standing: Standing) -> tuple[str, str]:
+    """What the run came to, in a title and a sentence."""
+    if (gate := run.gate) is not None:
+        name = (standing.last or "the next generalist").replace("-", " ").capitalize()
+        title = f"{name} is {'accepted' if gate.accepted else 'rejected'}"
+        new, control, old = gate.versus_parent, gate.versus_control, gate.old_mean
+        sentence = (
+            f"On {' '.join(gate.new)}: {_change(new)} against the generalist it comes from, and "
+            f"{_change(control)} against the control without practice. "
+            f"On what was known before: {_change(old)}."
+        )
+        return title, sentence
+    done = [stage.name for stage in run.stages]
+    if not done:
+        return "A run that has just begun", "No stage has finished yet."
+    return (
+        "A run under way",
+        f"{many(len(done), 'stage')} finished, the last of them {done[-1]}; no verdict yet.",
+    )
+
+
+def _change(each: Difference) -> str:
+    return f"{points(each.mean)} points ({points(each.low)} to {points(each.high)})"
+
+
+def tiles(run: Run, standing: Standing) -> Html:
+    """The run in a handful of numbers."""
+    shown: list[tuple[str, str, str]] = []
+    if (last := standing.last) is not None:
+        shown += _rate_tiles(standing, last)
+    demos, practice = run.stores.get("demos"), run.stores.get("practice")
+    if demos is not None:
+        extra = f"and {whole(len(practice.entries))} by practice" if practice is not None else "by experts"
+        shown.append(("episodes demonstrated", whole(len(demos.entries)), extra))
+    return tag("div", *(_tile(*each) for each in shown), class_="tiles") if shown else Html()
+
+
+def _rate_tiles(standing: Standing, last: str) -> list[tuple[str, str, str]]:
+    parts: Mapping[str, Rate | None] = {
+        f"{standing.new_name}, {last}": standing.new(last),
+        f"what was known, {last}": standing.known(last),
+    }
+    return [
+        (
+            name,
+            percent(rate.mean),
+            f"95%: {100 * rate.low:.0f}{EN_DASH}{100 * rate.high:.0f}, n = {whole(rate.n)}",
+        )
+        for name, rate in parts.items()
+        if rate is not None
+    ]
+
+
+def _tile(label: str, number: str, extra: str) -> Html:
+    return tag("div", tag("span", label), tag("strong", number), tag("small", extra))

@@ -1,0 +1,72 @@
+"""Two trainings at once, one core each: for networks this small, twice the speed of one after the other."""
+
+import os
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from demos.progress import progress
+from robocat.agent import AgentConfig
+from robocat.agent_checkpoint import AgentCard
+from robocat.config import Training
+from robocat.metrics import read_metrics
+from robocat.train import Data, train
+
+POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """The arguments of a training, see `robocat.train.train`."""
+
+    data: Data
+    out: Path
+    config: AgentConfig
+    training: Training
+    card: AgentCard
+    seed: int
+    parent: Path | None = None
+
+
+def train_side_by_side(jobs: list[Job], workers: int) -> None:
+    """Runs trainings in processes of their own, with one progress bar; errors of any are raised here."""
+    todo = [job for job in jobs if not (job.out / "config.json").exists()]
+    if not todo:
+        return
+    names = " and ".join(job.card.name for job in todo)
+    with (
+        ProcessPoolExecutor(min(workers, len(todo)), get_context("spawn")) as pool,
+        progress(names, sum(job.training.steps for job in todo)) as advance,
+    ):
+        waiting: set[Future[None]] = {pool.submit(_train_alone, job) for job in todo}
+        shown = 0
+        while waiting:
+            done, waiting = wait(waiting, timeout=POLL_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            reached = sum(_reached(job) for job in todo)
+            advance(max(0, reached - shown))
+            shown = max(shown, reached)
+
+
+def _reached(job: Job) -> int:
+    """Steps a training has logged."""
+    if (job.out / "config.json").exists():
+        return job.training.steps
+    rows = read_metrics(job.out) if (job.out / "metrics.jsonl").exists() else []
+    return int(rows[-1]["step"]) if rows else 0
+
+
+def _train_alone(job: Job) -> None:
+    """In a process of its own: one thread, and the progress of its own bar goes to a file."""
+    torch.set_num_threads(1)
+    job.out.mkdir(parents=True, exist_ok=True)
+    with (job.out / "training.log").open("a") as log:
+        log.write(f"{time.strftime('%F %T')} process {os.getpid()}\n")
+        sys.stderr = log
+        train(job.data, job.out, job.config, job.training, job.card, job.seed, job.parent)

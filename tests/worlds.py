@@ -1,0 +1,41 @@
+"""Small helpers for tests that run environments."""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.arms import ARMS
+from sim.env import ManipulationEnv, Observation, make
+from sim.tasks import TASKS
+
+PAIRS = list(product(ARMS, TASKS))
+
+
+def blind(arm: str, task: str, **options: Any) -> ManipulationEnv:
+    """An environment without cameras, which costs half and needs no OpenGL."""
+    return make(arm, task, cameras=(), **options)
+
+
+def actions(env: ManipulationEnv, steps: int, seed: int = 0, size: float = 1.0) -> NDArray[np.float32]:
+    """Random actions (steps, A), uniform in [-size, size]."""
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-size, size, (steps, env.arm.action_size)).astype(np.float32)
+
+
+def bits(env: ManipulationEnv, observation: Observation) -> bytes:
+    """All that an observation and the simulator's state hold."""
+    parts = [observation["proprio"], env.scene.state()]
+    for kind in ("images", "goal"):
+        parts += [image for _, image in sorted(observation[kind].items())]
+    return b"".join(part.tobytes() for part in parts)
+
+
+def play(env: ManipulationEnv, moves: NDArray[np.float32], seed: int = 0, **options: Any) -> list[bytes]:
+    """What is seen at the reset and after each action."""
+    observation, _ = env.reset(seed=seed, options=options)
+    seen = [bits(env, observation)]
+    for move in moves:
+        seen.append(bits(env, env.step(move)[0]))
+    return seen
