@@ -1,5 +1,7 @@
 """Demonstrations by scripted experts into a store.
 
+For example:
+
     robocat collect --arms panda --tasks lift --episodes 100 --out runs/demos
 """
 
@@ -11,8 +13,8 @@ from demos.expert import SILENT, Expert, Noise
 from demos.rollout import Attempt
 from demos.store import EpisodeStore
 from demos.workers import Ended, Piece, cut, run
-from sim.arms import ARMS, find_arm
-from sim.tasks import TASKS, find_task
+from sim.arms import find_arm
+from sim.tasks import find_task
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,8 @@ def collect(
         noise: Whether executed actions stray from the expert's, so that recoveries are in the data.
         workers: Processes.
     """
-    ended = collect_experts(
-        out, arms, tasks, Seeds(first_seed, episodes), Noise() if noise else SILENT, size, workers, "demonstrations"
-    )
+    seeds, stray = Seeds(first_seed, episodes), Noise() if noise else SILENT
+    ended = collect_experts(out, arms, tasks, seeds, stray, size, workers, "demonstrations")
     done = sum(result.success for result in ended)
     made = f"{len(ended)} new episodes, {done} successful" if ended else "nothing new"
     print(f"{out}: {made}; {len(EpisodeStore(out))} in all")
@@ -68,22 +69,29 @@ def collect_experts(  # noqa: PLR0917 - the verb and the cycle name every argume
     Raises:
         ValueError: If an arm or task is unknown, or a number is below 1.
     """
-    for name in arms:
-        find_arm(name)
-    for name in tasks:
-        find_task(name)
-    if seeds.count < 1 or workers < 1:
-        raise ValueError(f"episodes {seeds.count} and workers {workers} must both be at least 1")
-    have = {(e.arm, e.task, e.seed) for e in EpisodeStore(store).entries()} if (store / "manifest.jsonl").exists() else set()
-    pieces: list[Piece] = []
-    for arm in arms:
-        for task in tasks:
-            variations = TASKS[task].variations
-            attempts = [
-                Attempt(seed, variations[(seed - seeds.first) % len(variations)])
-                for seed in range(seeds.first, seeds.first + seeds.count)
-                if (arm, task, seed) not in have
-            ]
-            make = partial(Expert, noise)
-            pieces += [Piece(ARMS[arm].name, task, size, attempts_, make, store) for attempts_ in cut(attempts)]
+    if workers < 1:
+        raise ValueError(f"workers {workers} is out of range; expected at least 1")
+    cells = [(arm, task) for arm in arms for task in tasks]
+    pieces = [piece for cell in cells for piece in expert_pieces(store, cell, seeds, noise, size)]
     return run(pieces, workers, description) if pieces else []
+
+
+def expert_pieces(store: Path, cell: tuple[str, str], seeds: Seeds, noise: Noise, size: int) -> list[Piece]:
+    """The expert's attempts at an arm and task that the store lacks; variations come in turn.
+
+    Raises:
+        ValueError: If the arm or task is unknown, or there are no seeds.
+    """
+    arm, task = find_arm(cell[0]), find_task(cell[1])
+    if seeds.count < 1:
+        raise ValueError(f"episodes {seeds.count} is out of range; expected at least 1")
+    episodes = EpisodeStore(store)
+    entries = episodes.entries() if episodes.exists else []
+    have = {entry.seed for entry in entries if (entry.arm, entry.task) == (arm.name, task.name)}
+    attempts = [
+        Attempt(seeds.first + i, task.variations[i % len(task.variations)])
+        for i in range(seeds.count)
+        if seeds.first + i not in have
+    ]
+    make = partial(Expert, noise)
+    return [Piece(arm.name, task.name, size, part, make, store) for part in cut(attempts)]

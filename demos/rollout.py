@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from demos.controller import Act, Controller
 from demos.episode import Episode, EpisodeMeta, Outcome, Provenance, episode_id
@@ -23,11 +24,13 @@ class Attempt:
         seed: Seeds placement, variation (if not given) and the controller.
         variation: Which variation, or None to draw it.
         goal: Goal image per camera, or None for one posed by the environment.
+        state: Simulator state (S,) to begin from, or None for the one that the seed draws.
     """
 
     seed: int
     variation: str | None = None
     goal: dict[str, Image] | None = None
+    state: NDArray[np.float64] | None = None
 
 
 @dataclass
@@ -81,6 +84,8 @@ def _begin(slot: int, env: ManipulationEnv, controller: Controller, attempt: Att
         options["variation"] = attempt.variation
     if attempt.goal is not None:
         options["goal"] = attempt.goal
+    if attempt.state is not None:
+        options["state"] = attempt.state
     observation, _ = env.reset(seed=attempt.seed, options=options)
     controller.begin(slot, env, attempt.seed)
     recording = _Recording(attempt)

@@ -4,12 +4,17 @@ A piece is a list of attempts at one arm and task that share a batch of environm
 batch is decided here, not by which process is free, so a killed and repeated run makes the same episodes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 from demos.controller import Controller
@@ -24,6 +29,10 @@ PIECE = 25  # attempts a piece
 SIDE_BY_SIDE = 25  # environments a piece: a network's batch
 
 
+class WorkerDied(OSError):
+    """A worker process ended without a word: killed from outside, or for want of memory."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """Attempts at one arm and task by one controller.
@@ -32,7 +41,8 @@ class Piece:
         attempts: What to try.
         make: Makes the controller, in the process that does the work; must be picklable.
         store: Where the episodes go, or None to keep none.
-        keep: How many of the piece's episodes are stored, the first by seed; None stores all.
+        keep: How many of the piece's episodes are stored, the first by seed; None stores all. Those whose
+            id the store has already are left as they are.
     """
 
     arm: str
@@ -57,7 +67,7 @@ class Ended:
     steps: int
 
 
-def cut(attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, ...]]:
+def cut(attempts: Sequence[T]) -> Iterator[tuple[T, ...]]:
     """Attempts in pieces."""
     for i in range(0, len(attempts), PIECE):
         yield tuple(attempts[i : i + PIECE])
@@ -72,22 +82,69 @@ def work(piece: Piece) -> list[Ended]:
     """Makes a piece's attempts, stores the episodes in one commit, and says how they ended, by seed."""
     envs = _environments(piece.arm, piece.task, piece.size)
     controller = piece.make()
-    episodes = sorted(rollout(envs, controller, piece.attempts), key=lambda episode: episode.meta.provenance.seed)
+    made = sorted(rollout(envs, controller, piece.attempts), key=lambda episode: episode.meta.provenance.seed)
     if piece.store is not None:
-        EpisodeStore(piece.store).commit_many(episodes if piece.keep is None else episodes[: piece.keep])
+        store = EpisodeStore(piece.store)
+        new = [e for e in made[: piece.keep] if not (store.exists and e.id in store)]
+        if new:
+            store.commit_many(new)
     return [
         Ended(e.id, piece.arm, piece.task, e.meta.variation, e.meta.provenance.seed, e.succeeded, e.length)
-        for e in episodes
+        for e in made
     ]
 
 
 def in_parallel(function: Callable[[T], R], pieces: Sequence[T], workers: int) -> Iterator[R]:
-    """Results in the order of the pieces, from that many processes (1: this one)."""
+    """Results in the order of the pieces, from that many processes (1: this one).
+
+    Raises:
+        WorkerDied: If a process ended abruptly.
+    """
     if workers <= 1 or len(pieces) <= 1:
         yield from map(function, pieces)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread) as pool:
+    with processes(min(workers, len(pieces))) as pool:
         yield from pool.map(function, pieces)
+
+
+@contextmanager
+def processes(count: int) -> Generator[ProcessPoolExecutor]:
+    """Worker processes, which end with this one however it ends, and at once if the block is left by an error.
+
+    Raises:
+        WorkerDied: If one of them ended abruptly.
+    """
+    others = set(active_children())
+    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin) as pool:
+        try:
+            yield pool
+        except BaseException as error:
+            # Left to itself the pool would first finish what has begun, which may be an hour's training.
+            for process in set(active_children()) - others:
+                process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise WorkerDied(
+                    "a worker process was killed or ran out of memory; what was finished is kept: "
+                    "run the same command again to go on, with fewer workers if memory is short"
+                ) from None
+            raise
+
+
+def _begin() -> None:
+    """In a fresh worker, before anything heavy is imported."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # processes share the cores
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # Ctrl-C ends it; the traceback is the first process's to show
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the process that started it is gone: after a kill -9 nobody else would."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def run(pieces: Sequence[Piece], workers: int, description: str) -> list[Ended]:
@@ -99,10 +156,3 @@ def run(pieces: Sequence[Piece], workers: int, description: str) -> list[Ended]:
             done = sum(result.success for result in ended)
             advance(len(results), note=f"{done}/{len(ended)} succeeded")
     return ended
-
-
-def _one_thread() -> None:
-    """Processes share the cores: each keeps its linear algebra to one thread."""
-    import os  # noqa: PLC0415 - runs in a fresh process, before anything heavy is imported
-
-    os.environ["OMP_NUM_THREADS"] = "1"

@@ -1,15 +1,16 @@
 """A generalist and a few hundred demonstrations become a branch for one arm and task.
 
-robocat finetune --parent runs/cycle/models/generalist-0 --stores runs/cycle/stores/adaptation
+For example:
+
+    robocat finetune --parent runs/cycle/models/generalist-0 --stores runs/cycle/stores/adaptation
 """
 
 from dataclasses import replace
 from pathlib import Path
 
-from robocat.agent_checkpoint import AgentCard
-from robocat.policy import describe
+from robocat.agent_checkpoint import AgentCard, read_card
 from robocat.presets import PRESETS
-from robocat.train import Data, train
+from robocat.train import Data, describe, train
 from sim.names import pick
 
 
@@ -29,7 +30,7 @@ def finetune(
         parent: The generalist.
         stores: Stores of demonstrations of the new arm or task.
         tokeniser: The generalist's tokeniser.
-        out: Folder of the branch's checkpoint.
+        out: Folder of the branch's checkpoint; token sets are kept beside the folder it is in, in `tokens`.
         preset: Which preset's schedule.
         from_scratch: Train the same network on the same demonstrations without the parent: the control.
         steps: Optimiser steps instead of the preset's.
@@ -38,10 +39,11 @@ def finetune(
     chosen = pick(PRESETS, preset, "preset")
     training = chosen.finetune if steps is None else replace(chosen.finetune, steps=steps)
     data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
-    generation = describe(parent).generation
     if from_scratch:
         # The control may not suffer from a rate that suits fine-tuning only.
         scratch = replace(training, learning_rate=chosen.train.learning_rate)
         train(data, out, chosen.agent, scratch, AgentCard(out.name, None, None), seed)
     else:
-        train(data, out, chosen.agent, training, AgentCard(out.name, generation, str(parent)), seed, parent)
+        card = AgentCard(out.name, read_card(parent).generation, str(parent))
+        train(data, out, chosen.agent, training, card, seed, parent)
+    print(f"{out}: {describe(out)}")

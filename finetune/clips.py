@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from demos.episode import Episode
+from demos.episode import Episode, Provenance
 from demos.manifest import Entry
+from demos.progress import progress
 from demos.store import EpisodeStore
 from finetune.markup import Html, absent, data_uri, join, many, percent, tag, whole
 from finetune.run_folder import Cell, Run, rank
@@ -39,22 +40,22 @@ def clips_section(run: Run, standing: Standing) -> Html:
     tried = list(dict.fromkeys((*standing.cells, *chosen)))
     left = ALL_BYTES
     groups: list[Html] = []
-    for cell in sorted(chosen, key=lambda cell: (cell not in standing.new_cells, tried.index(cell))):
-        figures: list[Html] = []
-        for entry in (entry for scene in chosen[cell] for entry in scene):
-            figure, taken = _clip(store.load(entry.id))
-            if taken <= left:
-                left -= taken
-                figures.append(figure)
-        badge = join(tag("span", word, class_="badge") for word in standing.news(cell))
-        groups += [tag("h3", " ".join(cell), badge), tag("div", *figures, class_="clips")]
-    note = tag(
-        "p",
-        "Left the goal image, right what the model did. Scenes are the first by seed that most models met, "
-        "whatever the outcome.",
-        class_="note",
+    with progress("rollouts in the report", sum(map(len, chosen.values()))) as advance:
+        for cell in sorted(chosen, key=lambda cell: (cell not in standing.new_cells, tried.index(cell))):
+            scenes: list[Html] = []
+            for entries in chosen[cell]:
+                for episodes in _by_goal([store.load(entry.id) for entry in entries]):
+                    figure, taken = _scene(episodes, left)
+                    left -= taken
+                    scenes.append(figure)
+                advance()
+            badge = join(tag("span", word, class_="badge") for word in standing.news(cell))
+            groups += [tag("h3", " ".join(cell), badge), tag("div", *scenes, class_="scenes")]
+    note = (
+        "The goal image, then what each model did with it. Scenes are the first by seed that most models "
+        "met, whatever the outcome."
     )
-    return join((note, *groups))
+    return join((tag("p", note, class_="note"), *groups))
 
 
 def choose(entries: Sequence[Entry]) -> dict[Cell, list[list[Entry]]]:
@@ -62,9 +63,7 @@ def choose(entries: Sequence[Entry]) -> dict[Cell, list[list[Entry]]]:
     scenes: dict[Cell, dict[tuple[int, str], dict[str, Entry]]] = {}
     for entry in entries:
         by_scene = scenes.setdefault((entry.arm, entry.task), {})
-        by_scene.setdefault((entry.seed, entry.variation), {}).setdefault(
-            entry.policy or entry.controller, entry
-        )
+        by_scene.setdefault((entry.seed, entry.variation), {}).setdefault(_actor(entry), entry)
     return {
         cell: [
             [met[model] for model in sorted(met, key=rank)]
@@ -74,31 +73,66 @@ def choose(entries: Sequence[Entry]) -> dict[Cell, list[list[Entry]]]:
     }
 
 
-def _clip(episode: Episode) -> tuple[Html, int]:
-    """A figure of one episode, and how many bytes its pictures take."""
-    meta, camera = episode.meta, episode.meta.cameras[0]
-    film = animation(episode.images[camera], meta.control_hz)
-    pictures = [tag("img", src=data_uri("image/webp", film), alt="what the model did", loading="lazy")]
-    taken = len(film)
-    if camera in episode.goal:
-        goal = still(episode.goal[camera])
+def _by_goal(episodes: Sequence[Episode]) -> list[list[Episode]]:
+    """Episodes of one scene, apart where they were shown different goals."""
+    groups: dict[bytes, list[Episode]] = {}
+    for episode in episodes:
+        shown = b"".join(image.tobytes() for _, image in sorted(episode.goal.items()))
+        groups.setdefault(shown, []).append(episode)
+    return list(groups.values())
+
+
+def _scene(episodes: Sequence[Episode], left: int) -> tuple[Html, int]:
+    """A goal and what came of it, model by model, and how many bytes of the `left` ones the pictures take."""
+    meta, camera = episodes[0].meta, episodes[0].meta.cameras[0]
+    tiles: list[Html] = []
+    taken = 0
+    if camera in episodes[0].goal:
+        goal = still(episodes[0].goal[camera])
         taken += len(goal)
-        pictures.insert(0, tag("img", src=data_uri("image/webp", goal), alt="goal image"))
-    model = meta.provenance.policy or meta.provenance.controller
-    ended = episode.first_success
-    if episode.succeeded and ended is not None:
-        outcome = f"\N{CHECK MARK} success after {(ended + 1) / meta.control_hz:.1f} s"
-    else:
-        outcome = f"\N{MULTIPLICATION X} failure after {episode.length / meta.control_hz:.1f} s"
+        picture = tag("img", src=data_uri("image/webp", goal), alt="goal image")
+        tiles.append(tag("div", picture, tag("span", "goal image"), class_="tile goal"))
+    for episode in episodes:
+        film, end = animation(episode.images[camera], meta.control_hz), still(episode.images[camera][-1])
+        if taken + len(film) + len(end) <= left:
+            taken += len(film) + len(end)
+            tiles.append(_tile(episode, film, end))
+        else:
+            tiles.append(
+                tag("div", f"{_actor(episode.meta.provenance)}: left out, the page is full", class_="tile")
+            )
     what = " ".join(filter(None, (meta.arm, meta.task, meta.variation)))
-    caption = tag(
-        "figcaption",
-        tag("strong", model),
-        tag("span", outcome, class_="outcome"),
-        tag("small", f"{what}, seed {meta.provenance.seed}"),
+    caption = tag("figcaption", f"{what}, seed {meta.provenance.seed}")
+    return tag("figure", tag("div", *tiles, class_="strip"), caption, class_="scene"), taken
+
+
+def _tile(episode: Episode, film: bytes, end: bytes) -> Html:
+    """One rollout, with its model and its outcome in a word, a sign and a colour.
+
+    Args:
+        episode: What happened.
+        film: The animation.
+        end: Its last frame, shown on paper and to who wants no motion.
+    """
+    model = _actor(episode.meta.provenance)
+    steps = episode.first_success
+    if episode.succeeded and steps is not None:
+        kind, sign, seconds = "success", "\N{CHECK MARK}", (steps + 1) / episode.meta.control_hz
+    else:
+        kind, sign, seconds = "failure", "\N{MULTIPLICATION X}", episode.length / episode.meta.control_hz
+    pictures = (
+        tag("img", src=data_uri("image/webp", data), alt=f"{model}: {kind}", class_=name, loading="lazy")
+        for name, data in (("film", film), ("end", end))
     )
-    kind = "success" if episode.succeeded else "failure"
-    return tag("figure", tag("div", *pictures, class_="pair"), caption, class_=f"clip {kind}"), taken
+    outcome = tag(
+        "span", sign, tag("span", f" {kind},", class_="word"), f" {seconds:.1f} s", class_="outcome"
+    )
+    return tag("div", *pictures, tag("strong", model), outcome, class_=f"tile {kind}")
+
+
+def _actor(who: Entry | Provenance) -> str:
+    """The name of the model that acted: a policy is recorded as name@hash."""
+    return who.policy.partition("@")[0] if who.policy else who.controller
 
 
 def animation(frames: Frames, hz: float) -> bytes:

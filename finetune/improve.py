@@ -1,5 +1,7 @@
 """The whole cycle: demonstrations, tokens, generalist, branch, practice, next generalist, gate, report.
 
+For example:
+
     robocat improve --preset nano --out runs/cycle
 """
 
@@ -118,7 +120,8 @@ class Cycle:
 
     def _base(self) -> Summary:
         preset, out = self.preset, self.model(BASE)
-        train(self.data({"demos": 1.0}), out, preset.agent, preset.train, AgentCard(BASE, 0, None), preset.seed)
+        card = AgentCard(BASE, generation=0, parent=None)
+        train(self.data({"demos": 1.0}), out, preset.agent, preset.train, card, preset.seed)
         return self._trained(BASE)
 
     def _branch(self) -> Summary:
@@ -141,12 +144,12 @@ class Cycle:
         preset, store = self.preset, self.store("practice")
         practise_episodes(
             self.model(BRANCH), self.tokeniser, self.store("adaptation"), store, self.new, preset.practice,
-            preset.size, preset.workers,
+            preset.workers,
         )  # fmt: skip
         return _stock(store)
 
     def _next(self) -> Summary:
-        """Generalist 1 and, beside it, the same training without the practice data."""
+        """Generalist 1 and, beside it, the control: the same training without the practice data."""
         preset, shares, parent = self.preset, self.preset.shares, self.model(BASE)
         self._tokens("practice")
         demos = {"demos": shares.base, "adaptation": shares.adaptation}
@@ -160,13 +163,14 @@ class Cycle:
         return self._trained(NEXT)
 
     def _evaluate(self) -> Summary:
-        """Every model on every arm and task it should know, 50 episodes each, on seeds of their own."""
+        """Every model on every arm and task it should know, on seeds of their own."""
         plan = self.preset.evaluation
         old = [Cell(arm, task, plan.episodes, plan.first_seed) for arm, task in self.old]
         new = [Cell(*self.new, plan.episodes, plan.first_seed)]
         goals = self.store("goals")
-        make_goals(goals, old + new, plan.goal_seed, self.preset.size, self.preset.workers)
-        for name, cells in ((BASE, old + new), (BRANCH, new), (SCRATCH, new), (NEXT, old + new), (CONTROL, old + new)):
+        make_goals(self._bench(goals), old + new, plan.goal_seed)
+        for name in (BASE, BRANCH, SCRATCH, NEXT, CONTROL):
+            cells = new if name in (BRANCH, SCRATCH) else old + new
             self._measure(name, cells, goals, name, self.store("clips"))
         scores = Scores.load(self.out / "scores" / f"{BASE}.json")
         return {f"{BASE} {task}": f"{scores.pooled([c for c in self.old if c[1] == task]).mean:.0%}"
@@ -177,7 +181,7 @@ class Cycle:
         new = [Cell(*self.new, plan.gate_episodes, plan.gate_seed)]
         old = [Cell(arm, task, plan.gate_old_episodes, plan.gate_seed) for arm, task in self.old]
         goals = self.store("gate-goals")
-        make_goals(goals, old + new, plan.gate_seed + 50_000, self.preset.size, self.preset.workers)
+        make_goals(self._bench(goals), old + new, plan.gate_seed + 50_000)
         scores = {
             name: self._measure(name, cells, goals, f"gate-{name}", None)
             for name, cells in ((BASE, old + new), (NEXT, old + new), (CONTROL, new), (BRANCH, new))
@@ -189,9 +193,11 @@ class Cycle:
     def _measure(self, name: str, cells: list[Cell], goals: Path, record: str, clips: Path | None) -> Scores:
         path = self.out / "scores" / f"{record}.json"
         if not path.exists():
-            bench = Bench(self.tokeniser, goals, clips, size=self.preset.size, workers=self.preset.workers)
-            measure(name, self.model(name), cells, bench).save(path)
+            measure(name, self.model(name), cells, self._bench(goals, clips)).save(path)
         return Scores.load(path)
+
+    def _bench(self, goals: Path, clips: Path | None = None) -> Bench:
+        return Bench(self.tokeniser, goals, clips, workers=self.preset.workers)
 
     def _trained(self, name: str) -> Summary:
         record = read_json(self.model(name) / "config.json")

@@ -93,7 +93,7 @@ def _source(source: Source | None, total: float) -> Iterable[Html]:
         tag("td", _last(source.path)),
         tag("td", whole(source.episodes), class_="number"),
         tag("td", whole(source.steps), class_="number"),
-        tag("td", bar, percent(share), class_="number"),
+        tag("td", bar, tag("span", percent(share), class_="figure"), class_="number"),
         tag("td", _hash(source.digest)),
     ]
 

@@ -8,7 +8,7 @@ from finetune.run_folder import Run
 from finetune.standing import Standing
 
 # In units of the drawing, which is pixels where the page is as wide as the drawing.
-_WIDE_BOX, _NARROW_BOX = (224, 124), (344, 92)
+_WIDE_BOX, _NARROW_BOX = (224, 124), (340, 112)
 _GAP = 52
 
 
@@ -83,7 +83,7 @@ def _generalist(run: Run, standing: Standing, name: str) -> Box:
     if model := run.models.get(name):
         lines.append(f"{short(model.parameters)} parameters, {short(model.steps)} steps")
     known = standing.known(name)
-    number, unit = (percent(known.mean), "on known tasks") if known else ("trained", "")
+    number, unit = (percent(known.mean), "on what was known") if known else ("trained", "")
     return Box(title, number, unit, tuple(lines), run.seconds(name))
 
 
@@ -91,7 +91,7 @@ def _branch(run: Run, standing: Standing) -> Box:
     if "branch" not in run.models and "branch" not in run.scores:
         return Box("Branch")
     rate, adaptation = standing.new("branch"), run.stores.get("adaptation")
-    number, unit = (percent(rate.mean), "on the new task") if rate else ("trained", "")
+    number, unit = (percent(rate.mean), "on what is new") if rate else ("trained", "")
     lines = [standing.new_name] if standing.new_name else []
     if adaptation is not None:
         lines.append(f"from {many(len(adaptation.entries), 'demonstration')}")
@@ -111,8 +111,8 @@ def _gate(run: Run) -> Box:
         return Box("Gate")
     word, mood = ("accepted", "good") if gate.accepted else ("rejected", "bad")
     lines = (
-        f"{points(gate.versus_parent.mean)} points on the new task",
-        f"{points(gate.old_mean.mean)} points on the known",
+        f"{points(gate.versus_parent.mean)} points on what is new",
+        f"{points(gate.old_mean.mean)} points on what was known",
     )
     return Box("Gate", word, "", lines, run.seconds("gate"), mood)
 
@@ -123,32 +123,32 @@ def _wide(boxes: list[Box]) -> Html:
     spots = [((i if i < 4 else 7 - i) * across + 1, (i // 4) * down + 1) for i in range(8)]
     drawing = (3 * across + _WIDE_BOX[0] + 2, down + _WIDE_BOX[1] + 2)
     right, middle = _WIDE_BOX[0], _WIDE_BOX[1] / 2
-    arrows = [_arrow(x + right, y + middle, x + across, y + middle) for x, y in spots[:3]]
-    arrows += [_arrow(x, y + middle, x - _GAP, y + middle) for x, y in (spots[4], spots[6])]
+    arrows = [_arrow("wide", x + right, y + middle, x + across, y + middle) for x, y in spots[:3]]
+    arrows += [_arrow("wide", x, y + middle, x - _GAP, y + middle) for x, y in (spots[4], spots[6])]
     x, y = spots[3]
-    arrows.append(_arrow(x + right / 2, y + _WIDE_BOX[1], x + right / 2, y + down))
+    arrows.append(_arrow("wide", x + right / 2, y + _WIDE_BOX[1], x + right / 2, y + down))
     # Practice goes back into the store, and the next generalist is trained on all that is there.
     (px, py), (sx, sy) = spots[5], spots[1]
     bend = py - _GAP / 2
     path = f"M{px + 60} {py} V{bend} H{sx + right - 44} V{sy + _WIDE_BOX[1] + 7}"
-    arrows.append(tag("path", d=path, class_="arrow back", marker_end="url(#head-back)"))
+    arrows.append(tag("path", d=path, class_="arrow back", marker_end="url(#wide-back)"))
     arrows.append(
         tag("text", "episodes", x=px - _GAP / 2 + 8, y=bend - 7, class_="note", text_anchor="middle")
     )
-    arrows.append(_arrow(sx + 60, sy + _WIDE_BOX[1], sx + 60, py))
+    arrows.append(_arrow("wide", sx + 60, sy + _WIDE_BOX[1], sx + 60, py))
     arrows.append(tag("text", "all data", x=sx + 68, y=bend + 4, class_="note"))
     return _svg(boxes, spots, arrows, box_size=_WIDE_BOX, drawing=drawing, kind="wide")
 
 
 def _narrow(boxes: list[Box]) -> Html:
     """One column; what practice returns runs up its side."""
-    down = _NARROW_BOX[1] + 26
+    down = _NARROW_BOX[1] + 34
     spots = [(1.0, i * down + 1.0) for i in range(8)]
     side = _NARROW_BOX[0]
-    arrows = [_arrow(150, y + _NARROW_BOX[1], 150, y + down) for _, y in spots[:-1]]
+    arrows = [_arrow("narrow", 150, y + _NARROW_BOX[1], 150, y + down) for _, y in spots[:-1]]
     start, end = (spots[i][1] + _NARROW_BOX[1] / 2 for i in (5, 1))
     path = f"M{side + 1} {start} H{side + 22} V{end} H{side + 9}"
-    arrows.append(tag("path", d=path, class_="arrow back", marker_end="url(#head-back)"))
+    arrows.append(tag("path", d=path, class_="arrow back", marker_end="url(#narrow-back)"))
     drawing = (side + 26, 7 * down + _NARROW_BOX[1] + 2)
     return _svg(boxes, spots, arrows, box_size=_NARROW_BOX, drawing=drawing, kind="narrow")
 
@@ -164,7 +164,8 @@ def _svg(
 ) -> Html:
     drawn = [_draw(box, x, y, box_size) for box, (x, y) in zip(boxes, spots, strict=True)]
     title = "The loop: " + "; ".join(f"{b.title} {b.number or 'not run'} {b.unit}".strip() for b in boxes)
-    heads = [_head("head", "head"), _head("head-back", "head back")]
+    # By names of their own: a marker inside a drawing that is not shown is not drawn elsewhere either.
+    heads = [_head(f"{kind}-head", "head"), _head(f"{kind}-back", "head back")]
     width, height = drawing
     return tag(
         "svg",
@@ -183,13 +184,13 @@ def _head(name: str, kind: str) -> Html:
     return tag("marker", shape, id=name, markerWidth=8, markerHeight=8, refX=1, refY=4, orient="auto")
 
 
-def _arrow(x1: float, y1: float, x2: float, y2: float) -> Html:
+def _arrow(kind: str, x1: float, y1: float, x2: float, y2: float) -> Html:
     """A line from one box to another that leaves room for its head and a little air at both ends."""
     length = max(abs(x2 - x1), abs(y2 - y1))
     dx, dy = (x2 - x1) / length, (y2 - y1) / length
     start, end = (x1 + 5 * dx, y1 + 5 * dy), (x2 - 12 * dx, y2 - 12 * dy)
     path = f"M{start[0]:g} {start[1]:g} L{end[0]:g} {end[1]:g}"
-    return tag("path", d=path, class_="arrow", marker_end="url(#head)")
+    return tag("path", d=path, class_="arrow", marker_end=f"url(#{kind}-head)")
 
 
 def _draw(box: Box, x: float, y: float, box_size: tuple[int, int]) -> Html:
@@ -204,10 +205,10 @@ def _draw(box: Box, x: float, y: float, box_size: tuple[int, int]) -> Html:
     else:
         number = tag("tspan", box.number, class_="number")
         unit = tag("tspan", box.unit, dx=7, class_="unit")
-        words.append(tag("text", number, unit, x=x + 16, y=y + 61))
-        first = y + (85 if height > 100 else 81)
-        lines = box.lines if height > 100 else (" · ".join(box.lines),) if box.lines else ()
-        for i, line in enumerate(lines[:2]):
-            words.append(tag("text", line, x=x + 16, y=first + 19 * i, class_="line"))
+        words.append(tag("text", number, unit, x=x + 16, y=y + height / 2 - 1))
+        bottom = y + height - 20
+        lines = box.lines[:2]
+        for i, line in enumerate(lines):
+            words.append(tag("text", line, x=x + 16, y=bottom - 19 * (len(lines) - 1 - i), class_="line"))
     kind = " ".join(filter(None, ("box", "" if box.done else "undone", box.mood)))
     return tag("g", frame, join(words), class_=kind)

@@ -1,8 +1,11 @@
 """A branch attempts its task by itself, many times; every episode is judged, labelled and stored.
 
-robocat practise --branch runs/cycle/models/branch --arm kuka_iiwa14 --task lift --episodes 500
+For example:
+
+    robocat practise --branch runs/cycle/models/branch --arm kuka_iiwa14 --task lift --episodes 500
 """
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from robocat.checkpoint import seeded
 from robocat.config import Practice
 from robocat.policy import Policy
 from robocat.presets import PRESETS
+from robocat.tokeniser import load_tokeniser
 from sim.arms import find_arm
 from sim.names import pick
 from sim.tasks import find_task
@@ -44,9 +48,8 @@ def practise(
         workers: Processes.
     """
     chosen = pick(PRESETS, preset, "preset")
-    find_arm(arm), find_task(task)
-    plan = chosen.practice if episodes is None else Practice(episodes, chosen.practice.explore)
-    ended = practise_episodes(branch, tokeniser, goals, out, (arm, task), plan, chosen.size, workers)
+    plan = chosen.practice if episodes is None else replace(chosen.practice, episodes=episodes)
+    ended = practise_episodes(branch, tokeniser, goals, out, (arm, task), plan, workers)
     done = sum(result.success for result in ended)
     print(f"{out}: {len(ended)} new episodes, {done} successful; {len(EpisodeStore(out))} in all")
 
@@ -58,25 +61,32 @@ def practise_episodes(  # noqa: PLR0917 - the verb and the cycle name every argu
     out: Path,
     cell: tuple[str, str],
     plan: Practice,
-    size: int,
     workers: int,
 ) -> list[Ended]:
-    """Makes the attempts, in pieces; a piece that is stored already is made again only if part of it is missing."""
-    arm, task = cell
-    bank = GoalBank(goals)
-    variations = find_task(task).variations
-    attempts: list[Attempt] = []
-    for seed in range(plan.first_seed, plan.first_seed + plan.episodes):
-        variation = variations[(seed - plan.first_seed) % len(variations)]
-        goal = bank.random(arm, task, variation, seeded(seed, 3))
-        attempts.append(Attempt(seed, variation, goal.images))
+    """Makes the attempts that are missing, in pieces; returns how those made now ended.
+
+    A piece of which any part is missing is made again whole: who acts beside whom decides the last bits of what
+    a network says, and what an interruption left undone must come out as it would have.
+
+    Raises:
+        CheckpointError: If branch and tokeniser are absent or do not belong together.
+        StoreError: If there is no goal image for an arm, task and variation.
+        ValueError: If an arm or task is unknown, or a number is below 1.
+    """
+    arm, task = find_arm(cell[0]), find_task(cell[1])
+    if plan.episodes < 1 or workers < 1:
+        raise ValueError(f"episodes {plan.episodes} and workers {workers} must both be at least 1")
     make = partial(Policy, branch, tokeniser, plan.explore)
-    who = make().provenance(0).policy
-    have = (
-        {e.seed for e in EpisodeStore(out).entries() if e.policy == who}
-        if (out / "manifest.jsonl").exists()
-        else set()
-    )
-    missing = [part for part in cut(attempts) if not {a.seed for a in part} <= have]
-    pieces = [Piece(arm, task, size, part, make, out) for part in missing]
+    who, store = make().provenance(0).policy, EpisodeStore(out)
+    entries = store.entries() if store.exists else []
+    have = {e.seed for e in entries if (e.policy, e.arm, e.task) == (who, arm.name, task.name)}
+    bank, size = GoalBank(goals), load_tokeniser(tokeniser).config.size
+
+    def attempt(index: int) -> Attempt:
+        seed, variation = plan.first_seed + index, task.variations[index % len(task.variations)]
+        goal = bank.random(arm.name, task.name, variation, seeded(seed, 3))
+        return Attempt(seed, variation, goal.images)
+
+    parts = [part for part in cut(range(plan.episodes)) if not {plan.first_seed + i for i in part} <= have]
+    pieces = [Piece(arm.name, task.name, size, tuple(map(attempt, part)), make, out) for part in parts]
     return run(pieces, workers, "practice") if pieces else []

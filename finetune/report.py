@@ -19,7 +19,7 @@ from demos.staging import write_durably
 from finetune.clips import clips_section, tokeniser_section
 from finetune.ledger import cost_section, lineage_section, settings_section
 from finetune.loop_picture import loop_picture
-from finetune.markup import Html, duration, join, many, percent, tag
+from finetune.markup import Html, join, percent, tag
 from finetune.report_figures import curves_section
 from finetune.results import gate_section, headline, success_section, tiles
 from finetune.run_folder import Run, read_run
@@ -63,10 +63,8 @@ def render(run: Run) -> Html:
     """The page about a run."""
     standing = Standing.of(run, run.scores)
     title, sentence = headline(run, standing)
-    total = sum(stage.seconds for stage in run.stages)
     started = run.started.replace("T", " ")[:16]
-    spent = f"{duration(total)} in {many(len(run.stages), 'stage')}"
-    facts = f"preset {run.preset} · seed {run.seed} · started {started} · {spent}"
+    facts = f"preset {run.preset} · seed {run.seed} · started {started}"
     header = tag(
         "header",
         tag("p", "robocat", tag("span", facts), class_="overline"),

@@ -70,7 +70,7 @@ def _chart(name: str, rows: Sequence[Row]) -> Html:
     if speed := _series(rows, "samples_per_s")[1]:
         facts.append(f"{short(sum(speed) / len(speed))} samples/s")
     caption = tag("figcaption", tag("strong", name), tag("small", " · ".join(facts)))
-    return tag("figure", caption, _themed(_draw(train, held), name))
+    return tag("figure", caption, _themed(draw(train, held), name))
 
 
 def _series(rows: Sequence[Row], key: str) -> tuple[list[float], list[float]]:
@@ -84,7 +84,13 @@ def _mean_of_end(values: Sequence[float]) -> float:
     return sum(end) / len(end)
 
 
-def _draw(train: tuple[list[float], list[float]], held: tuple[list[float], list[float]]) -> str:
+def draw(train: tuple[list[float], list[float]], held: tuple[list[float], list[float]]) -> str:
+    """A chart as an SVG file.
+
+    Args:
+        train: Steps and training losses.
+        held: Steps and losses on episodes kept apart; may be empty.
+    """
     with rc_context(_STYLE):
         figure = Figure(figsize=(3.5, 2.1), layout="constrained")
         axes = figure.add_subplot()
@@ -110,13 +116,10 @@ def _draw(train: tuple[list[float], list[float]], held: tuple[list[float], list[
 
 
 def _running_mean(values: Sequence[float]) -> list[float]:
-    """Each value averaged with those before it, the older the less: over about a twentieth of them."""
-    keep = 1 - 1 / max(1, len(values) / 20)
-    mean, means = values[0], list[float]()
-    for value in values:
-        mean = keep * mean + (1 - keep) * value
-        means.append(mean)
-    return means
+    """The mean of each value and its neighbours on both sides, over about a twentieth of them."""
+    reach = len(values) // 40
+    spans = (values[max(0, i - reach) : i + reach + 1] for i in range(len(values)))
+    return [sum(span) / len(span) for span in spans]
 
 
 def _themed(svg: str, name: str) -> Html:
@@ -124,7 +127,6 @@ def _themed(svg: str, name: str) -> Html:
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<(metadata|style).*?</\1>", "", body, flags=re.DOTALL)
     body = re.sub(r"font-family: [^;]*; ", "", body)
-    body = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", body)
     body = body.replace("xlink:href", "href")
     prefix = re.sub(r"\W", "-", name)
     body = re.sub(r'\bid="', f'id="{prefix}-', body)

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from finetune.markup import Html, absent, join, many, percent, points, table, tag, whole
+from finetune.markup import Html, absent, duration, join, many, percent, points, table, tag, whole
 from finetune.run_folder import Cell, Run
 from finetune.standing import Standing
 from robocat.intervals import Difference
 from robocat.scores import Rate
 
 EN_DASH = "\N{EN DASH}"
+_KNOWN = "all that was known"
 _ROLES = {
     "generalist-0": "the demonstrations",
     "scratch": "the new task's demonstrations alone, from nothing",
@@ -54,11 +55,11 @@ def gate_section(run: Run) -> Html:
 
 def _rates(standing: Standing) -> Html:
     models = list(standing.scores)
-    head = [tag("th", "arm"), tag("th", "task"), *(_column(model) for model in models)]
+    head = [tag("th", "arm and task"), *(_column(model) for model in models)]
     rows = [_row(standing, models, cell) for cell in standing.cells]
     known = {model: standing.known(model) for model in models}
     if any(known.values()) and len(standing.cells) > 1:
-        label = tag("th", "all that was known", colspan=2, scope="row")
+        label = tag("th", _KNOWN, scope="row")
         rows.append(tag("tr", label, *(_rate(known[model]) for model in models), class_="total"))
     return table(head, rows, "rates")
 
@@ -72,9 +73,9 @@ def _column(model: str) -> Html:
 def _row(standing: Standing, models: Sequence[str], cell: Cell) -> Html:
     news = standing.news(cell)
     badge = join(tag("span", word, class_="badge") for word in news)
-    names = (tag("th", cell[0], badge, scope="row"), tag("td", cell[1], class_="task"))
+    name = tag("th", tag("span", cell[0]), " ", tag("span", cell[1], class_="task"), badge, scope="row")
     rates = (_rate(standing.rate(model, cell)) for model in models)
-    return tag("tr", *names, *rates, class_="new" if news else None)
+    return tag("tr", name, *rates, class_="new" if news else None)
 
 
 def _rate(rate: Rate | None) -> Html:
@@ -85,10 +86,9 @@ def _rate(rate: Rate | None) -> Html:
     whisker = tag(
         "span", tag("i", style=bar), tag("b", style=f"left:{100 * rate.mean:.1f}%"), class_="whisker"
     )
-    count = tag("small", f"{span} · {whole(rate.successes)}/{whole(rate.n)}")
-    return tag(
-        "td", tag("strong", percent(rate.mean)), whisker, count, class_="rate", style=f"--r:{rate.mean:.3f}"
-    )
+    count = tag("small", tag("span", span), f" {whole(rate.successes)}/{whole(rate.n)}")
+    number = tag("div", tag("strong", percent(rate.mean)), count)
+    return tag("td", number, whisker, class_="rate", style=f"--r:{rate.mean:.3f}")
 
 
 def _differences(run: Run) -> Html:
@@ -98,18 +98,19 @@ def _differences(run: Run) -> Html:
     new = " ".join(gate.new)
     lines: list[tuple[str, str, Difference]] = [
         (f"{new}", "generalist 0", gate.versus_parent),
-        (f"{new}", "the control without practice", gate.versus_control),
+        (f"{new}", "control without practice", gate.versus_control),
         *((" ".join(cell), "generalist 0", difference) for cell, difference in gate.old),
-        ("all that was known", "generalist 0", gate.old_mean),
+        (_KNOWN, "generalist 0", gate.old_mean),
     ]
     ends = [end for _, _, each in lines for end in (each.low, each.high)]
     low, high = min(0.0, *ends) - 0.03, max(0.0, *ends) + 0.03
-    titles = ("on", "better than", "points", "", "95% interval", "scenes", "won : lost alone", "p")
+    titles = ("on, against", "points", "", "95% interval", "scenes", "won : lost", "p")
     rows = [_difference(what, whom, each, (low, high), i) for i, (what, whom, each) in enumerate(lines)]
     note = tag(
         "p",
         "Difference of success rates in percentage points, on the same scenes for both; 95% intervals by "
-        "Newcombe's method 10 for paired proportions, p by McNemar's exact test. Right of the line: better.",
+        "Newcombe's method 10 for paired proportions, p by McNemar's exact test. Right of the line: better. "
+        "Won and lost count the scenes where only one of the two succeeded.",
         class_="note",
     )
     return join((note, table([tag("th", title) for title in titles], rows, "forest")))
@@ -131,15 +132,14 @@ def _difference(what: str, whom: str, each: Difference, span: tuple[float, float
     p = "<0.001" if each.p < 0.001 else f"{each.p:.3f}"
     return tag(
         "tr",
-        tag("th", what, scope="row"),
-        tag("td", whom),
+        tag("th", tag("span", what), " ", tag("small", whom), scope="row"),
         tag("td", tag("strong", points(each.mean)), class_="number"),
         tag("td", tag("span", *plot, class_=f"plot {sure}"), class_="plotted"),
         tag("td", f"{points(each.low)} to {points(each.high)}", class_="number"),
         tag("td", whole(each.n), class_="number"),
         tag("td", f"{each.only_a} : {each.only_b}", class_="number"),
         tag("td", p, class_="number"),
-        class_="first" if index == 2 else None,
+        class_="first" if index == 2 else "total" if what == _KNOWN else None,
     )
 
 
@@ -177,6 +177,9 @@ def tiles(run: Run, standing: Standing) -> Html:
     if demos is not None:
         extra = f"and {whole(len(practice.entries))} by practice" if practice is not None else "by experts"
         shown.append(("episodes demonstrated", whole(len(demos.entries)), extra))
+    if run.stages:
+        spent = duration(sum(stage.seconds for stage in run.stages))
+        shown.append(("time, all stages", spent, many(len(run.stages), "stage") + " finished"))
     return tag("div", *(_tile(*each) for each in shown), class_="tiles") if shown else Html()
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from robocat.checkpoint import CheckpointError, config_hash, read_json, versions, write_json
+from robocat.checkpoint import (
+    CheckpointError,
+    config_hash,
+    read_json,
+    versions,
+    write_atomically,
+    write_json,
+)
 from robocat.config import Preset
 
 Summary = dict[str, float | int | str]
@@ -38,7 +45,7 @@ def open_run(folder: Path, preset_name: str, preset: Preset) -> None:
     path = folder / "run.json"
     identity = config_hash(preset)
     if path.exists():
-        if read_json(path)["identity"] != identity:
+        if read_json(path).get("identity") != identity:
             raise CheckpointError(
                 f"{folder} holds a run with other settings than preset {preset_name!r} has now; "
                 "choose another --out, or move the folder away"
@@ -58,7 +65,10 @@ def open_run(folder: Path, preset_name: str, preset: Preset) -> None:
 
 
 def run_stages(folder: Path, stages: Sequence[Stage], workers: int) -> None:
-    """Does the stages that are not done, in order."""
+    """Does the stages that are not done, in order.
+
+    A stage's seconds include those of attempts that an error or Ctrl-C ended; those of a kill -9 are lost.
+    """
     console = Console(stderr=True)
     for number, stage in enumerate(stages):
         manifest = folder / "stages" / f"{number:02d}-{stage.name}.json"
@@ -82,7 +92,7 @@ def run_stages(folder: Path, stages: Sequence[Stage], workers: int) -> None:
         }
         write_json(manifest, record)
         _spent_path(manifest).unlink(missing_ok=True)
-        console.print("  " + ", ".join(f"{key} {value}" for key, value in summary.items()))
+        console.print("  " + ", ".join(f"{key} {value}" for key, value in summary.items()), markup=False)
 
 
 def peak_memory_mib(workers: int) -> float:
@@ -108,8 +118,7 @@ def _seconds_before(manifest: Path) -> float:
 
 
 def _note_seconds(manifest: Path, seconds: float) -> None:
-    manifest.parent.mkdir(parents=True, exist_ok=True)
-    _spent_path(manifest).write_text(f"{seconds:.1f}")
+    write_atomically(_spent_path(manifest), f"{seconds:.1f}".encode())
 
 
 def _processor() -> str:

@@ -44,11 +44,11 @@ class AgentConfig:
     """
 
     width: int = 128
-    blocks: int = 3
+    blocks: int = 2
     heads: int = 4
     context: int = 1
     goal_at: Goal = "prefix"
-    image_tokens: int = 4
+    image_tokens: int = 2
     patch_width: int = 64
     modulate: bool = True
     cameras: int = 2
@@ -220,7 +220,12 @@ class FutureHead(nn.Module):
 
     def __init__(self, config: AgentConfig, codebook_KE: Tensor, cells: int, tokens: int) -> None:
         super().__init__()
-        self.cameras, self.cells, self.scored, self.tokens = config.cameras, cells, config.future_cells, tokens
+        self.cameras, self.cells, self.scored, self.tokens = (
+            config.cameras,
+            cells,
+            config.future_cells,
+            tokens,
+        )
         self.faithful = config.image_tokens == 0
         codes, numbers = codebook_KE.shape
         if self.faithful:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,10 +35,11 @@ class LoadedAgent:
     weights: str
 
 
-def save_agent(folder: Path, agent: Agent, tokeniser: str, card: AgentCard, lineage: dict[str, object]) -> None:
+def save_agent(
+    folder: Path, agent: Agent, tokeniser: str, card: AgentCard, lineage: dict[str, object], steps: int
+) -> None:
     """Writes an agent's checkpoint."""
     codes, numbers = agent.codebook_shape
-    steps = lineage["training"]["steps"]  # pyright: ignore
     record = {
         "kind": "agent",
         **asdict(card),
@@ -51,6 +53,21 @@ def save_agent(folder: Path, agent: Agent, tokeniser: str, card: AgentCard, line
     save_checkpoint(folder, agent, record)
 
 
+def read_agent(folder: Path) -> dict[str, Any]:
+    """What a checkpoint says of its agent, without loading the weights.
+
+    Raises:
+        CheckpointError: If there is none, or it is something else.
+    """
+    return read_config(folder, "agent", ("name", "generation", "parent", "agent", "codebook", "tokeniser"))
+
+
+def read_card(folder: Path) -> AgentCard:
+    """The card of an agent, without loading its weights; raises as `read_agent`."""
+    record = read_agent(folder)
+    return AgentCard(record["name"], record["generation"], record["parent"])
+
+
 def load_agent(folder: Path, tokeniser: str) -> LoadedAgent:
     """Loads a fresh copy of an agent.
 
@@ -61,7 +78,7 @@ def load_agent(folder: Path, tokeniser: str) -> LoadedAgent:
     Raises:
         CheckpointError: If there is none, it does not fit, or it reads another tokeniser's codes.
     """
-    record = read_config(folder, "agent")
+    record = read_agent(folder)
     if record["tokeniser"] != tokeniser:
         raise CheckpointError(
             f"{folder} reads the codes of tokeniser {record['tokeniser']}, not of {tokeniser}; "
@@ -72,8 +89,15 @@ def load_agent(folder: Path, tokeniser: str) -> LoadedAgent:
         from_dict(AgentConfig, record["agent"]), torch.zeros(shape["codes"], shape["numbers"]), shape["cells"]
     )
     load_weights(folder, network, record["weights"])
-    card = AgentCard(record["name"], record["generation"], record["parent"])
-    return LoadedAgent(network.eval(), card, record["weights"])
+    return LoadedAgent(network.eval(), read_card(folder), record["weights"])
 
 
-cached_agent = lru_cache(maxsize=2)(load_agent)
+def cached_agent(folder: Path, tokeniser: str) -> LoadedAgent:
+    """As `load_agent`, but one per weights and process, shared: not to be trained."""
+    return _cached(folder, tokeniser, read_agent(folder)["weights"])
+
+
+@lru_cache(maxsize=2)
+def _cached(folder: Path, tokeniser: str, weights: str) -> LoadedAgent:
+    del weights  # Tells a checkpoint from one that has been there before.
+    return load_agent(folder, tokeniser)

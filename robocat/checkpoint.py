@@ -9,22 +9,27 @@ Loading is strict: tensors that are missing, left over or of another shape are r
 
 import hashlib
 import json
-import os
 import platform
 import shutil
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from demos.staging import sync_folders, write_durably
+
 T = TypeVar("T")
+Models = Mapping[str, nn.Module]
+Optimisers = Mapping[str, torch.optim.Optimizer]
 FORMAT_VERSION = 1
 LIBRARIES = ("robocat", "torch", "mujoco", "mink", "numpy", "gymnasium")
 
@@ -45,18 +50,22 @@ def versions() -> dict[str, str]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that it is there whole or not at all, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    """Writes a file so that it is there whole or not at all, whatever happens meanwhile.
+
+    Raises:
+        OSError: If it cannot be written; what was there before is as it was.
+    """
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(aside, data)
         aside.replace(path)
+        sync_folders([path.parent])
     except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise OSError(f"cannot write {path}: {error.strerror}") from error
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):  # the folder itself may be what is wrong
+            aside.unlink(missing_ok=True)
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
@@ -68,14 +77,17 @@ def read_json(path: Path) -> dict[str, Any]:
     """Reads a record.
 
     Raises:
-        CheckpointError: If the file is absent or no JSON.
+        CheckpointError: If the file is absent or holds no JSON object.
     """
     try:
-        return json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"no {path.name} at {path.parent}; it is not there or was never finished") from None
-    except json.JSONDecodeError as error:
+        raise CheckpointError(f"no {path.name} in {path.parent}: absent, or never finished") from None
+    except ValueError as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
+    if not isinstance(record, dict):
+        raise CheckpointError(f"{path} is damaged: it holds a {type(record).__name__}, expected an object")
+    return cast(dict[str, Any], record)
 
 
 def from_dict(kind: type[T], record: Mapping[str, Any]) -> T:
@@ -104,21 +116,24 @@ def save_checkpoint(folder: Path, model: nn.Module, config: Mapping[str, Any]) -
     write_json(folder / "config.json", record)
 
 
-def read_config(folder: Path, kind: str) -> dict[str, Any]:
+def read_config(folder: Path, kind: str, keys: Sequence[str] = ()) -> dict[str, Any]:
     """The record of a finished checkpoint.
 
     Args:
         folder: The checkpoint.
         kind: "tokeniser" or "agent": what it must be.
+        keys: What the record must hold besides.
 
     Raises:
-        CheckpointError: If there is none, or it is of another kind or format.
+        CheckpointError: If there is none, it is of another kind or format, or it lacks a key.
     """
     record = read_json(folder / "config.json")
-    if record.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(f"{folder} has format {record.get('format_version')}, expected {FORMAT_VERSION}")
-    if record.get("kind") != kind:
-        raise CheckpointError(f"{folder} is a checkpoint of kind {record.get('kind')!r}, expected {kind!r}")
+    if (found := record.get("format_version")) != FORMAT_VERSION:
+        raise CheckpointError(f"{folder} has format {found}, expected {FORMAT_VERSION}")
+    if (found := record.get("kind")) != kind:
+        raise CheckpointError(f"{folder} is a checkpoint of kind {found!r}, expected {kind!r}")
+    if missing := sorted({"weights", *keys} - set(record)):
+        raise CheckpointError(f"{folder / 'config.json'} lacks {', '.join(missing)}")
     return record
 
 
@@ -129,53 +144,105 @@ def load_weights(folder: Path, model: nn.Module, expected: str) -> None:
         CheckpointError: If the file is absent or damaged, or tensors do not fit.
     """
     path = folder / "model.safetensors"
-    try:
-        tensors = load_file(path)
-    except (FileNotFoundError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from None
+    tensors = _read_tensors(path)
     if digest(tensors) != expected:
         raise CheckpointError(f"{path} is damaged: its hash is not {expected}, as config.json says")
+    _fill(model, tensors, path)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise CheckpointError(f"no {path.name} in {path.parent}") from None
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
+
+
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Puts tensors into a network that has exactly these."""
     own = model.state_dict()
-    wrong = sorted(n for n in set(own) | set(tensors) if n not in own or n not in tensors or own[n].shape != tensors[n].shape)
+    shapes = {name: tensor.shape for name, tensor in own.items()}
+    wrong = sorted(
+        name
+        for name in shapes.keys() | tensors.keys()
+        if name not in shapes or name not in tensors or shapes[name] != tensors[name].shape
+    )
     if wrong:
-        raise CheckpointError(f"{path} does not fit this network in {len(wrong)} tensors: {', '.join(wrong[:4])}")
+        named = ", ".join(wrong[:4])
+        raise CheckpointError(f"{path} does not fit this network in {len(wrong)} tensors: {named}")
     model.load_state_dict(tensors)
 
 
 # An unfinished training, private to it: model, optimiser and step, from which it goes on bit for bit.
 
 
-def save_state(folder: Path, step: int, models: Mapping[str, nn.Module], optimisers: Mapping[str, torch.optim.Optimizer]) -> None:
-    """Writes `<folder>/resume/step-<N>.safetensors` and drops older ones once it is safe."""
-    tensors = {f"model.{m}.{name}": t.detach().contiguous() for m, model in models.items() for name, t in model.state_dict().items()}
+def save_state(folder: Path, step: int, models: Models, optimisers: Optimisers, identity: str) -> None:
+    """Writes `<folder>/resume/step-<N>.safetensors` and drops older ones once it is safe.
+
+    Args:
+        folder: Where the training's checkpoint will be.
+        step: Steps taken.
+        models: Networks by name.
+        optimisers: Their optimisers.
+        identity: Hash of what is trained on what: nothing else may go on from here.
+    """
+    tensors = {
+        f"model.{m}.{name}": tensor.detach().contiguous()
+        for m, model in models.items()
+        for name, tensor in model.state_dict().items()
+    }
     for o, optimiser in optimisers.items():
         for index, state in optimiser.state_dict()["state"].items():
             for name, value in state.items():
                 tensors[f"optimiser.{o}.{index}.{name}"] = torch.as_tensor(value).detach().contiguous()
     path = folder / "resume" / f"step-{step:08d}.safetensors"
-    write_atomically(path, save(tensors))
+    write_atomically(path, save(tensors, {"identity": identity}))
     for old in path.parent.glob("step-*.safetensors"):
         if old != path:
             old.unlink()
 
 
-def load_state(folder: Path, models: Mapping[str, nn.Module], optimisers: Mapping[str, torch.optim.Optimizer]) -> int:
-    """Restores the newest state of an unfinished training; returns its step, 0 if there is none."""
+def load_state(folder: Path, models: Models, optimisers: Optimisers, identity: str, steps: int) -> int:
+    """Restores the newest state of an unfinished training of so many steps.
+
+    Returns:
+        How many steps it had taken, 0 if there is none.
+
+    Raises:
+        CheckpointError: If the state is damaged, of another network or other data, or beyond the end.
+    """
     saved = sorted((folder / "resume").glob("step-*.safetensors"))
     if not saved:
         return 0
-    tensors = load_file(saved[-1])
+    path = saved[-1]
+    tensors = _read_tensors(path)
+    with safe_open(path, "pt") as file:  # pyright: ignore[reportUnknownVariableType, reportGeneralTypeIssues]
+        metadata: dict[str, str] = file.metadata() or {}
+    if metadata.get("identity") != identity:
+        raise CheckpointError(
+            f"{path.parent} holds an unfinished training of another network, seed or data; "
+            "move it away, or write to another folder"
+        )
+    if (step := int(path.stem.removeprefix("step-"))) > steps:
+        raise CheckpointError(
+            f"{path.parent} holds a training at step {step}, beyond the {steps} steps asked for; "
+            "move it away, or ask for more steps"
+        )
     for m, model in models.items():
-        prefix = f"model.{m}."
-        model.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+        _fill(model, _under(tensors, f"model.{m}."), path)
     for o, optimiser in optimisers.items():
         state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith(f"optimiser.{o}."):
-                index, key = name.removeprefix(f"optimiser.{o}.").split(".")
-                state.setdefault(int(index), {})[key] = tensor
+        for name, tensor in _under(tensors, f"optimiser.{o}.").items():
+            index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = tensor
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return int(saved[-1].stem.removeprefix("step-"))
+    return step
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, without that beginning."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def clear_state(folder: Path) -> None:

@@ -33,7 +33,7 @@ class TokeniserTraining:
         images: Images drawn from the stores and kept in memory.
     """
 
-    steps: int = 1200
+    steps: int = 1500
     batch: int = 64
     learning_rate: float = 2e-3
     warm_up: int = 100
@@ -64,9 +64,9 @@ class Training:
         checkpoint_every: Steps between resume points.
     """
 
-    steps: int = 4000
-    batch: int = 96
-    learning_rate: float = 1e-3
+    steps: int = 7000
+    batch: int = 64
+    learning_rate: float = 1.5e-3
     warm_up: int = 100
     floor: float = 0.02
     weight_decay: float = 0.05
@@ -138,5 +138,3 @@ class Preset:
     shares: Shares = field(default_factory=Shares)
     evaluation: Evaluation = field(default_factory=Evaluation)
     workers: int = 2
-
-

@@ -1,5 +1,7 @@
 """Success rates with intervals, on given seeds and goal images, every outcome kept.
 
+For example:
+
     robocat evaluate runs/cycle/models/generalist-0 --arms panda --tasks lift --episodes 50
 """
 
@@ -14,14 +16,17 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from demos.collect import Seeds, collect_experts
+from demos.collect import Seeds, expert_pieces
 from demos.expert import Noise
 from demos.goals import GoalBank
 from demos.rollout import Attempt
 from demos.workers import Ended, Piece, cut, run
+from robocat.agent_checkpoint import read_card
 from robocat.checkpoint import versions
-from robocat.policy import Policy, describe
+from robocat.policy import Policy
 from robocat.scores import Scores, Trial
+from robocat.tokeniser import load_tokeniser
+from sim.arms import find_arm
 from sim.tasks import find_task
 
 
@@ -40,11 +45,10 @@ class Bench:
     """Where a measurement's inputs and by-products are.
 
     Attributes:
-        tokeniser: The tokeniser's checkpoint.
+        tokeniser: The tokeniser's checkpoint; images are of its size.
         goals: A store of successes whose last frames are the goal images; it serves nothing else.
         clips: A store for a few whole episodes to look at, or None.
         clips_each: Episodes kept of each arm and task.
-        size: Image size [px].
         workers: Processes.
     """
 
@@ -52,13 +56,17 @@ class Bench:
     goals: Path
     clips: Path | None = None
     clips_each: int = 2
-    size: int = 64
     workers: int = 2
+
+    @property
+    def size(self) -> int:
+        """Image size [px]."""
+        return load_tokeniser(self.tokeniser).config.size
 
 
 def evaluate(
     checkpoint: Annotated[Path, tyro.conf.Positional] = Path("runs/cycle/models/generalist-0"),
-    tokeniser: Path = Path("runs/cycle/tokeniser"),
+    tokeniser: Path | None = None,
     arms: tuple[str, ...] = ("panda", "sawyer", "ur5e"),
     tasks: tuple[str, ...] = ("reach", "push", "lift", "stack"),
     episodes: int = 50,
@@ -71,37 +79,58 @@ def evaluate(
 
     Args:
         checkpoint: The agent.
-        tokeniser: Its tokeniser.
+        tokeniser: Its tokeniser; that of the run it belongs to if not given.
         arms: Arms to measure on.
         tasks: Tasks to measure.
         episodes: Episodes for each arm and task.
         first_seed: Seeds of the scenes count up from here.
-        goals: Store of successes to take goal images from; made by the experts, beside the scores, if not given.
-        out: Where the scores go; `scores/<agent>-<seed>.json` beside the models if not given.
+        goals: Store of successes to take goal images from; made by the experts, beside the run's other
+            stores, if not given.
+        out: Where the scores go; `scores/<agent>-<seed>.json` in the run if not given.
         workers: Processes.
     """
-    name = describe(checkpoint).name
+    name = read_card(checkpoint).name
     run_folder = checkpoint.parent.parent
-    goals = goals or run_folder / "stores" / f"goals-{first_seed}"
+    bench = Bench(
+        tokeniser or run_folder / "tokeniser",
+        goals or run_folder / "stores" / f"goals-{first_seed}",
+        workers=workers,
+    )
     cells = [Cell(arm, task, episodes, first_seed) for arm in arms for task in tasks]
-    make_goals(goals, cells, first_seed + 50_000, workers=workers)
-    scores = measure(name, checkpoint, cells, Bench(tokeniser, goals, workers=workers))
+    if goals is None:
+        make_goals(bench, cells, first_seed + 50_000)
+    scores = measure(name, checkpoint, cells, bench)
     path = out or run_folder / "scores" / f"{name}-{first_seed}.json"
     scores.save(path)
     Console().print(rates_table(scores))
     print(path)
 
 
-def make_goals(store: Path, cells: Sequence[Cell], first_seed: int, size: int = 64, workers: int = 2) -> None:
-    """One expert success for each episode to be measured, so that each has a goal image of its own."""
-    for cell in cells:
-        seeds = Seeds(first_seed, cell.episodes)
-        what = f"goals {cell.arm} {cell.task}"
-        collect_experts(store, (cell.arm,), (cell.task,), seeds, Noise(), size, workers, what)
+def make_goals(bench: Bench, cells: Sequence[Cell], first_seed: int) -> None:
+    """Lets an expert bring about a goal for each episode to be measured.
+
+    Attempts that fail lend no image; those that succeed then lend theirs more than once.
+    """
+    seeds = [Seeds(first_seed, cell.episodes) for cell in cells]
+    pieces = [
+        piece
+        for cell, each in zip(cells, seeds, strict=True)
+        for piece in expert_pieces(bench.goals, (cell.arm, cell.task), each, Noise(), bench.size)
+    ]
+    if pieces:
+        run(pieces, bench.workers, "goals")
 
 
 def measure(name: str, checkpoint: Path, cells: Sequence[Cell], bench: Bench) -> Scores:
-    """Runs an agent on every cell; which seed and goal image meet depends on the cell alone, so models pair."""
+    """Runs an agent on every cell; which seed and goal image meet depends on the cell alone, so models pair.
+
+    Raises:
+        CheckpointError: If agent and tokeniser are absent or do not belong together.
+        StoreError: If there is no goal image for an arm, task and variation.
+        ValueError: If an arm or task is unknown, or a number is below 1.
+    """
+    if (least := min(bench.workers, *(cell.episodes for cell in cells))) < 1:
+        raise ValueError(f"episodes and workers must be at least 1, got {least}")
     started = time.monotonic()
     bank = GoalBank(bench.goals)
     make = partial(Policy, checkpoint, bench.tokeniser)
@@ -109,6 +138,7 @@ def measure(name: str, checkpoint: Path, cells: Sequence[Cell], bench: Bench) ->
     goal_ids: dict[tuple[str, str, int], str] = {}
     for cell in cells:
         attempts: list[Attempt] = []
+        find_arm(cell.arm)
         variations = find_task(cell.task).variations
         for i in range(cell.episodes):
             variation = variations[i % len(variations)]
@@ -116,10 +146,10 @@ def measure(name: str, checkpoint: Path, cells: Sequence[Cell], bench: Bench) ->
             goal_ids[cell.arm, cell.task, cell.first_seed + i] = goal.episode
             attempts.append(Attempt(cell.first_seed + i, variation, goal.images))
         for k, part in enumerate(cut(attempts)):
-            keep = bench.clips_each if k == 0 else 0
-            pieces.append(Piece(cell.arm, cell.task, bench.size, part, make, bench.clips if keep else None, keep))
+            clips = bench.clips if k == 0 else None
+            pieces.append(Piece(cell.arm, cell.task, bench.size, part, make, clips, bench.clips_each))
     ended = run(pieces, bench.workers, f"evaluating {name}")
-    card = describe(checkpoint)
+    card = read_card(checkpoint)
     trials = tuple(_trial(result, goal_ids) for result in ended)
     return Scores(name, card.generation, str(checkpoint), trials, time.monotonic() - started, versions())
 

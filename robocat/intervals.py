@@ -126,7 +126,10 @@ def mcnemar(only_a: int, only_b: int) -> float:
         raise ValueError(f"mcnemar: got {only_a} and {only_b} scenes, expected 0 or more of each")
     n = only_a + only_b
     # Integers throughout: the tail of a large count would vanish in floating point.
-    tail = sum(math.comb(n, k) for k in range(min(only_a, only_b) + 1))
+    ways = tail = 1
+    for k in range(min(only_a, only_b)):
+        ways = ways * (n - k) // (k + 1)
+        tail += ways
     return min(1.0, 2 * tail / 2**n)
 
 

@@ -19,6 +19,10 @@ from sim.arms import find_arm
 Index = NDArray[np.int64]
 
 
+class NothingToLearn(ValueError):
+    """Stores without a success on the side that was asked for."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A token set and its share of the windows (shares need not sum to one)."""
@@ -31,7 +35,7 @@ class Source:
 class _Pool:
     """Episodes of one source, arm and task, with the rows at which a window can start."""
 
-    arm: str
+    body: Embodiment
     tokens: ArmTokens
     weight: float
     episodes: tuple[TokenEpisode, ...]
@@ -45,7 +49,7 @@ def held_out(id: str, share: float) -> bool:
 
 
 class Mixture:
-    """Windows from several sources: a source by its share, then arm and task evenly, then any step of any episode.
+    """Windows from several sources: a source by its share, then any of its steps alike.
 
     Args:
         sources: Token sets with shares.
@@ -54,7 +58,8 @@ class Mixture:
         validation: Draw from those kept apart instead of from the others.
 
     Raises:
-        ValueError: If token sets were made by different tokenisers, or hold no success.
+        NothingToLearn: If there is no success on the side asked for.
+        ValueError: If token sets were made by different tokenisers, or shares are no shares.
     """
 
     def __init__(
@@ -62,34 +67,40 @@ class Mixture:
     ) -> None:
         tokenisers = {source.tokens.tokeniser for source in sources}
         if len(tokenisers) != 1:
-            raise ValueError(f"token sets of {len(tokenisers)} tokenisers cannot be mixed: {', '.join(sorted(tokenisers))}")
+            named = ", ".join(sorted(tokenisers)) or "none given"
+            raise ValueError(f"token sets of {len(tokenisers)} tokenisers cannot be mixed: {named}")
         self._context = context
-        self.bodies: dict[str, Embodiment] = {}
         self._pools: list[_Pool] = []
         self._goals: dict[tuple[str, str, str], list[tuple[ArmTokens, TokenEpisode]]] = {}
         for source in sources:
             self._add(source, held_out_share, validation)
         if not self._pools:
-            raise ValueError("nothing to learn from: the stores hold no successful episode")
+            side = "kept apart" if validation else "to learn from"
+            raise NothingToLearn(f"no successful episode {side} that is longer than {context} steps")
         weights = np.array([pool.weight for pool in self._pools])
+        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
+            shares = ", ".join(f"{source.share:g}" for source in sources)
+            raise ValueError(f"shares {shares} of the windows; expected 0 or more each, and one above 0")
         self._weights = weights / weights.sum()
 
     def _add(self, source: Source, share: float, validation: bool) -> None:
         groups: dict[tuple[str, str], list[TokenEpisode]] = {}
         for episode in source.tokens.episodes:
-            if not episode.success:
+            if not episode.success or held_out(episode.id, share) != validation:
                 continue
             tokens = source.tokens.arms[episode.arm]
-            self._goals.setdefault((episode.arm, episode.task, episode.variation), []).append((tokens, episode))
-            if held_out(episode.id, share) == validation and episode.rows > self._context:
+            meant = (episode.arm, episode.task, episode.variation)
+            self._goals.setdefault(meant, []).append((tokens, episode))
+            if episode.rows > self._context:
                 groups.setdefault((episode.arm, episode.task), []).append(episode)
+        windows = sum(e.rows - self._context for episodes in groups.values() for e in episodes)
         for (arm, _), episodes in sorted(groups.items()):
             tokens = source.tokens.arms[arm]
-            self.bodies[arm] = embodiment(find_arm(arm), tokens.proprio_names)
             rows = [np.arange(e.start, e.start + e.rows - self._context) for e in episodes]
             owner = [np.full(len(r), i) for i, r in enumerate(rows)]
-            weight = source.share / len(groups)
-            pool = _Pool(arm, tokens, weight, tuple(episodes), np.concatenate(rows), np.concatenate(owner))
+            weight = source.share * sum(map(len, rows)) / windows
+            body = embodiment(find_arm(arm), tokens.proprio_names)
+            pool = _Pool(body, tokens, weight, tuple(episodes), np.concatenate(rows), np.concatenate(owner))
             self._pools.append(pool)
 
     @property
@@ -99,8 +110,8 @@ class Mixture:
 
     def draw(
         self, rng: np.random.Generator, batch: int, future: int, hindsight: float
-    ) -> list[tuple[str, Window]]:
-        """A batch as one window tensor for each arm in it, arms sorted by name.
+    ) -> list[tuple[Embodiment, Window]]:
+        """A batch as one window tensor for each body in it; arms with the same slots share one.
 
         Args:
             rng: Decides everything.
@@ -109,14 +120,15 @@ class Mixture:
             hindsight: Share of goals from the same episode's end.
         """
         counts = rng.multinomial(batch, self._weights)
-        parts: dict[str, list[dict[str, NDArray[np.uint16]]]] = {}
+        parts: dict[Embodiment, list[dict[str, NDArray[np.uint16]]]] = {}
         for pool, count in zip(self._pools, counts, strict=True):
             if count:
-                parts.setdefault(pool.arm, []).append(self._rows(pool, rng, count, future, hindsight))
-        windows: list[tuple[str, Window]] = []
-        for arm in sorted(parts):
-            joined = {key: np.concatenate([part[key] for part in parts[arm]]) for key in parts[arm][0]}
-            windows.append((arm, Window(**{k: torch.from_numpy(v.astype(np.int64)) for k, v in joined.items()})))
+                parts.setdefault(pool.body, []).append(self._rows(pool, rng, count, future, hindsight))
+        windows: list[tuple[Embodiment, Window]] = []
+        for body, rows in parts.items():
+            joined = {key: np.concatenate([part[key] for part in rows]) for key in rows[0]}
+            tensors = {key: torch.from_numpy(array.astype(np.int64)) for key, array in joined.items()}
+            windows.append((body, Window(**tensors)))
         return windows
 
     def _rows(
@@ -136,7 +148,9 @@ class Mixture:
             "goal": np.stack([self._goal(pool, rng, int(o), hindsight) for o in owner]),
         }
 
-    def _goal(self, pool: _Pool, rng: np.random.Generator, owner: int, hindsight: float) -> NDArray[np.uint16]:
+    def _goal(
+        self, pool: _Pool, rng: np.random.Generator, owner: int, hindsight: float
+    ) -> NDArray[np.uint16]:
         """Codes of a goal image (V, C): the same episode's last, or another success's of the same meaning."""
         episode, tokens = pool.episodes[owner], pool.tokens
         if rng.random() >= hindsight:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from demos.controller import Act
 from demos.episode import Provenance
 from robocat.agent import Expectation, Window
-from robocat.agent_checkpoint import AgentCard, cached_agent
-from robocat.checkpoint import CheckpointError, read_config
+from robocat.agent_checkpoint import cached_agent
+from robocat.checkpoint import CheckpointError
+from robocat.threads import one_thread
 from robocat.tokeniser import Tokeniser, load_tokeniser
 from robocat.vocabulary import Embodiment, decode_action, embodiment, encode, encode_action
 from sim.env import ManipulationEnv, Observation
@@ -25,15 +26,15 @@ class _Memory:
     """What a slot remembers of its episode.
 
     Attributes:
-        goal: Codes (V, C).
+        rng: For exploration.
+        goal: Codes (V, C), from the first observation on.
         proprio: Bins of the newest steps, oldest first, each (P,).
         codes: Image codes, each (V, C).
-        action: Bins of what was executed, each (A,); one shorter than the others while acting.
-        rng: For exploration.
+        action: Bins of what was meant, as in training, each (A,); one shorter than the others while acting.
     """
 
-    goal: Row
     rng: np.random.Generator
+    goal: Row | None = None
     proprio: list[Row] = field(default_factory=list[Row])
     codes: list[Row] = field(default_factory=list[Row])
     action: list[Row] = field(default_factory=list[Row])
@@ -81,22 +82,27 @@ class Policy:
         self._envs[slot] = env
         if env.arm.name not in self._bodies:
             self._bodies[env.arm.name] = embodiment(env.arm, [channel.name for channel in env.channels])
-        self._memories[slot] = _Memory(np.zeros(0, dtype=np.int64), np.random.default_rng([seed, 2]))
+        self._memories[slot] = _Memory(np.random.default_rng([seed, 2]))
 
     def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
-        """One action a slot, decoded together; the slots' environments share one arm."""
-        env = self._envs[slots[0]]
-        self._remember(slots, observations, env)
-        acts: dict[int, Act] = {}
-        by_length: dict[int, list[int]] = {}
-        for slot in slots:
-            by_length.setdefault(len(self._memories[slot].proprio), []).append(slot)
-        for group in by_length.values():
-            for slot, bins in zip(group, self._decide(group, env), strict=True):
-                acts[slot] = self._perform(slot, bins)
-        return [acts[slot] for slot in slots]
+        """One action a slot, decoded together; the slots' environments share one arm.
 
-    def _remember(self, slots: Sequence[int], observations: Sequence[Observation], env: ManipulationEnv) -> None:
+        With one thread, so that a worker and the first process act alike.
+        """
+        env = self._envs[slots[0]]
+        with one_thread():
+            self._remember(slots, observations, env)
+            by_length: dict[int, list[int]] = {}
+            for slot in slots:
+                by_length.setdefault(len(self._memories[slot].proprio), []).append(slot)
+            bins: dict[int, Row] = {}
+            for group in by_length.values():
+                bins |= zip(group, self._decide(group, env), strict=True)
+        return [self._perform(slot, bins[slot]) for slot in slots]
+
+    def _remember(
+        self, slots: Sequence[int], observations: Sequence[Observation], env: ManipulationEnv
+    ) -> None:
         """Puts the newest observations into the slots' memories, and drops what leaves the window."""
         low = [channel.low for channel in env.channels]
         high = [channel.high for channel in env.channels]
@@ -106,7 +112,7 @@ class Policy:
         context = self._agent.config.context
         for i, slot in enumerate(slots):
             memory = self._memories[slot]
-            if not memory.goal.size:
+            if memory.goal is None:
                 goal = np.stack([observations[i]["goal"][camera] for camera in env.cameras])
                 memory.goal = self._tokeniser.encode(goal)
             memory.proprio = [*memory.proprio, proprio[i]][-context:]
@@ -120,7 +126,7 @@ class Policy:
         window = Window(
             proprio=_tensor([m.proprio for m in memories]),
             codes=_tensor([m.codes for m in memories]),
-            goal=_tensor([m.goal for m in memories]),
+            goal=_tensor([m.goal for m in memories if m.goal is not None]),
             action=_tensor([[*m.action, blank] for m in memories]),
         )
         return self._agent.act(window, self._bodies[env.arm.name], self._choose).numpy()
@@ -138,9 +144,3 @@ class Policy:
 
 def _tensor(rows: Sequence[Row] | Sequence[Sequence[Row]]) -> torch.Tensor:
     return torch.from_numpy(np.array(rows, dtype=np.int64))
-
-
-def describe(checkpoint: Path) -> AgentCard:
-    """The card of an agent, without loading its weights."""
-    record = read_config(checkpoint, "agent")
-    return AgentCard(record["name"], record["generation"], record["parent"])

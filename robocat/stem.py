@@ -30,7 +30,9 @@ class CodeStem(nn.Module):
     def forward(self, codes_BTVN: Tensor, goal_BVN: Tensor) -> ImageTokens:
         images = self.code(codes_BTVN) + self.place[0]
         goal = self.code(goal_BVN) + self.place[1]
-        return ImageTokens(rearrange(images, "b t v n d -> b t (v n) d"), rearrange(goal, "b v n d -> b (v n) d"))
+        return ImageTokens(
+            rearrange(images, "b t v n d -> b t (v n) d"), rearrange(goal, "b v n d -> b (v n) d")
+        )
 
 
 class MergedStem(nn.Module):
@@ -44,10 +46,22 @@ class MergedStem(nn.Module):
     GRID = 8
 
     def __init__(
-        self, codebook_KE: Tensor, cameras: int, cells: int, width: int, tokens: int, patch_width: int, modulate: bool
+        self,
+        codebook_KE: Tensor,
+        cameras: int,
+        cells: int,
+        width: int,
+        tokens: int,
+        patch_width: int,
+        modulate: bool,
     ) -> None:
         super().__init__()
-        self.cells, self.patch, self.tokens, self.modulate = cells, max(1, cells // self.GRID), tokens, modulate
+        self.cells, self.patch, self.tokens, self.modulate = (
+            cells,
+            max(1, cells // self.GRID),
+            tokens,
+            modulate,
+        )
         grid = cells // self.patch
         codes, numbers = codebook_KE.shape
         self.code = nn.Embedding(codes, numbers)
@@ -83,7 +97,11 @@ class MergedStem(nn.Module):
         if self.patch == 1:
             return vectors
         return rearrange(
-            vectors, "b (h p w q) e -> b (h w) (p q e)", p=self.patch, q=self.patch, h=self.cells // self.patch,
+            vectors,
+            "b (h p w q) e -> b (h w) (p q e)",
+            p=self.patch,
+            q=self.patch,
+            h=self.cells // self.patch,
             w=self.cells // self.patch,
         )
 

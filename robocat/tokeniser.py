@@ -1,5 +1,6 @@
 """A trained VQ-GAN, loaded to turn images into codes; frozen while an agent trains."""
 
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -54,17 +55,23 @@ class Tokeniser:
 
 def save_tokeniser(folder: Path, model: VQGAN, record: dict[str, object]) -> None:
     """Writes a tokeniser's checkpoint with what the record says of its training."""
-    save_checkpoint(folder, model, {"kind": "tokeniser", "vqgan": vars(model.config) | {}, **record})
+    parameters = sum(p.numel() for p in model.parameters())
+    about = {"kind": "tokeniser", "vqgan": asdict(model.config), "parameters": parameters}
+    save_checkpoint(folder, model, about | record)
 
 
-@lru_cache(maxsize=4)
 def load_tokeniser(folder: Path) -> Tokeniser:
-    """Loads a tokeniser; one per folder and process.
+    """Loads a tokeniser; one per weights and process.
 
     Raises:
         CheckpointError: If there is none or it does not fit.
     """
-    record = read_config(folder, "tokeniser")
-    model = VQGAN(from_dict(VQGANConfig, record["vqgan"]))
-    load_weights(folder, model, record["weights"])
-    return Tokeniser(model, record["weights"])
+    record = read_config(folder, "tokeniser", ["vqgan"])
+    return _load(folder, from_dict(VQGANConfig, record["vqgan"]), record["weights"])
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, config: VQGANConfig, weights: str) -> Tokeniser:
+    model = VQGAN(config)
+    load_weights(folder, model, weights)
+    return Tokeniser(model, weights)

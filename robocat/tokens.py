@@ -12,26 +12,28 @@ kill; an unfinished build goes on with the next part.
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from demos.episode import Episode
 from demos.progress import progress
 from demos.store import EpisodeStore
-from robocat.checkpoint import read_json, write_json
+from demos.workers import in_parallel
+from robocat.checkpoint import read_json, write_atomically, write_json
+from robocat.threads import one_thread
 from robocat.tokeniser import Tokeniser, load_tokeniser
 from robocat.vocabulary import encode, encode_action
 
 FORMAT_VERSION = 1
 PART = 48  # episodes a part: a second or two of work
+ARRAYS = ("proprio", "codes", "action")
 Rows = NDArray[np.uint16]
 
 
@@ -84,7 +86,7 @@ class TokenSet:
         episodes = [TokenEpisode(**record) for record in index["episodes"]]
         self.arms: dict[str, ArmTokens] = {}
         for arm, names in index["proprio_names"].items():
-            arrays = [np.load(folder / f"{arm}.{key}.npy", mmap_mode="r") for key in ("proprio", "codes", "action")]
+            arrays = [np.load(folder / f"{arm}.{key}.npy", mmap_mode="r") for key in ARRAYS]
             own = tuple(episode for episode in episodes if episode.arm == arm)
             self.arms[arm] = ArmTokens(*arrays, proprio_names=tuple(names), episodes=own)
 
@@ -119,43 +121,48 @@ def build(store_path: Path, tokeniser_path: Path, folder: Path, workers: int = 2
         chunks = [ids[i : i + PART] for i in range(0, len(ids), PART)]
         paths = [final / "parts" / f"{i:05d}.npz" for i in range(len(chunks))]
         todo = [(chunk, path) for chunk, path in zip(chunks, paths, strict=True) if not path.exists()]
-        work = partial(_write_part, store_path, tokeniser_path)
         with progress(f"tokens of {store_path.name}", len(ids)) as advance:
             advance(len(ids) - sum(len(chunk) for chunk, _ in todo))
-            with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-                for count in pool.map(work, todo):
-                    advance(count)
+            for count in in_parallel(partial(_write_part, store_path, tokeniser_path), todo, workers):
+                advance(count)
         _join(final, paths, {"store_digest": store_digest, "tokeniser": weights})
+    shutil.rmtree(final / "parts", ignore_errors=True)  # also what a kill right after the index left
     return TokenSet(final)
 
 
-def _write_part(store_path: Path, tokeniser_path: Path, part: tuple[list[str], Path]) -> int:
+def _write_part(store_path: Path, tokeniser_path: Path, part: tuple[Sequence[str], Path]) -> int:
     """One worker's share: episodes to an npz; returns how many."""
-    torch.set_num_threads(1)
     ids, path = part
     store, tokeniser = EpisodeStore(store_path), load_tokeniser(tokeniser_path)
-    arrays: dict[str, NDArray[np.generic]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     records: list[dict[str, object]] = []
     for i, id in enumerate(ids):
         episode = store.load(id)
-        proprio, codes, action = tokens_of(episode, tokeniser)
+        with one_thread():
+            proprio, codes, action = tokens_of(episode, tokeniser)
         arrays |= {f"proprio.{i}": proprio, f"codes.{i}": codes, f"action.{i}": action}
-        meta = episode.meta
-        records.append(
-            asdict(
-                TokenEpisode(
-                    id, meta.arm, meta.task, meta.variation, meta.outcome.success, meta.provenance.controller,
-                    start=0, rows=len(proprio),
-                )
-            )
-            | {"proprio_names": meta.proprio_names}
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".tmp")
-    with aside.open("wb") as file:
-        np.savez(file, records=np.frombuffer(json.dumps(records).encode(), np.uint8), **arrays)  # pyright: ignore
-    aside.replace(path)
+        records.append(_record(episode))
+    arrays["records"] = np.frombuffer(json.dumps(records).encode(), np.uint8)
+    buffer = BytesIO()
+    np.savez(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
     return len(ids)
+
+
+def _record(episode: Episode) -> dict[str, object]:
+    """What is said of an episode in a part; its first row is known when parts are joined."""
+    meta = episode.meta
+    entry = TokenEpisode(
+        id=meta.id,
+        arm=meta.arm,
+        task=meta.task,
+        variation=meta.variation,
+        success=meta.outcome.success,
+        controller=meta.provenance.controller,
+        start=0,
+        rows=episode.length + 1,
+    )
+    return asdict(entry) | {"proprio_names": meta.proprio_names}
 
 
 def tokens_of(episode: Episode, tokeniser: Tokeniser) -> tuple[Rows, Rows, Rows]:
@@ -176,20 +183,18 @@ def _join(final: Path, paths: list[Path], head: dict[str, str]) -> None:
     rows: dict[str, dict[str, list[Rows]]] = {}
     counts: dict[str, int] = {}
     for path in paths:
-        part = np.load(path, allow_pickle=False)
-        for i, record in enumerate(json.loads(part["records"].tobytes())):
-            arm = record["arm"]
-            names[arm] = record.pop("proprio_names")
-            record["start"] = counts.get(arm, 0)
-            counts[arm] = record["start"] + record["rows"]
-            episodes.append(record)
-            for key in ("proprio", "codes", "action"):
-                rows.setdefault(arm, {}).setdefault(key, []).append(part[f"{key}.{i}"])
+        with np.load(path, allow_pickle=False) as part:
+            for i, record in enumerate(json.loads(part["records"].tobytes())):
+                arm, channels = record["arm"], record.pop("proprio_names")
+                if names.setdefault(arm, channels) != channels:
+                    raise ValueError(f"{record['id']} has other channels than the {arm} episodes before it")
+                record["start"] = counts.get(arm, 0)
+                counts[arm] = record["start"] + record["rows"]
+                episodes.append(record)
+                for key in ARRAYS:
+                    rows.setdefault(arm, {}).setdefault(key, []).append(part[f"{key}.{i}"])
     for arm, arrays in rows.items():
         for key, pieces in arrays.items():
             with (final / f"{arm}.{key}.npy").open("wb") as file:
                 np.save(file, np.concatenate(pieces))
     write_json(final / "index.json", {**head, "proprio_names": names, "episodes": episodes})
-    shutil.rmtree(final / "parts")
-
-

@@ -1,6 +1,8 @@
 """Loop two: an agent on tokens; used to train generalists, branches and controls alike.
 
-    robocat train --stores runs/cycle/stores/demos --tokeniser runs/cycle/tokeniser --out runs/cycle/models/generalist-0
+For example:
+
+    robocat train --stores runs/cycle/stores/demos --out runs/cycle/models/generalist-0
 """
 
 from collections.abc import Sequence
@@ -12,15 +14,16 @@ import torch
 
 from demos.progress import progress
 from robocat.agent import Agent, AgentConfig, Losses, Window
-from robocat.agent_checkpoint import AgentCard, load_agent, save_agent
-from robocat.checkpoint import clear_state, load_state, save_state, seeded
+from robocat.agent_checkpoint import AgentCard, load_agent, read_agent, read_card, save_agent
+from robocat.checkpoint import clear_state, config_hash, load_state, save_state, seeded
 from robocat.config import Training
 from robocat.metrics import Metrics
-from robocat.mixture import Mixture, Source
+from robocat.mixture import Mixture, NothingToLearn, Source, held_out
 from robocat.presets import PRESETS
 from robocat.schedule import check_finite, learning_rate, set_learning_rate
-from robocat.tokeniser import load_tokeniser
+from robocat.tokeniser import Tokeniser, load_tokeniser
 from robocat.tokens import build
+from robocat.vocabulary import Embodiment
 from sim.names import pick
 
 HELD_OUT_BATCHES = 4
@@ -32,7 +35,7 @@ class Data:
 
     Attributes:
         stores: Episode stores.
-        shares: Share of the windows from each.
+        shares: Share of the windows from each, one a store.
         tokeniser: Its checkpoint.
         tokens: Folder for token sets.
     """
@@ -57,7 +60,7 @@ def main_train(
     Args:
         stores: Episode stores, with even shares.
         tokeniser: Checkpoint of the image tokeniser.
-        out: Folder of the checkpoint.
+        out: Folder of the checkpoint; token sets are kept beside the folder it is in, in `tokens`.
         preset: Which preset's network and schedule.
         parent: Checkpoint to start from instead of from scratch.
         steps: Optimiser steps instead of the preset's.
@@ -68,6 +71,14 @@ def main_train(
     data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
     card = AgentCard(name=out.name, generation=0, parent=None if parent is None else str(parent))
     train(data, out, chosen.agent, training, card, seed, parent)
+    print(f"{out}: {describe(out)}")
+
+
+def describe(checkpoint: Path) -> str:
+    """One line about a finished agent: name and hash of the weights, size, steps."""
+    record = read_agent(checkpoint)
+    size = f"{record['parameters'] / 1e6:.2f} M parameters, {record['steps']} steps"
+    return f"{read_card(checkpoint).name}@{record['weights']}, {size}"
 
 
 def train(
@@ -89,29 +100,35 @@ def train(
         card: Name, generation and parent, for the record.
         seed: Seeds weights and draws.
         parent: Checkpoint whose weights it starts from.
+
+    Raises:
+        CheckpointError: If tokeniser, parent and what is in `out` do not belong together.
+        NothingToLearn: If the stores hold no success.
+        TrainingDiverged: If a loss is no longer finite.
     """
     if (out / "config.json").exists():
+        clear_state(out)  # what a kill right after the end left
         return
     tokeniser = load_tokeniser(data.tokeniser)
     sources = [
         Source(build(store, data.tokeniser, data.tokens), share)
         for store, share in zip(data.stores, data.shares, strict=True)
     ]
-    torch.manual_seed(seed)
-    if parent is None:
-        agent = Agent(config, tokeniser.codebook, tokeniser.config.cells)
-    else:
-        agent = load_agent(parent, tokeniser.weights).network
+    agent = _first(config, tokeniser, seed, parent)
     fit = Mixture(sources, training.held_out, agent.config.context)
     held = held_out_batches(sources, training, agent.config, seed)
     optimiser = make_optimiser(agent, training)
-    start = load_state(out, {"agent": agent}, {"agent": optimiser})
+    identity = _identity(agent.config, sources, training, seed, parent)
+    models, optimisers = {"agent": agent}, {"agent": optimiser}
+    start = load_state(out, models, optimisers, identity, training.steps)
     settings = {"agent": asdict(agent.config), "training": asdict(training), "card": asdict(card)}
-    with Metrics(out, card.name, settings, resume_step=start) as metrics, progress(card.name, training.steps) as advance:
+    with (
+        Metrics(out, card.name, settings, resume_step=start) as metrics,
+        progress(card.name, training.steps) as advance,
+    ):
         advance(start)
         for step in range(start, training.steps):
-            rate = learning_rate(step, training.steps, training.learning_rate, training.warm_up, training.floor)
-            set_learning_rate(optimiser, rate)
+            set_learning_rate(optimiser, rate := _rate(training, step))
             values = train_step(agent, optimiser, fit, training, seed, step)
             check_finite(values, out, step)
             if (step + 1) % training.evaluate_every == 0 or step + 1 == training.steps:
@@ -120,9 +137,30 @@ def train(
                 metrics.log(step, {**values, "learning_rate": rate})
             advance(1, note=f"loss {values['loss']:.3f}")
             if (step + 1) % training.checkpoint_every == 0:
-                save_state(out, step + 1, {"agent": agent}, {"agent": optimiser})
-    save_agent(out, agent, tokeniser.weights, card, lineage(data, sources, training, seed))
+                save_state(out, step + 1, models, optimisers, identity)
+    save_agent(out, agent, tokeniser.weights, card, lineage(data, sources, training, seed), training.steps)
     clear_state(out)
+
+
+def _first(config: AgentConfig, tokeniser: Tokeniser, seed: int, parent: Path | None) -> Agent:
+    """The network before the first step."""
+    if parent is not None:
+        return load_agent(parent, tokeniser.weights).network
+    torch.manual_seed(seed)
+    return Agent(config, tokeniser.codebook, tokeniser.config.cells)
+
+
+def _rate(training: Training, step: int) -> float:
+    return learning_rate(step, training.steps, training.learning_rate, training.warm_up, training.floor)
+
+
+def _identity(
+    config: AgentConfig, sources: Sequence[Source], training: Training, seed: int, parent: Path | None
+) -> str:
+    """What a training must be to go on from another's state; its schedule may differ."""
+    data = [(s.tokens.tokeniser, s.tokens.store_digest, s.share) for s in sources]
+    origin = None if parent is None else read_agent(parent)["weights"]
+    return config_hash(config, data, training.hindsight, training.held_out, seed, origin)
 
 
 def train_step(
@@ -136,10 +174,10 @@ def train_step(
     agent.train()
     optimiser.zero_grad(set_to_none=True)
     sums = {"loss": 0.0, "action_loss": 0.0, "future_loss": 0.0}
-    for arm, window in windows:
+    for body, window in windows:
         share = len(window.proprio) / training.batch
         with precision(training.precision):
-            losses = agent.losses(window, mixture.bodies[arm])
+            losses = agent.losses(window, body)
         (losses.total * share).backward()
         _add(sums, losses, share)
     norm = torch.nn.utils.clip_grad_norm_(agent.parameters(), training.clip)
@@ -173,33 +211,36 @@ def make_optimiser(agent: Agent, training: Training) -> torch.optim.Optimizer:
 
 def held_out_batches(
     sources: Sequence[Source], training: Training, config: AgentConfig, seed: int
-) -> list[tuple[str, Window, Mixture]]:
+) -> list[tuple[Embodiment, Window]]:
     """Fixed batches of episodes kept apart; none if so few episodes are there that none is."""
     try:
         mixture = Mixture(sources, training.held_out, config.context, validation=True)
-    except ValueError:
+    except NothingToLearn:
         return []
-    drawn: list[tuple[str, Window, Mixture]] = []
+    drawn: list[tuple[Embodiment, Window]] = []
     for batch in range(HELD_OUT_BATCHES):
         rng = seeded(seed, 22, batch)
-        parts = mixture.draw(rng, training.batch, config.future_steps, training.hindsight)
-        drawn += [(arm, window, mixture) for arm, window in parts]
+        drawn += mixture.draw(rng, training.batch, config.future_steps, training.hindsight)
     return drawn
 
 
 @torch.inference_mode()
-def held_out_losses(agent: Agent, held: Sequence[tuple[str, Window, Mixture]]) -> dict[str, float]:
+def held_out_losses(agent: Agent, held: Sequence[tuple[Embodiment, Window]]) -> dict[str, float]:
     """Losses on the batches kept apart."""
     agent.eval()
-    total = sum(len(window.proprio) for _, window, _ in held)
+    total = sum(len(window.proprio) for _, window in held)
     sums = {"loss": 0.0, "action_loss": 0.0, "future_loss": 0.0}
-    for arm, window, mixture in held:
-        _add(sums, agent.losses(window, mixture.bodies[arm]), len(window.proprio) / total)
+    for body, window in held:
+        _add(sums, agent.losses(window, body), len(window.proprio) / total)
     return sums if held else {}
 
 
 def _add(sums: dict[str, float], losses: Losses, share: float) -> None:
-    for name, value in (("loss", losses.total), ("action_loss", losses.action), ("future_loss", losses.future)):
+    for name, value in (
+        ("loss", losses.total),
+        ("action_loss", losses.action),
+        ("future_loss", losses.future),
+    ):
         sums[name] += share * float(value.detach())
 
 
@@ -208,7 +249,7 @@ def lineage(data: Data, sources: Sequence[Source], training: Training, seed: int
     stores = []
     for path, share, source in zip(data.stores, data.shares, sources, strict=True):
         episodes = list(source.tokens.episodes)
-        used = [episode for episode in episodes if episode.success]
+        used = [e for e in episodes if e.success and not held_out(e.id, training.held_out)]
         stores.append(
             {
                 "path": str(path),
@@ -221,4 +262,9 @@ def lineage(data: Data, sources: Sequence[Source], training: Training, seed: int
                 "tasks": sorted({episode.task for episode in used}),
             }
         )
-    return {"stores": stores, "training": asdict(training), "seed": seed, "tokeniser_path": str(data.tokeniser)}
+    return {
+        "stores": stores,
+        "training": asdict(training),
+        "seed": seed,
+        "tokeniser_path": str(data.tokeniser),
+    }

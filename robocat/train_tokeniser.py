@@ -1,10 +1,13 @@
 """Loop one: the VQ-GAN, on images drawn from stores.
 
+For example:
+
     robocat tokenise --stores runs/cycle/stores/demos --out runs/cycle/tokeniser
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,16 @@ from torch import Tensor
 
 from demos.progress import progress
 from demos.store import EpisodeStore
-from robocat.checkpoint import clear_state, load_state, read_json, save_state, seeded, write_json
+from robocat.checkpoint import (
+    clear_state,
+    config_hash,
+    load_state,
+    read_json,
+    save_state,
+    seeded,
+    write_atomically,
+    write_json,
+)
 from robocat.config import TokeniserTraining
 from robocat.metrics import Metrics
 from robocat.presets import PRESETS
@@ -25,6 +37,7 @@ from robocat.vqgan import VQGAN, Critic, VQGANConfig, to_pixels
 from sim.names import pick
 
 SHOWN = 12  # reconstructions kept for the report
+FLOOR = 0.05  # of the peak learning rate, at the end
 HELD_OUT = 400  # images never trained on: reconstruction error and codebook usage are of these
 
 
@@ -43,21 +56,36 @@ def tokenise(
         steps: Optimiser steps instead of the preset's.
     """
     chosen = pick(PRESETS, preset, "preset")
-    training = chosen.tokeniser if steps is None else TokeniserTraining(**{**asdict(chosen.tokeniser), "steps": steps})
+    training = chosen.tokeniser if steps is None else replace(chosen.tokeniser, steps=steps)
     train_tokeniser(stores, out, chosen.vqgan, training, chosen.seed)
     card = read_json(out / "card.json")
-    print(f"tokeniser at {out}: PSNR {card['psnr_db']:.1f} dB, {card['codes_used']} of {card['codes']} codes in use")
+    use = f"{card['codes_used']} of {card['codes']} codes in use"
+    print(f"{out}: PSNR {card['psnr_db']:.1f} dB, {use}")
 
 
 def train_tokeniser(
     stores: Sequence[Path], out: Path, config: VQGANConfig, training: TokeniserTraining, seed: int
 ) -> None:
-    """Trains a VQ-GAN to `out`, resuming bit for bit; does nothing if it is finished."""
+    """Trains a VQ-GAN to `out`, resuming bit for bit; does nothing if it is finished.
+
+    Args:
+        stores: Episode stores whose images are learnt.
+        out: Folder of the checkpoint.
+        config: The network.
+        training: The schedule.
+        seed: Seeds weights and draws.
+
+    Raises:
+        OSError: If there are no episodes.
+        ValueError: If images are of another size or too few.
+        CheckpointError: If `out` holds an unfinished training of something else.
+        TrainingDiverged: If a loss is no longer finite.
+    """
     if (out / "config.json").exists():
+        clear_state(out)  # what a kill right after the end left
         return
     torch.manual_seed(seed)
     images, cameras = draw_images(stores, training.images, config.size, seeded(seed, 11))
-    fit, held = images[HELD_OUT:], images[:HELD_OUT]
     means = camera_means(images, cameras)
     model, critic = VQGAN(config), Critic()
     optimiser = torch.optim.AdamW(
@@ -65,29 +93,38 @@ def train_tokeniser(
     )
     judge = torch.optim.AdamW(critic.parameters(), training.critic_learning_rate, betas=(0.5, 0.9))
     models, optimisers = {"model": model, "critic": critic}, {"model": optimiser, "critic": judge}
-    start = load_state(out, models, optimisers)
+    digests = [EpisodeStore(store).digest() for store in stores]
+    identity = config_hash(config, digests, training.images, seed)
+    start = load_state(out, models, optimisers, identity, training.steps)
     settings = {"vqgan": asdict(config), "training": asdict(training)}
-    with Metrics(out, "tokeniser", settings, resume_step=start) as metrics, progress("tokeniser", training.steps) as advance:
+    with (
+        Metrics(out, "tokeniser", settings, resume_step=start) as metrics,
+        progress("tokeniser", training.steps) as advance,
+    ):
         advance(start)
         for step in range(start, training.steps):
             rng = seeded(seed, 12, step)
             torch.manual_seed(int(rng.integers(2**31)))  # what revives dead codes
-            choice = rng.integers(len(fit), size=training.batch)
-            pixels = to_pixels(torch.from_numpy(fit[choice]))
-            weight = rarity(pixels, means[cameras[HELD_OUT + choice]], training.rarity)
-            set_learning_rate(optimiser, learning_rate(step, training.steps, training.learning_rate, training.warm_up, 0.05))
+            choice = HELD_OUT + rng.integers(len(images) - HELD_OUT, size=training.batch)
+            pixels = to_pixels(torch.from_numpy(images[choice]))
+            weight = rarity(pixels, means[cameras[choice]], training.rarity)
+            set_learning_rate(optimiser, rate := _rate(training, step))
             losses = _step(model, critic, optimiser, judge, pixels, weight, training, step)
             check_finite(losses, out, step)
-            if step % 20 == 0:
-                metrics.log(step, {**losses, "learning_rate": optimiser.param_groups[0]["lr"]})
+            if step % 20 == 0 or step + 1 == training.steps:
+                metrics.log(step, {**losses, "learning_rate": rate})
             advance(1, note=f"loss {losses['reconstruction']:.3f}")
             if (step + 1) % training.checkpoint_every == 0:
-                save_state(out, step + 1, models, optimisers)
-    card = _card(model, held, out)
-    lineage = {"stores": [{"path": str(s), "digest": EpisodeStore(s).digest()} for s in stores], "images": len(images)}
-    parameters = sum(p.numel() for p in model.parameters())
-    save_tokeniser(out, model, {"training": asdict(training), "seed": seed, "card": card, "lineage": lineage, "parameters": parameters})
+                save_state(out, step + 1, models, optimisers, identity)
+    origin = [{"path": str(store), "digest": d} for store, d in zip(stores, digests, strict=True)]
+    lineage = {"stores": origin, "images": len(images)}
+    card = _card(model, images[:HELD_OUT], out)
+    save_tokeniser(out, model, {"training": asdict(training), "seed": seed, "card": card, "lineage": lineage})
     clear_state(out)
+
+
+def _rate(training: TokeniserTraining, step: int) -> float:
+    return learning_rate(step, training.steps, training.learning_rate, training.warm_up, FLOOR)
 
 
 def _step(
@@ -113,7 +150,10 @@ def _step(
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
-    losses = {"reconstruction": float(reconstruction.detach()), "commitment": float(result.commitment.detach())}
+    losses = {
+        "reconstruction": float(reconstruction.detach()),
+        "commitment": float(result.commitment.detach()),
+    }
     if step >= 0.8 * start and step % 2 == 0:
         # Hinge loss (Esser et al. 2021); the critic begins before it counts.
         verdict = F.relu(1 - critic(pixels_BCHW)).mean() + F.relu(1 + critic(result.images.detach())).mean()
@@ -127,32 +167,38 @@ def _step(
 def draw_images(
     stores: Sequence[Path], count: int, size: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draws images evenly over episodes and cameras.
+    """Draws images evenly over episodes and cameras, none twice.
 
     Returns:
-        Images (n, size, size, 3) in random order, and for each a number (n,) naming its camera and arm.
+        Images (about `count`, size, size, 3) in random order, and for each a number naming its camera and arm.
 
     Raises:
         OSError: If there are no episodes.
-        ValueError: If images are of another size.
+        ValueError: If images are of another size, or so few that none are left to learn.
     """
-    entries = [(store, entry) for path in stores for store in [EpisodeStore(path)] for entry in store.entries()]
-    cameras = entries[0][0].load(entries[0][1].id, images=False).meta.cameras if entries else ()
+    entries = [(store, entry) for store in map(EpisodeStore, stores) for entry in store.entries()]
     if not entries:
         raise OSError(f"no episodes in {', '.join(map(str, stores))}; `robocat collect` makes some")
-    each = max(1, round(count / len(entries) / 2))
+    store, entry = entries[0]
+    cameras = store.load(entry.id, images=False).meta.cameras
+    each = max(1, round(count / len(entries) / len(cameras)))
     images: list[NDArray[np.uint8]] = []
     views: dict[tuple[str, str], int] = {}
     owners: list[int] = []
-    for index in rng.permutation(len(entries))[: max(1, count // (2 * each))]:
+    for index in rng.permutation(len(entries))[: max(1, count // (len(cameras) * each))]:
         store, entry = entries[index]
-        frames = sorted(rng.integers(entry.length + 1, size=each).tolist())
+        seen = entry.length + 1
+        frames = rng.choice(seen, size=min(each, seen), replace=False).tolist()
         for camera in cameras:
             images.append(store.frames(entry.id, camera, frames))
+            if (shape := images[-1].shape[1:]) != (size, size, 3):
+                raise ValueError(f"{entry.id} has images {shape}, this tokeniser reads ({size}, {size}, 3)")
             owners += [views.setdefault((entry.arm, camera), len(views))] * len(frames)
     stack = np.concatenate(images)
-    if stack.shape[1:] != (size, size, 3):
-        raise ValueError(f"stored images are {stack.shape[1:3]} px, this preset's tokeniser reads ({size}, {size})")
+    if len(stack) <= HELD_OUT:
+        raise ValueError(
+            f"{len(stack)} images are too few: {HELD_OUT} are kept apart to judge by; collect more episodes"
+        )
     order = rng.permutation(len(stack))
     return stack[order], np.array(owners)[order]
 
@@ -182,8 +228,7 @@ def _card(model: VQGAN, held: NDArray[np.uint8], out: Path) -> dict[str, float |
         "images": len(held),
     }
     write_json(out / "card.json", card)
-    with (out / "reconstructions.npz").open("wb") as file:
-        np.savez_compressed(file, original=held[:SHOWN], reconstruction=again[:SHOWN])
+    shown = BytesIO()
+    np.savez_compressed(shown, original=held[:SHOWN], reconstruction=again[:SHOWN])
+    write_atomically(out / "reconstructions.npz", shown.getvalue())
     return card
-
-

@@ -1,7 +1,9 @@
-"""A decoder-only transformer over embedded tokens, with a key-value cache. It knows nothing of robots or images.
+"""A decoder-only transformer over embedded tokens, with a key-value cache; it knows of no robots or images.
 
 Shapes: B windows, L tokens, D width, H heads, K numbers a head.
 """
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -10,15 +12,14 @@ from torch import Tensor, nn
 
 
 class Cache:
-    """Keys and values of the tokens seen so far, per block; `length` tokens are held."""
+    """Keys and values of the tokens seen so far, by block."""
 
     def __init__(self) -> None:
         self._blocks: dict[int, tuple[Tensor, Tensor]] = {}
 
-    @property
-    def length(self) -> int:
-        """Tokens held."""
-        return next(iter(self._blocks.values()))[0].shape[2] if self._blocks else 0
+    def length(self, block: int) -> int:
+        """How many tokens a block has seen."""
+        return self._blocks[block][0].shape[2] if block in self._blocks else 0
 
     def extend(self, block: int, keys_BHLK: Tensor, values_BHLK: Tensor) -> tuple[Tensor, Tensor]:
         """Appends a block's newest keys and values and returns all of them."""
@@ -41,10 +42,9 @@ class Attention(nn.Module):
 
     def forward(self, x_BLD: Tensor, cache: Cache | None) -> Tensor:
         q, k, v = rearrange(self.qkv(x_BLD), "b l (n h k) -> n b h l k", n=3, h=self.heads)
-        held = cache.length if cache else 0
-        if self.index and cache:
-            held -= x_BLD.shape[1]  # block 0 has already put this call's tokens into the cache
+        held = 0
         if cache is not None:
+            held = cache.length(self.index)
             k, v = cache.extend(self.index, k, v)
         if held == 0:
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -87,11 +87,12 @@ class Transformer(nn.Module):
             raise ValueError(f"width {width} is not a multiple of heads {heads}")
         # Deeper blocks are skipped more often (Huang et al. 2016).
         rates = [drop * (i + 1) / blocks for i in range(blocks)]
-        self.blocks = nn.ModuleList(Block(width, heads, i, rate) for i, rate in enumerate(rates))
+        made = [Block(width, heads, i, rate) for i, rate in enumerate(rates)]
+        self.blocks = nn.ModuleList(made)
         self.norm = nn.LayerNorm(width)
-        for block in self.blocks:
+        for block in made:
             # Residual branches start small: the sum over 2 x blocks of them keeps unit scale (GPT-2).
-            for layer in (block.attention.out, block.feed[2]):
+            for layer in (block.attention.out, cast(nn.Linear, block.feed[-1])):
                 nn.init.normal_(layer.weight, std=0.5 / (2 * blocks * width) ** 0.5)
 
     def forward(self, x_BLD: Tensor, cache: Cache | None = None) -> Tensor:

@@ -1,11 +1,12 @@
 """The map between tokens and values: image codes, proprioception bins and action bins. No networks.
 
-    token                     meaning
-    0 ... codes-1             image code, an entry of the tokeniser's codebook
-    codes ... codes+1023      value bin of a proprioception or action number over its declared range
+    token                meaning
+    0 ... codes - 1      image code, an entry of the tokeniser's codebook
+    0 ... 1023           bin of a proprioception or action number over its declared range
 
-Bins are even over [low, high] and decoded at their centres, so a round trip errs by at most half a bin; both ends
-of the range are valid values (the top one belongs to the last bin).
+The two have embeddings and heads of their own, so their numbers may coincide. Bins are even over [low, high] and
+decoded at their centres, so a round trip errs by at most half a bin; both ends of the range are valid values
+(the top one belongs to the last bin).
 """
 
 from collections.abc import Sequence
@@ -44,17 +45,17 @@ def encode(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.uin
     Raises:
         ValueError: If a value is not finite.
     """
-    array = np.asarray(values, dtype=np.float64)
+    array, start, end = (np.asarray(each, dtype=np.float64) for each in (values, low, high))
     if not np.isfinite(array).all():
         raise ValueError(f"cannot tokenise values that are not finite: {array[~np.isfinite(array)][:3]}")
-    share = (array - low) / (np.asarray(high, dtype=np.float64) - low)
+    share = (array - start) / (end - start)
     return np.clip(np.floor(share * BINS), 0, BINS - 1).astype(np.uint16)
 
 
 def decode(bins: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.float32]:
     """Bins to the values at their centres, float32 of the same shape. Inverse of `encode` to half a bin."""
-    share = (np.asarray(bins, dtype=np.float64) + 0.5) / BINS
-    return (low + share * (np.asarray(high, dtype=np.float64) - low)).astype(np.float32)
+    array, start, end = (np.asarray(each, dtype=np.float64) for each in (bins, low, high))
+    return (start + (array + 0.5) / BINS * (end - start)).astype(np.float32)
 
 
 def encode_action(action: ArrayLike) -> NDArray[np.uint16]:

@@ -2,9 +2,9 @@
 
 Shapes: B images, C channels, H x W pixels, h x w cells (one code each), K codes, D numbers a code.
 
-An image of 64 px becomes `cells` x `cells` codes. The codebook is kept by exponential moving averages (van den
-Oord et al. 2017, appendix A.1); codes that no longer win are moved onto encoder outputs of the batch, the
-remedy for dead codes of Jukebox (Dhariwal et al. 2020). The critic judges patches (Esser et al. 2021).
+An image becomes `cells` x `cells` codes. The codebook is kept by exponential moving averages (van den Oord et
+al. 2017, appendix A.1); codes that no longer win are moved onto encoder outputs of the batch, the remedy for
+dead codes of Jukebox (Dhariwal et al. 2020). The critic judges patches (Esser et al. 2021).
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class VQGANConfig:
     """
 
     size: int = 64
-    cells: int = 16
+    cells: int = 8
     codes: int = 512
     code_dim: int = 16
     width: int = 64

@@ -19,7 +19,12 @@ COMMAND_SIZE = 6
 
 @lru_cache(maxsize=64)
 def compile_model(arm: Arm, things: tuple[Thing, ...]) -> mujoco.MjModel:
-    """Compiles the arm with its gripper, the table, the fixed camera and the things; cached, so shared."""
+    """Compiles a cell; cached, so shared."""
+    return cell(arm, things).compile()
+
+
+def cell(arm: Arm, things: tuple[Thing, ...]) -> mujoco.MjSpec:
+    """The arm with its gripper, the table, the fixed camera and the things."""
     spec = load(arm)
     spec.modelname = f"{arm.name}-cell"
     spec.option.timestep = TIMESTEP_S
@@ -29,13 +34,13 @@ def compile_model(arm: Arm, things: tuple[Thing, ...]) -> mujoco.MjModel:
     spec.option.iterations = 20
     spec.option.ls_iterations = 10
     spec.nuserdata = COMMAND_SIZE
-    _add_cell(spec)
+    _add_table(spec)
     for thing in things:
         thing.add_to(spec)
-    return spec.compile()
+    return spec
 
 
-def _add_cell(spec: mujoco.MjSpec) -> None:
+def _add_table(spec: mujoco.MjSpec) -> None:
     """Table top at z = 0, one light, the fixed camera, and picture settings that render fast."""
     world = spec.worldbody
     world.add_geom(

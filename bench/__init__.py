@@ -1,0 +1,1 @@
+"""Measurements and pictures behind the README; `python -m bench --help` lists them."""

@@ -1,0 +1,44 @@
+"""What can be measured or drawn: each entry is a function whose parameters are its flags.
+
+python -m bench                     # all that need no run
+python -m bench sim --repeats 10
+python -m bench cycle runs/cycle
+"""
+
+import importlib
+import sys
+
+import tyro
+
+from sim.names import UnknownName, pick
+
+BENCHES: dict[str, tuple[str, str]] = {
+    "sim": ("bench.sim:main", "how fast the simulation is, and what takes the time"),
+    "pictures": ("bench.pictures:main", "docs/arms.png and docs/tasks.png"),
+    "policy": ("bench.policy:policy", "how fast a trained policy acts"),
+    "cycle": ("bench.cycle:cycle", "what a finished cycle reached"),
+}
+ALONE = ("sim", "pictures")  # those that need no run
+
+
+def main(args: list[str]) -> int:
+    """Runs the bench named first, with its flags, or those that need no run; returns the exit code."""
+    if args[:1] in (["-h"], ["--help"]):
+        print("usage: python -m bench [name] [options]\n")
+        print(*(f"  {name:<10}{line}" for name, (_, line) in BENCHES.items()), sep="\n")
+        return 0
+    try:
+        chosen = (
+            {args[0]: pick(BENCHES, args[0], "bench")} if args else {name: BENCHES[name] for name in ALONE}
+        )
+    except UnknownName as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    for name, (target, _) in chosen.items():
+        module, function = target.split(":")
+        tyro.cli(getattr(importlib.import_module(module), function), args=args[1:], prog=f"bench {name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

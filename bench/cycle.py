@@ -1,0 +1,60 @@
+"""What a finished cycle reached: rates with intervals, the gate, seconds a stage, and every outcome.
+
+python -m bench cycle runs/cycle
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.record import write
+from robocat.checkpoint import read_json
+from robocat.scores import Scores
+
+
+def cycle(run: Path = Path("runs/cycle")) -> None:
+    """Gathers a run's records into one file of results."""
+    about = read_json(run / "run.json")
+    stages = [read_json(path) for path in sorted((run / "stages").glob("*.json"))]
+    write(
+        f"cycle-{about['preset']}-seed{about['seed']}",
+        {
+            "preset": about["preset"],
+            "seed": about["seed"],
+            "ran_on": about["machine"],
+            "ran_with": about["versions"],
+            "config": about["config"],
+            "seconds": sum(stage["seconds"] for stage in stages),
+            "peak_memory_mib": max(stage["peak_memory_mib"] for stage in stages),
+            "disk_mib": stages[-1]["disk_mib"],
+            "stages": [{key: stage[key] for key in ("name", "seconds", "summary")} for stage in stages],
+            "tokeniser": read_json(run / "tokeniser" / "card.json"),
+            "scores": {
+                path.stem: _rates(Scores.load(path)) for path in sorted((run / "scores").glob("*.json"))
+            },
+            "gate": read_json(run / "gate.json"),
+        },
+    )
+
+
+def _rates(scores: Scores) -> dict[str, object]:
+    """Rates of each arm and task with intervals, means over arms, and outcomes as a string of 1 and 0 by seed."""
+    cells = scores.cells()
+    return {
+        "checkpoint": scores.checkpoint,
+        "seconds": scores.seconds,
+        "rates": {f"{arm} {task}": asdict(scores.cell(arm, task)) for arm, task in cells},
+        "by_task": {
+            task: _pooled(scores, (c for c in cells if c[1] == task)) for task in {t for _, t in cells}
+        },
+        "outcomes": {f"{arm} {task}": _outcomes(scores, arm, task) for arm, task in cells},
+    }
+
+
+def _pooled(scores: Scores, cells: Iterable[tuple[str, str]]) -> dict[str, float]:
+    return asdict(scores.pooled(list(cells)))
+
+
+def _outcomes(scores: Scores, arm: str, task: str) -> dict[str, object]:
+    trials = sorted((t for t in scores.trials if (t.arm, t.task) == (arm, task)), key=lambda t: t.seed)
+    return {"first_seed": trials[0].seed, "success": "".join("01"[t.success] for t in trials)}

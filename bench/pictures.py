@@ -1,0 +1,96 @@
+"""Pictures for the README: every arm at home, and what each task begins and ends with.
+
+python -m bench pictures
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sim.arms import ARMS
+from sim.arms.arm import Arm
+from sim.env import make
+from sim.objects import BLOCKS
+from sim.scene import Scene, cell
+from sim.tasks import TASKS
+
+DOCS = Path(__file__).parents[1] / "docs"
+SIDE_PX = 320
+FINER = 3  # pictures of tasks are drawn so many times larger and shrunk, which smooths their edges
+GAP_PX, LINE_PX = 8, 30
+INK, PALE, PAPER = (30, 30, 34), (110, 110, 116), (255, 255, 255)
+# Blocks on the table before the arm, for its size to be seen: x, y [m] and yaw [rad].
+LAID = {"red": (0.52, -0.12, 0.3), "green": (0.46, 0.12, -0.2), "blue": (0.57, 0.03, 0.6)}
+
+Pixels = NDArray[np.uint8]
+
+
+def main(out: Path = DOCS, arm: str = "ur5e", seed: int = 11) -> None:
+    """Writes arms.png and tasks.png.
+
+    Args:
+        out: Folder that they go to.
+        arm: Which arm shows the tasks.
+        seed: Scene of the tasks.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    arms = [(each.title, portrait(each)) for each in ARMS.values()]
+    _grid([arms]).save(out / "arms.png", optimize=True)
+    begins, ends = zip(*(_task(arm, task, seed) for task in TASKS), strict=True)
+    _grid([begins, ends]).save(out / "tasks.png", optimize=True)
+    print(out / "arms.png", out / "tasks.png", sep="\n")
+
+
+def portrait(arm: Arm) -> Pixels:
+    """An arm at home with three blocks, in better light than the agent's pictures have."""
+    spec = cell(arm, BLOCKS)
+    spec.visual.global_.offwidth = spec.visual.global_.offheight = SIDE_PX
+    spec.visual.quality.shadowsize, spec.visual.quality.offsamples = 4096, 8
+    spec.visual.quality.numslices, spec.visual.quality.numstacks = 64, 32
+    spec.visual.headlight.ambient = (0.35, 0.35, 0.35)
+    spec.visual.map.znear = 0.05
+    sky = mujoco.mjtTexture.mjTEXTURE_SKYBOX
+    plain = mujoco.mjtBuiltin.mjBUILTIN_FLAT
+    spec.add_texture(name="sky", type=sky, builtin=plain, rgb1=(1, 1, 1), width=8, height=8)
+    spec.lights[0].castshadow = True
+    model = spec.compile()
+    scene = Scene(arm, BLOCKS)
+    scene.reset()
+    for name, (x, y, yaw) in LAID.items():
+        scene.place(name, np.array([x, y, 0.02]), yaw)
+    scene.forward()
+    camera = mujoco.MjvCamera()
+    camera.lookat[:] = (0.22, 0.0, 0.27)
+    camera.distance, camera.azimuth, camera.elevation = 1.75, 130.0, -18.0
+    with mujoco.Renderer(model, SIDE_PX, SIDE_PX) as renderer:
+        renderer.update_scene(scene.data, camera)
+        return renderer.render()
+
+
+def _task(arm: str, task: str, seed: int) -> tuple[tuple[str, Pixels], tuple[str, Pixels]]:
+    """The first picture of an episode and its goal, from the front, with captions."""
+    env = make(arm, task, cameras=("front",), size=FINER * SIDE_PX)
+    observation, info = env.reset(seed=seed)
+    first, goal = observation["images"]["front"], observation["goal"]["front"]
+    return (f"{task}, {info['variation']}: at first", _shrunk(first)), ("goal", _shrunk(goal))
+
+
+def _shrunk(pixels: Pixels) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).resize((SIDE_PX, SIDE_PX), Image.Resampling.BOX))
+
+
+def _grid(rows: Sequence[Sequence[tuple[str, Pixels]]]) -> Image.Image:
+    """Rows of pictures, each under its caption."""
+    step, high = SIDE_PX + GAP_PX, SIDE_PX + LINE_PX
+    image = Image.new("RGB", (len(rows[0]) * step - GAP_PX, len(rows) * high), PAPER)
+    draw = ImageDraw.Draw(image)
+    for row, pictures in enumerate(rows):
+        for column, (caption, pixels) in enumerate(pictures):
+            x, y = column * step, row * high
+            draw.text((x + 4, y + 7), caption, fill=INK, font=ImageFont.load_default(15))
+            image.paste(Image.fromarray(pixels), (x, y + LINE_PX))
+    return image

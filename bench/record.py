@@ -1,0 +1,39 @@
+"""Where measured numbers go: `bench/results/<name>.json`, with machine, versions and date."""
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from robocat.checkpoint import versions, write_json
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, object]:
+    """Processor, cores and system."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "load_before": load,
+    }
+
+
+def write(name: str, figures: Mapping[str, Any]) -> Path:
+    """Writes a measurement and prints where."""
+    path = RESULTS / f"{name}.json"
+    record = {
+        "machine": machine(),
+        "versions": versions(),
+        "measured": datetime.now(UTC).isoformat(),
+        **figures,
+    }
+    write_json(path, record)
+    print(path)
+    return path

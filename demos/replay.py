@@ -1,0 +1,80 @@
+"""Replaying a recorded episode: its actions from its first state, which give its states again, bit by bit."""
+
+from collections.abc import Sequence
+
+from demos.controller import Act
+from demos.episode import Episode, EpisodeMeta, Provenance
+from demos.rollout import Attempt, model_hash, rollout
+from sim.env import ManipulationEnv, Observation, make
+
+
+class Replay:
+    """Acts as a recorded episode did, in any number of slots."""
+
+    def __init__(self, episode: Episode) -> None:
+        self._episode = episode
+        self._next: dict[int, int] = {}
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt that begins where the episode began, and shows the goal that it showed."""
+        episode = self._episode
+        meta = episode.meta
+        return Attempt(meta.provenance.seed, meta.variation, dict(episode.goal) or None, episode.state[0])
+
+    def provenance(self, seed: int) -> Provenance:
+        """A replay, under the seed of what it replays."""
+        return Provenance(controller="replay", policy=None, generation=None, seed=seed)
+
+    def begin(self, slot: int, env: ManipulationEnv, seed: int) -> None:
+        """Rewinds.
+
+        Raises:
+            ValueError: If the environment is not the one of the recording, so that the same actions would do
+                something else in it.
+        """
+        del seed  # The state that an attempt names leaves nothing to draw.
+        meta = self._episode.meta
+        recorded = (meta.arm, meta.task, meta.control_hz, meta.model_hash)
+        here = (env.arm.name, env.task.name, float(env.control_hz), model_hash(env.scene.model))
+        for what, there, now in zip(("arm", "task", "control_hz", "model_hash"), recorded, here, strict=True):
+            if there != now:
+                raise ValueError(f"episode {meta.id} was recorded with {what} {there}, this is {now}")
+        self._next[slot] = 0
+
+    def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
+        """The recorded actions, whatever is seen."""
+        del observations  # A replay is blind.
+        return [self._act(slot) for slot in slots]
+
+    def _act(self, slot: int) -> Act:
+        episode, step = self._episode, self._next[slot]
+        if step == episode.length:
+            raise ValueError(f"episode {episode.id} has ended after {step} steps, and its replay has not")
+        self._next[slot] = step + 1
+        return Act(episode.action[step], episode.label[step])
+
+
+def environment(meta: EpisodeMeta) -> ManipulationEnv:
+    """The environment that an episode was recorded in.
+
+    Raises:
+        ValueError: If there is none, as for an arm that is not in the table.
+    """
+    height, width = meta.image_size
+    if height != width or meta.control_hz != int(meta.control_hz):
+        raise ValueError(
+            f"episode {meta.id}: no environment has {height} x {width} px at {meta.control_hz} Hz"
+        )
+    return make(meta.arm, meta.task, cameras=meta.cameras, size=height, control_hz=int(meta.control_hz))
+
+
+def replay(episode: Episode, env: ManipulationEnv | None = None) -> Episode:
+    """Replays an episode and records what happens.
+
+    Args:
+        episode: What to replay; its images are not needed.
+        env: Where; None makes the environment that it was recorded in.
+    """
+    controller = Replay(episode)
+    return next(rollout([env or environment(episode.meta)], controller, [controller.attempt]))

@@ -1,0 +1,188 @@
+"""`robocat view`: an episode as pictures in files, which show on any machine: a sheet, and a moving one.
+
+robocat view runs/demos                    # the first episode of a store
+robocat view runs/demos --episode panda-lift-red-expert-000003-9a1b2c3d
+robocat view panda-lift                    # an environment: its scripted expert at work
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from tyro.conf import Positional
+
+from demos.episode import Episode
+from demos.expert import Expert
+from demos.rollout import Attempt, rollout
+from demos.store import EpisodeStore
+from sim.arms import ARMS
+from sim.env import make
+from sim.names import pick
+from sim.tasks import TASKS
+
+Pictures = Mapping[str, NDArray[np.uint8]]
+
+TILE_PX = 160  # least side of a picture in a sheet; smaller ones are enlarged by a whole factor
+MARGIN_PX = 10
+LINE_PX = 20
+LABEL_PX = 56  # for the cameras' names, left of their rows
+INK, PAPER, PALE, GOLD = (30, 30, 34), (255, 255, 255), (140, 140, 146), (214, 160, 20)
+GREEN, RED = (20, 130, 60), (180, 40, 30)
+
+
+def view(
+    what: Positional[str],
+    *,
+    episode: str | None = None,
+    out: Path = Path("runs/view"),
+    frames: int = 8,
+    seed: int = 0,
+    size: int = 160,
+) -> None:
+    """Writes pictures of a stored episode, or of an environment with its expert at work, and prints where.
+
+    Args:
+        what: Folder of a store, or an environment such as panda-lift.
+        episode: Which episode of the store, by its id or its beginning; the first if not given.
+        out: Folder that the pictures go to.
+        frames: How many moments a sheet shows.
+        seed: Scene of an environment.
+        size: Height and width of an environment's pictures [px].
+    """
+    if frames < 2:
+        raise ValueError(f"frames {frames} is too few; expected 2 or more")
+    if Path(what).exists():
+        shown, goal = _stored(EpisodeStore(what), episode)
+    elif episode is not None:
+        raise ValueError(f"no store at {what}; --episode names an episode of one")
+    else:
+        shown, goal = _performed(what, seed, size)
+    out.mkdir(parents=True, exist_ok=True)
+    still, moving = out / f"{shown.id}.png", out / f"{shown.id}.gif"
+    sheet(shown, goal, frames).save(still)
+    pictures = animation(shown, goal)
+    period_ms = round(1000 / shown.meta.control_hz)
+    # The end stays for a second, so that it can be seen before the beginning comes again.
+    durations = [period_ms] * (len(pictures) - 1) + [1000]
+    pictures[0].save(moving, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+    print(still)
+    print(moving)
+
+
+def _stored(store: EpisodeStore, wanted: str | None) -> tuple[Episode, Pictures]:
+    ids = store.ids()
+    if not ids:
+        raise ValueError(f"the store {store.path} is empty; `robocat collect` fills one")
+    found = [id for id in ids if id.startswith(wanted or "")]
+    if wanted is not None and len(found) != 1 and wanted not in ids:
+        some = ", ".join((found or ids)[:3])
+        raise ValueError(f"{len(found)} episodes of {store.path} begin with {wanted!r}; it has {some}, ...")
+    episode = store.load(found[0])
+    return episode, episode.goal
+
+
+def _performed(what: str, seed: int, size: int) -> tuple[Episode, Pictures]:
+    """An expert's episode in an environment, which is not kept, and the goal that the environment poses."""
+    names = {f"{arm}-{task}": (arm, task) for arm in ARMS for task in TASKS}
+    short = what.removeprefix("robocat/").removesuffix("-v0")
+    arm, task = pick(names, short, "store or environment")
+    env = make(arm, task, size=size)
+    goal = env.reset(seed=seed)[0]["goal"]
+    return next(rollout([env], Expert(), [Attempt(seed)])), goal
+
+
+def sheet(episode: Episode, goal: Pictures, frames: int) -> Image.Image:
+    """The goal and a strip of moments for each camera, under a caption.
+
+    Args:
+        episode: With its images.
+        goal: Picture per camera, or none.
+        frames: How many moments, from the first to the last observation.
+    """
+    meta, factor = episode.meta, _factor(episode)
+    tile = factor * meta.image_size[0]
+    moments = np.unique(np.linspace(0, episode.length, frames).round().astype(int))
+    left, top = MARGIN_PX + LABEL_PX, MARGIN_PX + 3 * LINE_PX + MARGIN_PX
+    step = tile + 4
+    width = left + (len(moments) + 1) * step + 2 * MARGIN_PX
+    height = top + len(meta.cameras) * step + LINE_PX + MARGIN_PX
+    image = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(image)
+    _caption(draw, episode)
+    for row, camera in enumerate(meta.cameras):
+        y = top + row * step
+        _text(draw, (MARGIN_PX, y + tile // 2 - LINE_PX // 2), camera)
+        _tile(image, goal.get(camera), (left, y), tile)
+        for column, moment in enumerate(moments, start=1):
+            picture = episode.images[camera][moment]
+            _tile(image, picture, (left + column * step + MARGIN_PX, y), tile)
+    y = top + len(meta.cameras) * step
+    _text(draw, (left, y), "goal" if goal else "no goal shown", GOLD if goal else PALE)
+    for column, moment in enumerate(moments, start=1):
+        _text(draw, (left + column * step + MARGIN_PX, y), f"{moment / meta.control_hz:.1f} s", PALE)
+    return image
+
+
+def animation(episode: Episode, goal: Pictures) -> list[Image.Image]:
+    """Every observation: the cameras side by side, and below them the goal."""
+    meta, factor = episode.meta, _factor(episode)
+    tile = factor * meta.image_size[0]
+    rows = 2 if goal else 1
+    size = (len(meta.cameras) * (tile + 4) - 4, rows * (tile + LINE_PX))
+    pictures: list[Image.Image] = []
+    for moment in range(episode.length + 1):
+        image = Image.new("RGB", size, PAPER)
+        draw = ImageDraw.Draw(image)
+        for column, camera in enumerate(meta.cameras):
+            x = column * (tile + 4)
+            _text(draw, (x, 0), f"{camera}, {moment / meta.control_hz:.1f} s" if column == 0 else camera)
+            _tile(image, episode.images[camera][moment], (x, LINE_PX), tile)
+            if goal:
+                _text(draw, (x, LINE_PX + tile), "goal", GOLD)
+                _tile(image, goal.get(camera), (x, 2 * LINE_PX + tile), tile)
+        pictures.append(image)
+    return pictures
+
+
+def _caption(draw: ImageDraw.ImageDraw, episode: Episode) -> None:
+    meta, who = episode.meta, episode.meta.provenance
+    _text(draw, (MARGIN_PX, MARGIN_PX), f"{meta.arm}  {meta.task}  {meta.variation}", size=17)
+    first = episode.first_success
+    ended = f"success after {(first + 1) / meta.control_hz:.1f} s" if first is not None else "no success"
+    if first is not None and not episode.succeeded:
+        ended = f"failure, as judged by {meta.outcome.judged_by}"
+    seconds = f"{episode.length} steps, {episode.length / meta.control_hz:.1f} s"
+    _text(draw, (MARGIN_PX, MARGIN_PX + LINE_PX), ended, GREEN if episode.succeeded else RED)
+    x = MARGIN_PX + draw.textlength(ended, font=_font()) + 2 * MARGIN_PX
+    policy = f" {who.policy}, generation {who.generation}" if who.policy else ""
+    by = f"by {who.controller}{policy}, seed {who.seed}"
+    _text(draw, (x, MARGIN_PX + LINE_PX), f"{seconds}    {by}    {meta.created[:16]}", PALE)
+    _text(draw, (MARGIN_PX, MARGIN_PX + 2 * LINE_PX), meta.id, PALE)
+
+
+def _factor(episode: Episode) -> int:
+    return -(-TILE_PX // episode.meta.image_size[0])
+
+
+def _tile(image: Image.Image, picture: NDArray[np.uint8] | None, at: tuple[int, int], side: int) -> None:
+    if picture is None:
+        box = (*at, at[0] + side - 1, at[1] + side - 1)
+        ImageDraw.Draw(image).rectangle(box, outline=PALE)
+    else:
+        image.paste(Image.fromarray(picture).resize((side, side), Image.Resampling.NEAREST), at)
+
+
+def _font(size: int = 13) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)
+
+
+def _text(
+    draw: ImageDraw.ImageDraw,
+    at: Sequence[float],
+    text: str,
+    ink: tuple[int, int, int] = INK,
+    size: int = 13,
+) -> None:
+    draw.text((at[0], at[1]), text, fill=ink, font=_font(size))

@@ -1,0 +1,105 @@
+"""`robocat arms` and `robocat tasks`: what there is, as tables."""
+
+from functools import lru_cache
+
+import mujoco
+import numpy as np
+from rich.box import SIMPLE
+from rich.columns import Columns
+from rich.console import Console
+from rich.table import Table
+
+from sim.arms import ARMS
+from sim.arms.arm import Arm
+from sim.control import arm_model
+from sim.objects import Block
+from sim.registration import environment_ids
+from sim.tasks import TASKS
+from sim.tasks.task import Task
+
+
+def arms() -> None:
+    """Lists the arms: joints, reach, gripper, what an action is, and where the figures come from."""
+    table = Table(title="arms", box=SIMPLE, pad_edge=False)
+    for column in ("name", "arm", "joints", "reach\n\\[m]", "gripper", "action", "at most"):
+        table.add_column(column, overflow="fold", no_wrap=column not in ("arm", "action"))
+    for arm in ARMS.values():
+        closed, opened = arm.gripper.width_m
+        table.add_row(
+            arm.name,
+            arm.title,
+            str(len(arm.joints)),
+            f"{reach_m(arm):.2f}",
+            f"{arm.gripper.name}\n{1000 * (opened - closed):.0f} mm",
+            f"{arm.action_size}: {', '.join(arm.action_names)}",
+            f"{arm.linear_m_s:g} m/s\n{arm.angular_rad_s:g} rad/s",
+        )
+    console = Console()
+    console.print(table)
+    console.print("reach: the farthest that the tool gets from the axis of the first joint", highlight=False)
+    console.print("figures from:", highlight=False)
+    sources = {arm.name: arm.source for arm in ARMS.values()}
+    sources |= {arm.gripper.name: arm.gripper.source for arm in ARMS.values()}
+    for name, source in sources.items():
+        console.print(f"  {name}: {source}", highlight=False, markup=False)
+
+
+def tasks() -> None:
+    """Lists the tasks: their variations, time limit, what lies on the table, and the environments' ids."""
+    table = Table(title="tasks", box=SIMPLE, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    for column in ("task", "variations", r"time \[s]", "things"):
+        table.add_column(column, overflow="fold")
+    for task in TASKS.values():
+        table.add_row(
+            task.name,
+            task.summary,
+            f"{len(task.variations)}: {', '.join(task.variations)}",
+            f"{task.horizon_s:g}",
+            _things(task),
+            end_section=True,
+        )
+    console = Console()
+    console.print(table)
+    console.print('environments, for gymnasium.make("sim.registration:<id>"):', highlight=False)
+    console.print(Columns(environment_ids(), padding=(0, 2)), highlight=False)
+
+
+def _things(task: Task) -> str:
+    return ", ".join(
+        f"{thing.name} {'block' if isinstance(thing, Block) else 'disc'}" for thing in task.things
+    )
+
+
+@lru_cache(maxsize=16)
+def reach_m(arm: Arm) -> float:
+    """How far from the axis of its first joint an arm's tool gets [m], inside the joints' limits.
+
+    Each joint in turn goes to the best of its angles while the others hold still, from a few random starts:
+    the distance is a simple curve in each angle, so this climbs to the top in a few rounds.
+    """
+    model = arm_model(arm)
+    data = mujoco.MjData(model)
+    joints = [model.joint(name) for name in arm.joints]
+    tool = model.site("tool").id
+    rng = np.random.default_rng(0)
+
+    def distance_m() -> float:
+        mujoco.mj_kinematics(model, data)
+        along = data.xaxis[joints[0].id]
+        from_axis = data.site_xpos[tool] - data.xanchor[joints[0].id]
+        return float(np.linalg.norm(from_axis - (from_axis @ along) * along))
+
+    best = 0.0
+    for _ in range(4):
+        for joint in joints:
+            data.qpos[joint.qposadr[0]] = rng.uniform(*joint.range)
+        for _ in range(6):
+            for joint in joints[1:]:
+                reached: dict[float, float] = {}
+                for angle in np.linspace(*joint.range, 61):
+                    data.qpos[joint.qposadr[0]] = angle
+                    reached[distance_m()] = angle
+                data.qpos[joint.qposadr[0]] = reached[max(reached)]
+        best = max(best, distance_m())
+    return best

@@ -1,0 +1,210 @@
+"""Control, for every arm: limits always hold, axes do what they are called, and places are reached."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sim.arms import ARMS
+from sim.control import LEAD_LIMIT_M, TILT_LIMIT_RAD, TOOL_HIGH_M, TOOL_LOW_M, CartesianControl
+from sim.env import ManipulationEnv
+from sim.poses import Array
+from tests.worlds import blind
+
+arms = pytest.mark.parametrize("arm", ARMS)
+rates = pytest.mark.parametrize("hz", [10, 20])
+DEGREE = np.pi / 180
+
+
+def _saturated(env: ManipulationEnv, steps: int) -> Iterator[NDArray[np.float32]]:
+    """Random corners of the action's box, each held for half a second."""
+    rng = np.random.default_rng(1)
+    for step in range(steps):
+        if step % (env.control_hz // 2) == 0:
+            corner = np.sign(rng.uniform(-1.0, 1.0, env.arm.action_size)).astype(np.float32)
+        yield corner
+
+
+def _action(env: ManipulationEnv, **numbers: float) -> NDArray[np.float32]:
+    """An action by the names of its numbers; the others are zero and the gripper is open."""
+    values = {**dict.fromkeys(env.arm.action_names, 0.0), "gripper": 1.0, **numbers}
+    return np.array([values[name] for name in env.arm.action_names], np.float32)
+
+
+@arms
+@rates
+def test_limits_hold_whatever_is_asked(arm: str, hz: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = blind(arm, "reach", control_hz=hz)
+    env.reset(seed=0)
+    scene = env.scene
+    commanded: list[Array] = [scene.joint_command_rad]
+    moving: list[Array] = []
+    dofs = [scene.model.joint(name).dofadr[0] for name in env.arm.joints]
+
+    def command(joints_rad: Array, width_m: float, send=scene.command) -> None:
+        commanded.append(joints_rad.copy())
+        moving.append(scene.data.qvel[dofs].copy())
+        send(joints_rad, width_m)
+
+    monkeypatch.setattr(scene, "command", command)
+    measured: list[Array] = []
+    for action in _saturated(env, 200):
+        env.step(action)
+        measured.append(scene.joints_rad)
+    low, high = np.array([scene.model.joint(name).range for name in env.arm.joints]).T
+    limit = np.array(env.arm.velocity_limit_rad_s)
+    assert np.all((np.array(commanded) >= low) & (np.array(commanded) <= high))
+    assert np.all((np.array(measured) >= low - 1e-3) & (np.array(measured) <= high + 1e-3))
+    pieces = len(moving) / len(measured)
+    speed = np.abs(np.diff(commanded, axis=0)) * hz * pieces
+    assert np.all(speed <= limit * (1 + 1e-6))
+    # A joint that is told to stop from its greatest speed overshoots a little.
+    assert np.all(np.abs(moving) <= 1.25 * limit)
+
+
+@arms
+@rates
+def test_the_tool_stays_inside_its_fence(arm: str, hz: int) -> None:
+    env = blind(arm, "reach", control_hz=hz)
+    env.reset(seed=0)
+    for action in _saturated(env, 200):
+        env.step(action)
+        position_m, tilt_rad = env.scene.tool_command
+        assert np.all((position_m >= TOOL_LOW_M) & (position_m <= TOOL_HIGH_M))
+        assert np.all(np.abs(tilt_rad) <= TILT_LIMIT_RAD)
+        assert np.all(env.scene.tool_m >= TOOL_LOW_M - [0.02, 0.02, 0.004])
+        assert np.all(env.scene.tool_m <= TOOL_HIGH_M + 0.02)
+
+
+@arms
+def test_fingertips_stay_off_the_table(arm: str) -> None:
+    """Driven down with the jaws open and closed, and tilted as far as it goes where an arm can."""
+    env = blind(arm, "reach")
+    env.reset(seed=0)
+    scene = env.scene
+    for name in env.task.variations:
+        scene.place(name, np.array([0.3, 0.35, 0.02]))
+    pads = {scene.model.geom(name).id for name in env.arm.gripper.pads}
+    table = scene.model.geom("table").id
+    down = [_action(env, z=-1.0), _action(env, z=-1.0, gripper=-1.0)]
+    if env.arm.cartesian_dof == 6:
+        down += [_action(env, z=-1.0, roll=1.0), _action(env, z=-1.0, pitch=-1.0)]
+    for action in down:
+        for _ in range(12):
+            env.step(action)
+            for pair in scene.data.contact.geom:
+                assert not (table in pair and pads & set(pair.tolist())), f"{action}"
+    assert scene.tool_m[2] < 0.06
+
+
+@arms
+@rates
+@pytest.mark.parametrize("axis", ["x", "y", "z"])
+def test_an_axis_moves_the_tool_along_itself_only(arm: str, hz: int, axis: str) -> None:
+    env = blind(arm, "reach", control_hz=hz)
+    env.reset(seed=0)
+    index = "xyz".index(axis)
+    start = env.scene.tool_m
+    seconds = 0.4
+    sign = -1.0 if axis == "z" else 1.0
+    for _ in range(round(seconds * hz)):
+        env.step(_action(env, **{axis: sign}))
+        aside = np.delete(env.scene.tool_m - start, index)
+        assert np.abs(aside).max() < 0.005
+        np.testing.assert_allclose(env.scene.tool_tilt_rad, 0.0, atol=2 * DEGREE)
+    for _ in range(3):
+        env.step(_action(env))
+    moved = sign * (env.scene.tool_m - start)[index]
+    assert moved == pytest.approx(seconds * env.arm.linear_m_s, abs=0.005)
+    assert np.abs(np.delete(env.scene.tool_m - start, index)).max() < 0.003
+
+
+@arms
+def test_the_tool_turns_as_asked_and_stays_where_it_is(arm: str) -> None:
+    turns = ARMS[arm].action_names[3:-1]
+    assert turns == (("yaw",) if ARMS[arm].cartesian_dof == 4 else ("roll", "pitch", "yaw"))
+    for name in turns:
+        env = blind(arm, "reach")
+        env.reset(seed=0)
+        start = env.scene.tool_m
+        for _ in range(3):
+            env.step(_action(env, **{name: 0.5}))
+        for _ in range(3):
+            env.step(_action(env))
+        expected = dict.fromkeys(("roll", "pitch", "yaw"), 0.0) | {name: 0.3 * 0.5 * env.arm.angular_rad_s}
+        np.testing.assert_allclose(env.scene.tool_tilt_rad, list(expected.values()), atol=1.5 * DEGREE)
+        np.testing.assert_allclose(env.scene.tool_m, start, atol=0.003)
+
+
+@pytest.mark.parametrize("arm", [name for name, arm in ARMS.items() if arm.cartesian_dof == 4])
+def test_four_number_arms_stay_vertical(arm: str) -> None:
+    env = blind(arm, "reach")
+    env.reset(seed=0)
+    # Half speed: at full speed along every axis at once, some joint is at its limit and the turn comes late.
+    for action in _saturated(env, 150):
+        env.step(0.5 * action)
+        assert np.abs(env.scene.tool_tilt_rad[:2]).max() < 2 * DEGREE
+
+
+@arms
+def test_a_still_arm_does_not_drift(arm: str) -> None:
+    env = blind(arm, "reach")
+    env.reset(seed=0)
+    for action in _saturated(env, 20):
+        env.step(action)
+    for _ in range(5):
+        env.step(_action(env))
+    start = env.scene.tool_m
+    for _ in range(30):
+        env.step(_action(env))
+    np.testing.assert_allclose(env.scene.tool_m, start, atol=0.001)
+
+
+@arms
+def test_the_gripper_opens_and_closes(arm: str) -> None:
+    env = blind(arm, "reach")
+    env.reset(seed=0)
+    closed, opened = env.arm.gripper.width_m
+    for number, width_m in ((-0.01, closed), (0.0, opened), (-1.0, closed), (1.0, opened)):
+        for _ in range(6):
+            env.step(_action(env, gripper=number))
+        assert env.scene.width_m == pytest.approx(width_m, abs=0.002)
+
+
+@arms
+def test_a_blocked_tool_is_not_commanded_far_ahead(arm: str) -> None:
+    """Where something holds the tool, the command waits: it does not leap when it comes free."""
+    env = blind(arm, "reach")
+    env.reset(seed=0)
+    scene = env.scene
+    home = scene.joints_rad
+    for _ in range(10):
+        scene.set_joints(home)  # A held arm.
+        scene.forward()
+        env._control.step(_action(env, y=1.0))
+        lead = scene.tool_command[0] - scene.tool_m
+        assert np.linalg.norm(lead) < LEAD_LIMIT_M + env.arm.linear_m_s / env.control_hz + 0.001
+
+
+@arms
+def test_reach_finds_joints_for_a_place(arm: str) -> None:
+    env = blind(arm, "reach")
+    env.reset(seed=0)
+    for place_m in ([0.36, -0.2, 0.03], [0.62, 0.2, 0.3], [0.5, 0.0, 0.012]):
+        env.scene.set_joints(env._control.reach(np.array(place_m)))
+        env.scene.forward()
+        np.testing.assert_allclose(env.scene.tool_m, place_m, atol=1e-3)
+        np.testing.assert_allclose(env.scene.tool_tilt_rad, 0.0, atol=2e-3)
+
+
+def test_control_remembers_nothing_itself() -> None:
+    """Two controllers that take turns in one scene do what one does alone."""
+    one, two = blind("ur5e", "reach"), blind("ur5e", "reach")
+    one.reset(seed=0)
+    two.reset(seed=0)
+    other = CartesianControl(two.scene, two.control_hz)
+    for number, action in enumerate(_saturated(one, 20)):
+        one.step(action)
+        (two._control if number % 2 else other).step(action)
+        np.testing.assert_array_equal(one.scene.state(), two.scene.state())

@@ -1,0 +1,57 @@
+"""`robocat arms` and `robocat tasks`: everything is listed, readably at any width, without loading torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sim.arms import ARMS
+from sim.listing import arms, reach_m, tasks
+from sim.registration import environment_ids
+from sim.tasks import TASKS
+
+ROOT = Path(__file__).parents[1]
+
+
+def _listed(capsys: pytest.CaptureFixture[str], columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    arms()
+    tasks()
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_all_is_listed_at_any_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    lines = _listed(capsys, columns, monkeypatch)
+    text = "\n".join(lines)
+    assert max(map(len, lines)) <= columns
+    assert "…" not in text
+    for name in (*ARMS, *TASKS, *environment_ids()):
+        assert name in text
+    assert "[m]" in text and "[s]" in text, "rich reads brackets as markup"
+    flat = " ".join(text.split())
+    assert all(" ".join(arm.source.split()) in flat for arm in ARMS.values())
+
+
+@pytest.mark.parametrize(
+    ("arm", "least_m", "most_m"),
+    # The maker's reach, from the base's axis to the wrist, and that plus the hand beyond the wrist.
+    [("panda", 0.855, 1.1), ("ur5e", 0.85, 1.2), ("sawyer", 1.2, 1.5), ("kuka_iiwa14", 0.82, 1.15)],
+)
+def test_reach_is_the_makers_and_the_hands(arm: str, least_m: float, most_m: float) -> None:
+    assert least_m < reach_m(ARMS[arm]) < most_m
+
+
+def test_listing_loads_no_torch_and_no_renderer() -> None:
+    code = (
+        "import sys\n"
+        "from sim.listing import arms, tasks\n"
+        "arms()\n"
+        "tasks()\n"
+        "assert not {'torch', 'OpenGL.GL'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
