@@ -20,11 +20,12 @@ from sim.tasks import TASKS
 
 DOCS = Path(__file__).parents[1] / "docs"
 SIDE_PX = 320
-FINER = 3  # pictures of tasks are drawn so many times larger and shrunk, which smooths their edges
+FINER = 3  # pictures are drawn so many times larger and shrunk, which smooths their edges
 GAP_PX, LINE_PX = 8, 30
-INK, PALE, PAPER = (30, 30, 34), (110, 110, 116), (255, 255, 255)
+INK, PAPER = (30, 30, 34), (255, 255, 255)
 # Blocks on the table before the arm, for its size to be seen: x, y [m] and yaw [rad].
 LAID = {"red": (0.52, -0.12, 0.3), "green": (0.46, 0.12, -0.2), "blue": (0.57, 0.03, 0.6)}
+SHOWN = {"reach": "green", "push": "red", "lift": "blue", "stack": "red-on-blue"}
 
 Pixels = NDArray[np.uint8]
 
@@ -35,48 +36,65 @@ def main(out: Path = DOCS, arm: str = "ur5e", seed: int = 11) -> None:
     Args:
         out: Folder that they go to.
         arm: Which arm shows the tasks.
-        seed: Scene of the tasks.
+        seed: Scene of the first task; the others have the next ones.
     """
     out.mkdir(parents=True, exist_ok=True)
     arms = [(each.title, portrait(each)) for each in ARMS.values()]
     _grid([arms]).save(out / "arms.png", optimize=True)
-    begins, ends = zip(*(_task(arm, task, seed) for task in TASKS), strict=True)
+    begins, ends = zip(*(_task(arm, task, seed + i) for i, task in enumerate(TASKS)), strict=True)
     _grid([begins, ends]).save(out / "tasks.png", optimize=True)
     print(out / "arms.png", out / "tasks.png", sep="\n")
 
 
 def portrait(arm: Arm) -> Pixels:
     """An arm at home with three blocks, in better light than the agent's pictures have."""
-    spec = cell(arm, BLOCKS)
-    spec.visual.global_.offwidth = spec.visual.global_.offheight = SIDE_PX
-    spec.visual.quality.shadowsize, spec.visual.quality.offsamples = 4096, 8
-    spec.visual.quality.numslices, spec.visual.quality.numstacks = 64, 32
-    spec.visual.headlight.ambient = (0.35, 0.35, 0.35)
-    spec.visual.map.znear = 0.05
-    sky = mujoco.mjtTexture.mjTEXTURE_SKYBOX
-    plain = mujoco.mjtBuiltin.mjBUILTIN_FLAT
-    spec.add_texture(name="sky", type=sky, builtin=plain, rgb1=(1, 1, 1), width=8, height=8)
-    spec.lights[0].castshadow = True
-    model = spec.compile()
+    model = _lit(arm).compile()
     scene = Scene(arm, BLOCKS)
     scene.reset()
     for name, (x, y, yaw) in LAID.items():
         scene.place(name, np.array([x, y, 0.02]), yaw)
     scene.forward()
     camera = mujoco.MjvCamera()
-    camera.lookat[:] = (0.22, 0.0, 0.27)
-    camera.distance, camera.azimuth, camera.elevation = 1.75, 130.0, -18.0
-    with mujoco.Renderer(model, SIDE_PX, SIDE_PX) as renderer:
+    camera.lookat[:] = (0.27, 0.02, 0.30)
+    camera.distance, camera.azimuth, camera.elevation = 1.5, 128.0, -16.0
+    side = FINER * SIDE_PX
+    with mujoco.Renderer(model, side, side) as renderer:
         renderer.update_scene(scene.data, camera)
-        return renderer.render()
+        return _shrunk(renderer.render())
+
+
+def _lit(arm: Arm) -> mujoco.MjSpec:
+    """The arm's cell with a bright table, soft light, shadows and a white surrounding."""
+    spec = cell(arm, BLOCKS)
+    visual = spec.visual
+    visual.global_.offwidth = visual.global_.offheight = FINER * SIDE_PX
+    visual.quality.shadowsize = 4096
+    visual.quality.numslices, visual.quality.numstacks = 64, 32
+    visual.headlight.ambient = (0.5, 0.5, 0.5)
+    visual.headlight.diffuse = (0.2, 0.2, 0.2)
+    spec.geom("table").rgba = (0.86, 0.86, 0.84, 1.0)
+    lamp = spec.lights[0]
+    lamp.pos, lamp.dir, lamp.castshadow = (0.9, -0.9, 2.2), (-0.3, 0.42, -1.0), True
+    lamp.diffuse = (0.4, 0.4, 0.4)
+    white = (1.0, 1.0, 1.0)
+    spec.add_texture(
+        name="surrounding",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
+        rgb1=white,
+        rgb2=white,
+        width=8,
+        height=8,
+    )
+    return spec
 
 
 def _task(arm: str, task: str, seed: int) -> tuple[tuple[str, Pixels], tuple[str, Pixels]]:
     """The first picture of an episode and its goal, from the front, with captions."""
     env = make(arm, task, cameras=("front",), size=FINER * SIDE_PX)
-    observation, info = env.reset(seed=seed)
+    observation, _ = env.reset(seed=seed, options={"variation": SHOWN[task]})
     first, goal = observation["images"]["front"], observation["goal"]["front"]
-    return (f"{task}, {info['variation']}: at first", _shrunk(first)), ("goal", _shrunk(goal))
+    return (f"{task}: {SHOWN[task]}", _shrunk(first)), ("its goal", _shrunk(goal))
 
 
 def _shrunk(pixels: Pixels) -> Pixels:

@@ -26,6 +26,7 @@ class Seeds:
 
 
 def collect(
+    *,
     arms: tuple[str, ...] = ("panda", "sawyer", "ur5e"),
     tasks: tuple[str, ...] = ("reach", "push", "lift", "stack"),
     episodes: int = 300,
@@ -47,17 +48,26 @@ def collect(
         noise: Whether executed actions stray from the expert's, so that recoveries are in the data.
         workers: Processes.
     """
-    seeds, stray = Seeds(first_seed, episodes), Noise() if noise else SILENT
-    ended = collect_experts(out, arms, tasks, seeds, stray, size, workers, "demonstrations")
+    ended = collect_experts(
+        out,
+        arms,
+        tasks,
+        seeds=Seeds(first_seed, episodes),
+        noise=Noise() if noise else SILENT,
+        size=size,
+        workers=workers,
+        description="demonstrations",
+    )
     done = sum(result.success for result in ended)
     made = f"{len(ended)} new episodes, {done} successful" if ended else "nothing new"
     print(f"{out}: {made}; {len(EpisodeStore(out))} in all")
 
 
-def collect_experts(  # noqa: PLR0917 - the verb and the cycle name every argument
+def collect_experts(
     store: Path,
     arms: tuple[str, ...],
     tasks: tuple[str, ...],
+    *,
     seeds: Seeds,
     noise: Noise,
     size: int,

@@ -50,7 +50,7 @@ class GoalBank:
         entries = self._entries.get((arm, task, variation))
         if not entries:
             raise StoreError(
-                f"no goal images for {arm} {task} {variation} in {self._store.path}: it needs a successful episode; "
+                f"no goal images for {arm} {task} {variation} in {self._store.path}: it has no such success; "
                 f"`robocat collect --arms {arm} --tasks {task} --out {self._store.path}` makes some"
             )
         entry = entries[index % len(entries)]

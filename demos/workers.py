@@ -4,6 +4,7 @@ A piece is a list of attempts at one arm and task that share a batch of environm
 batch is decided here, not by which process is free, so a killed and repeated run makes the same episodes.
 """
 
+import math
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -109,7 +110,7 @@ def in_parallel(function: Callable[[T], R], pieces: Sequence[T], workers: int) -
 
 @contextmanager
 def processes(count: int) -> Generator[ProcessPoolExecutor]:
-    """Worker processes, which end with this one however it ends, and at once if the block is left by an error.
+    """Worker processes, which end with this one however it ends, and at once if an error leaves the block.
 
     Raises:
         WorkerDied: If one of them ended abruptly.
@@ -148,10 +149,14 @@ def _end_with_parent() -> None:
 
 
 def run(pieces: Sequence[Piece], workers: int, description: str) -> list[Ended]:
-    """Makes all pieces' attempts with a progress bar."""
+    """Makes all pieces' attempts with a progress bar.
+
+    No more processes than there is work for are started: each takes seconds to load what it needs.
+    """
     ended: list[Ended] = []
-    with progress(description, sum(len(piece.attempts) for piece in pieces)) as advance:
-        for results in in_parallel(work, pieces, workers):
+    total = sum(len(piece.attempts) for piece in pieces)
+    with progress(description, total) as advance:
+        for results in in_parallel(work, pieces, min(workers, math.ceil(total / PIECE))):
             ended += results
             done = sum(result.success for result in ended)
             advance(len(results), note=f"{done}/{len(ended)} succeeded")

@@ -15,6 +15,7 @@ from sim.names import pick
 
 
 def finetune(
+    *,
     parent: Path = Path("runs/cycle/models/generalist-0"),
     stores: tuple[Path, ...] = (Path("runs/cycle/stores/adaptation"),),
     tokeniser: Path = Path("runs/cycle/tokeniser"),
@@ -42,8 +43,8 @@ def finetune(
     if from_scratch:
         # The control may not suffer from a rate that suits fine-tuning only.
         scratch = replace(training, learning_rate=chosen.train.learning_rate)
-        train(data, out, chosen.agent, scratch, AgentCard(out.name, None, None), seed)
+        train(data, out, chosen.agent, scratch, AgentCard(out.name, None, None), seed=seed)
     else:
         card = AgentCard(out.name, read_card(parent).generation, str(parent))
-        train(data, out, chosen.agent, training, card, seed, parent)
+        train(data, out, chosen.agent, training, card, seed=seed, parent=parent)
     print(f"{out}: {describe(out)}")

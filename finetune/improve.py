@@ -105,8 +105,16 @@ class Cycle:
 
     def _collect(self, name: str, plan: Collection) -> Summary:
         preset, store = self.preset, self.store(name)
-        seeds = Seeds(plan.first_seed, plan.episodes)
-        collect_experts(store, plan.arms, plan.tasks, seeds, plan.noise, preset.size, preset.workers, name)
+        collect_experts(
+            store,
+            plan.arms,
+            plan.tasks,
+            seeds=Seeds(plan.first_seed, plan.episodes),
+            noise=plan.noise,
+            size=preset.size,
+            workers=preset.workers,
+            description=name,
+        )
         return _stock(store)
 
     def _tokeniser(self) -> Summary:
@@ -121,31 +129,26 @@ class Cycle:
     def _base(self) -> Summary:
         preset, out = self.preset, self.model(BASE)
         card = AgentCard(BASE, generation=0, parent=None)
-        train(self.data({"demos": 1.0}), out, preset.agent, preset.train, card, preset.seed)
+        train(self.data({"demos": 1.0}), out, preset.agent, preset.train, card, seed=preset.seed)
         return self._trained(BASE)
 
     def _branch(self) -> Summary:
         """The branch, and beside it the control: the same network from scratch on the same demonstrations."""
-        preset, data = self.preset, self.data({"adaptation": 1.0})
+        preset, data, parent = self.preset, self.data({"adaptation": 1.0}), self.model(BASE)
         self._tokens("adaptation")
-        parent = self.model(BASE)
         scratch: Training = replace(preset.finetune, learning_rate=preset.train.learning_rate)
-        train_side_by_side(
-            [
-                Job(data, self.model(BRANCH), preset.agent, preset.finetune,
-                    AgentCard(BRANCH, 0, str(parent)), preset.seed, parent),
-                Job(data, self.model(SCRATCH), preset.agent, scratch, AgentCard(SCRATCH, None, None), preset.seed),
-            ],
-            preset.workers,
-        )  # fmt: skip
+        tuned, alone = AgentCard(BRANCH, 0, str(parent)), AgentCard(SCRATCH, None, None)
+        jobs = [
+            Job(data, self.model(BRANCH), preset.agent, preset.finetune, tuned, preset.seed, parent),
+            Job(data, self.model(SCRATCH), preset.agent, scratch, alone, preset.seed),
+        ]
+        train_side_by_side(jobs, preset.workers)
         return self._trained(BRANCH)
 
     def _practise(self) -> Summary:
         preset, store = self.preset, self.store("practice")
-        practise_episodes(
-            self.model(BRANCH), self.tokeniser, self.store("adaptation"), store, self.new, preset.practice,
-            preset.workers,
-        )  # fmt: skip
+        bench = Bench(self.tokeniser, self.store("adaptation"), workers=preset.workers)
+        practise_episodes(self.model(BRANCH), self.new, bench, out=store, plan=preset.practice)
         return _stock(store)
 
     def _next(self) -> Summary:

@@ -15,15 +15,16 @@ from demos.store import EpisodeStore
 from demos.workers import Ended, Piece, cut, run
 from robocat.checkpoint import seeded
 from robocat.config import Practice
+from robocat.evaluate import Bench
 from robocat.policy import Policy
 from robocat.presets import PRESETS
-from robocat.tokeniser import load_tokeniser
 from sim.arms import find_arm
 from sim.names import pick
 from sim.tasks import find_task
 
 
 def practise(
+    *,
     branch: Path = Path("runs/cycle/models/branch"),
     tokeniser: Path = Path("runs/cycle/tokeniser"),
     goals: Path = Path("runs/cycle/stores/adaptation"),
@@ -49,24 +50,26 @@ def practise(
     """
     chosen = pick(PRESETS, preset, "preset")
     plan = chosen.practice if episodes is None else replace(chosen.practice, episodes=episodes)
-    ended = practise_episodes(branch, tokeniser, goals, out, (arm, task), plan, workers)
+    bench = Bench(tokeniser, goals, workers=workers)
+    ended = practise_episodes(branch, (arm, task), bench, out=out, plan=plan)
     done = sum(result.success for result in ended)
     print(f"{out}: {len(ended)} new episodes, {done} successful; {len(EpisodeStore(out))} in all")
 
 
-def practise_episodes(  # noqa: PLR0917 - the verb and the cycle name every argument
-    branch: Path,
-    tokeniser: Path,
-    goals: Path,
-    out: Path,
-    cell: tuple[str, str],
-    plan: Practice,
-    workers: int,
+def practise_episodes(
+    branch: Path, cell: tuple[str, str], bench: Bench, *, out: Path, plan: Practice
 ) -> list[Ended]:
     """Makes the attempts that are missing, in pieces; returns how those made now ended.
 
-    A piece of which any part is missing is made again whole: who acts beside whom decides the last bits of what
-    a network says, and what an interruption left undone must come out as it would have.
+    A piece of which any part is missing is made again whole: who acts beside whom decides the last bits of
+    what a network says, and what an interruption left undone must come out as it would have.
+
+    Args:
+        branch: The branch's checkpoint.
+        cell: Arm and task.
+        bench: Its tokeniser, the store of successes whose last frames are the goals, and the processes.
+        out: Where the episodes go.
+        plan: How many, on which seeds, and how far actions stray.
 
     Raises:
         CheckpointError: If branch and tokeniser are absent or do not belong together.
@@ -74,13 +77,13 @@ def practise_episodes(  # noqa: PLR0917 - the verb and the cycle name every argu
         ValueError: If an arm or task is unknown, or a number is below 1.
     """
     arm, task = find_arm(cell[0]), find_task(cell[1])
-    if plan.episodes < 1 or workers < 1:
-        raise ValueError(f"episodes {plan.episodes} and workers {workers} must both be at least 1")
-    make = partial(Policy, branch, tokeniser, plan.explore)
+    if plan.episodes < 1 or bench.workers < 1:
+        raise ValueError(f"episodes {plan.episodes} and workers {bench.workers} must both be at least 1")
+    make = partial(Policy, branch, bench.tokeniser, plan.explore)
     who, store = make().provenance(0).policy, EpisodeStore(out)
     entries = store.entries() if store.exists else []
     have = {e.seed for e in entries if (e.policy, e.arm, e.task) == (who, arm.name, task.name)}
-    bank, size = GoalBank(goals), load_tokeniser(tokeniser).config.size
+    bank = GoalBank(bench.goals)
 
     def attempt(index: int) -> Attempt:
         seed, variation = plan.first_seed + index, task.variations[index % len(task.variations)]
@@ -88,5 +91,5 @@ def practise_episodes(  # noqa: PLR0917 - the verb and the cycle name every argu
         return Attempt(seed, variation, goal.images)
 
     parts = [part for part in cut(range(plan.episodes)) if not {plan.first_seed + i for i in part} <= have]
-    pieces = [Piece(arm.name, task.name, size, tuple(map(attempt, part)), make, out) for part in parts]
-    return run(pieces, workers, "practice") if pieces else []
+    pieces = [Piece(arm.name, task.name, bench.size, tuple(map(attempt, part)), make, out) for part in parts]
+    return run(pieces, bench.workers, "practice") if pieces else []

@@ -13,13 +13,14 @@ from pathlib import Path
 from string import Template
 
 import tyro
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from demos.staging import write_durably
 from finetune.clips import clips_section, tokeniser_section
 from finetune.ledger import cost_section, lineage_section, settings_section
 from finetune.loop_picture import loop_picture
-from finetune.markup import Html, join, percent, tag
+from finetune.markup import Html, join, tag
 from finetune.report_figures import curves_section
 from finetune.results import gate_section, headline, success_section, tiles
 from finetune.run_folder import Run, read_run
@@ -85,10 +86,11 @@ def render(run: Run) -> Html:
 def summary_table(run: Path) -> Table:
     """The success rates of a run for the terminal: what was known by task, then what was new, by model."""
     standing = Standing.of(record := read_run(run), record.scores)
-    table = Table(title=f"success rates with 95 % intervals, {run}")
-    table.add_column("")
+    table = Table(title=f"success rates and 95 % intervals [%]: {run}", box=SIMPLE_HEAD)
+    table.add_column("", overflow="fold")
     for model in standing.scores:
-        table.add_column(model, justify="right")
+        # Broken at the space rather than cut where five models meet 80 columns.
+        table.add_column(model.replace("-", " "), justify="right", overflow="fold")
     by_task = {model: standing.by_task(model) for model in standing.scores}
     for task in dict.fromkeys(task for rates in by_task.values() for task in rates):
         table.add_row(task, *(_cell(rates.get(task)) for rates in by_task.values()))
@@ -105,4 +107,4 @@ def summary_table(run: Path) -> Table:
 
 
 def _cell(rate: Rate | None) -> str:
-    return f"{percent(rate.mean)} [{100 * rate.low:.0f}, {100 * rate.high:.0f}]" if rate is not None else "-"
+    return f"{100 * rate.mean:.0f} {100 * rate.low:.0f}-{100 * rate.high:.0f}" if rate is not None else "-"

@@ -23,13 +23,13 @@ def success_section(run: Run, standing: Standing) -> Html:
     """Every arm and task by every model, with the means of what was known."""
     if not standing.scores:
         return absent("an evaluation of any model", "scores/")
-    note = tag(
-        "p",
+    same = "Every model met the same scenes and the same goal images."
+    other = "The models did not all meet the same scenes and goal images: compare with care."
+    note = (
         "Share of attempts that the task's own predicate counted as successful, its 95% interval (Wilson), "
-        "and successes of attempts. Every model met the same scenes and the same goal images.",
-        class_="note",
+        f"and successes of attempts. {same if standing.paired else other}"
     )
-    parts = [note, _rates(standing)]
+    parts: list[Html] = [tag("p", note, class_="note"), _rates(standing)]
     if run.other_scores:
         parts.append(tag("h3", "Further evaluations, each on scenes of its own"))
         parts.append(_rates(Standing.of(run, run.other_scores)))

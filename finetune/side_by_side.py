@@ -72,4 +72,4 @@ def _train_alone(job: Job) -> None:
     job.out.mkdir(parents=True, exist_ok=True)
     with (job.out / "training.log").open("a") as log, redirect_stderr(log), one_thread():
         log.write(f"{time.strftime('%F %T')} process {os.getpid()}\n")
-        train(job.data, job.out, job.config, job.training, job.card, job.seed, job.parent)
+        train(job.data, job.out, job.config, job.training, job.card, seed=job.seed, parent=job.parent)

@@ -1,4 +1,4 @@
-"""A run as a list of stages, each done when its manifest exists: a killed run goes on at the first without one."""
+"""A run as a list of stages, each done when its manifest exists: a killed run goes on at the first undone."""
 
 import platform
 import resource
@@ -96,7 +96,7 @@ def run_stages(folder: Path, stages: Sequence[Stage], workers: int) -> None:
 
 
 def peak_memory_mib(workers: int) -> float:
-    """An upper bound of what the run has held at once: this process, and each worker at the largest's peak [MiB]."""
+    """An upper bound of what the run has held at once: this process, and each worker at its peak [MiB]."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return (own + workers * child) / 1024  # Linux counts KiB

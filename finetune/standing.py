@@ -36,6 +36,19 @@ class Standing:
         return sorted(tried, key=lambda cell: (cell in self.new_cells, tasks.index(cell[1])))
 
     @property
+    def paired(self) -> bool:
+        """Whether, at each arm and task, all models that tried it met the same scenes and goals."""
+        for cell in self.cells:
+            met = [
+                frozenset(trial.scene for trial in scores.trials if (trial.arm, trial.task) == cell)
+                for scores in self.scores.values()
+                if cell in scores.cells()
+            ]
+            if len(set(met)) > 1:
+                return False
+        return True
+
+    @property
     def last(self) -> str | None:
         """The newest generalist that was measured."""
         names = [name for name in self.scores if name.rpartition("-")[0] == "generalist"]

@@ -1,4 +1,4 @@
-"""The agent: tokens of images, goal, proprioception and past actions in; the next action, token by token, out.
+"""The agent: tokens of images, goal, joints and past actions in; the next action, number by number, out.
 
 Shapes: B windows, T steps, V cameras, N codes an image, P proprioception numbers, A action numbers, L tokens,
 D width, Z bins.
@@ -29,15 +29,15 @@ class AgentConfig:
         heads: Attention heads.
         context: Control steps in a window.
         goal_at: "step" repeats the goal at each step as RoboCat does; "prefix" gives it once.
-        image_tokens: Tokens an image; 0 is RoboCat's layout, one token a code and one a proprioception number.
+        image_tokens: Tokens an image; 0 is RoboCat's layout, a token for each code and each joint.
         patch_width: Channels of the merging stem; unused when image_tokens is 0.
         modulate: Whether the goal modulates the patches before they are merged.
         cameras: Images a step.
         drop: Stochastic depth of the last block.
-        target_bins: Standard deviation, in bins, of the soft target around an action's bin; 0 is one-hot. Bins
-            are ordered, and a neighbour of the right one is nearly right.
-        bin_waves: Cosines that an action's logits are made of, so that neighbouring bins get neighbouring logits;
-            0 gives every bin a weight vector of its own, as RoboCat has it.
+        target_bins: Standard deviation, in bins, of the soft target around an action's bin; 0 is one-hot.
+            Bins are ordered, and a neighbour of the right one is nearly right.
+        bin_waves: Cosines that an action's logits are made of, so that neighbouring bins get neighbouring
+            logits; 0 gives every bin a weight vector of its own, as RoboCat has it.
         future_steps: How many steps ahead image codes are predicted; RoboCat: 5.
         future_weight: Weight of that loss; 0 leaves it out.
         future_cells: How many cells a camera and window are scored, drawn at random; 0 scores all.
@@ -118,7 +118,13 @@ class Agent(nn.Module):
         width, cameras = config.width, config.cameras
         if config.image_tokens:
             self.stem: CodeStem | MergedStem = MergedStem(
-                codebook_KE, cameras, cells, width, config.image_tokens, config.patch_width, config.modulate
+                codebook_KE,
+                cameras,
+                cells,
+                width,
+                tokens=config.image_tokens,
+                patch_width=config.patch_width,
+                modulate=config.modulate,
             )
         else:
             self.stem = CodeStem(codebook_KE, cameras, cells, width)
@@ -273,7 +279,7 @@ class Choose:
 
 
 class Expectation(Choose):
-    """The bin nearest to the mean of the distribution: steady, and never between two modes of a sign for long."""
+    """The bin nearest to the mean of the distribution: steadier than the most likely one."""
 
     def __call__(self, logits_BZ: Tensor) -> Tensor:
         place = torch.arange(BINS, dtype=logits_BZ.dtype, device=logits_BZ.device)

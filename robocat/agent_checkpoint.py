@@ -17,7 +17,7 @@ class AgentCard:
 
     Attributes:
         name: Such as "generalist-0" or "branch".
-        generation: Of the generalist it is or comes from; None for a network trained from scratch as a control.
+        generation: Of the generalist it is or comes from; None for a control trained from scratch.
         parent: Folder of the checkpoint it started from.
     """
 
@@ -36,7 +36,7 @@ class LoadedAgent:
 
 
 def save_agent(
-    folder: Path, agent: Agent, tokeniser: str, card: AgentCard, lineage: dict[str, object], steps: int
+    folder: Path, agent: Agent, tokeniser: str, card: AgentCard, *, lineage: dict[str, object], steps: int
 ) -> None:
     """Writes an agent's checkpoint."""
     codes, numbers = agent.codebook_shape

@@ -1,7 +1,7 @@
 """Weights on disk: a folder with `model.safetensors` and `config.json`, complete or absent; never a pickle.
 
     <folder>/model.safetensors   the network's tensors
-    <folder>/config.json         what it is: kind, network config, what it was trained on, versions; written last
+    <folder>/config.json         what it is: kind, network config, what it learnt from, versions; written last
     <folder>/resume/             private: the optimiser's state of an unfinished training, see `save_state`
 
 Loading is strict: tensors that are missing, left over or of another shape are refused by name.
@@ -251,7 +251,7 @@ def clear_state(folder: Path) -> None:
 
 
 def config_hash(*configs: Any) -> str:
-    """Short hash of dataclasses and plain values, to tell whether a stage is still the one that was started."""
+    """Short hash of dataclasses and plain values, to tell whether what goes on is what was started."""
     plain = [asdict(c) if hasattr(c, "__dataclass_fields__") else c for c in configs]
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
 

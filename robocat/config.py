@@ -28,7 +28,7 @@ class TokeniserTraining:
         learning_rate: Peak, reached after `warm_up` steps, cosine to a twentieth.
         commitment: Weight of the encoder's distance from its codes (van den Oord et al. 2017: 0.25).
         rarity: How much more pixels count that differ from their camera's mean picture: small things survive.
-        critic_from: Share of the steps after which the critic's judgement counts (Esser et al. start it late).
+        critic_from: Share of the steps after which the critic's judgement counts (Esser et al.: late).
         critic_weight: Weight of that judgement.
         images: Images drawn from the stores and kept in memory.
     """

@@ -66,6 +66,7 @@ class Bench:
 
 def evaluate(
     checkpoint: Annotated[Path, tyro.conf.Positional] = Path("runs/cycle/models/generalist-0"),
+    *,
     tokeniser: Path | None = None,
     arms: tuple[str, ...] = ("panda", "sawyer", "ur5e"),
     tasks: tuple[str, ...] = ("reach", "push", "lift", "stack"),

@@ -1,4 +1,4 @@
-"""What a run measured: one JSON line per step in `<folder>/metrics.jsonl`, always, and Weights & Biases when asked."""
+"""What a run measured: a JSON line per step in `<folder>/metrics.jsonl`, and Weights & Biases when asked."""
 
 import json
 import math

@@ -1,6 +1,7 @@
 """Drawing training windows from token sets: which data, in which shares, with which goals.
 
-The declared rule of what is learnt from (measured in bench/results): successes only. Failures stay in the store.
+The declared rule of what is learnt from (measured in bench/results): successes only. Failures stay in the
+store.
 """
 
 import hashlib

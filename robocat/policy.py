@@ -1,4 +1,4 @@
-"""A trained agent as a controller: images to codes, a window of steps to an action, for many slots at once."""
+"""A trained agent as a controller: images to codes, a window of steps to an action, in many slots at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -46,8 +46,8 @@ class Policy:
     Args:
         checkpoint: The agent's folder.
         tokeniser: The tokeniser's folder.
-        explore: Standard deviation of the noise on executed Cartesian actions, in action units; the label stays
-            the agent's own action.
+        explore: Standard deviation of the noise on executed Cartesian actions, in action units; the label
+            stays the agent's own action.
 
     Raises:
         CheckpointError: If either is absent or they do not belong together.

@@ -14,7 +14,7 @@ class TrainingDiverged(ValueError):
 
 
 def learning_rate(step: int, steps: int, peak: float, warm_up: int, floor: float) -> float:
-    """Linear warm-up over `warm_up` steps to `peak`, then a cosine to `floor` times the peak at the last step."""
+    """Linear warm-up over `warm_up` steps to `peak`, then a cosine that ends at `floor` times the peak."""
     if step < warm_up:
         return peak * (step + 1) / warm_up
     share = (step - warm_up) / max(1, steps - warm_up)

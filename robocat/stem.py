@@ -1,4 +1,4 @@
-"""From image codes to image tokens: one a code, as RoboCat has it, or a few merged ones, which is far cheaper.
+"""From image codes to image tokens: one a code, as RoboCat has it, or a few merged ones, which is cheaper.
 
 Shapes: B windows, T steps, V cameras (views), N codes an image, M tokens an image, D width, E code numbers.
 """
@@ -39,8 +39,8 @@ class MergedStem(nn.Module):
     """Merges an image's codes into `tokens` tokens; before that, the goal modulates every patch (FiLM).
 
     Codes become their codebook vectors, neighbourhoods of them patches on a grid of 8 x 8 (Perez et al. 2018
-    for the modulation). A departure from the paper: the sequence is 20 times shorter, and which object the goal
-    means is settled patch by patch, before attention.
+    for the modulation). A departure from the paper: the sequence is 20 times shorter, and which object the
+    goal means is settled patch by patch, before attention.
     """
 
     GRID = 8
@@ -51,6 +51,7 @@ class MergedStem(nn.Module):
         cameras: int,
         cells: int,
         width: int,
+        *,
         tokens: int,
         patch_width: int,
         modulate: bool,

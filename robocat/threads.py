@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def one_thread() -> Generator[None]:
-    """Computes with one thread meanwhile: the order of sums, and so their last bits, depends on the number."""
+    """Computes with one thread meanwhile: the order of sums, and so their last bits, depends on how many."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

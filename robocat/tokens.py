@@ -1,12 +1,12 @@
-"""Stores as tokens: memory-mapped uint16 arrays, one row an observation, rebuilt when store or tokeniser change.
+"""Stores as tokens: memory-mapped uint16 arrays, a row an observation; rebuilt if store or tokeniser change.
 
     <folder>/<key>/<arm>.proprio.npy   (N, P)       bins, see `robocat.vocabulary`
     <folder>/<key>/<arm>.codes.npy     (N, V, C)    image codes of V cameras, C codes each
-    <folder>/<key>/<arm>.action.npy    (N, A)       bins of the label: what to imitate; last row of an episode: 0
+    <folder>/<key>/<arm>.action.npy    (N, A)       bins of the label, the target; 0 in an episode's last row
     <folder>/<key>/index.json          episodes in canonical order, written last
 
-The key is a hash of the tokeniser's weights and the store's contents. Parts are written by workers and survive a
-kill; an unfinished build goes on with the next part.
+The key is a hash of the tokeniser's weights and the store's contents. Parts are written by workers and
+survive a kill; an unfinished build goes on with the next part.
 """
 
 import hashlib
@@ -135,7 +135,7 @@ def _write_part(store_path: Path, tokeniser_path: Path, part: tuple[Sequence[str
     ids, path = part
     store, tokeniser = EpisodeStore(store_path), load_tokeniser(tokeniser_path)
     arrays: dict[str, NDArray[Any]] = {}
-    records: list[dict[str, object]] = []
+    records: list[dict[str, Any]] = []
     for i, id in enumerate(ids):
         episode = store.load(id)
         with one_thread():
@@ -144,12 +144,12 @@ def _write_part(store_path: Path, tokeniser_path: Path, part: tuple[Sequence[str
         records.append(_record(episode))
     arrays["records"] = np.frombuffer(json.dumps(records).encode(), np.uint8)
     buffer = BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # pyright: ignore[reportArgumentType] its `allow_pickle` is no array of ours
     write_atomically(path, buffer.getvalue())
     return len(ids)
 
 
-def _record(episode: Episode) -> dict[str, object]:
+def _record(episode: Episode) -> dict[str, Any]:
     """What is said of an episode in a part; its first row is known when parts are joined."""
     meta = episode.meta
     entry = TokenEpisode(

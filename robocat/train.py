@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from demos.progress import progress
@@ -47,6 +48,7 @@ class Data:
 
 
 def main_train(
+    *,
     stores: tuple[Path, ...] = (Path("runs/cycle/stores/demos"),),
     tokeniser: Path = Path("runs/cycle/tokeniser"),
     out: Path = Path("runs/cycle/models/generalist-0"),
@@ -70,7 +72,7 @@ def main_train(
     training = chosen.train if steps is None else replace(chosen.train, steps=steps)
     data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
     card = AgentCard(name=out.name, generation=0, parent=None if parent is None else str(parent))
-    train(data, out, chosen.agent, training, card, seed, parent)
+    train(data, out, chosen.agent, training, card, seed=seed, parent=parent)
     print(f"{out}: {describe(out)}")
 
 
@@ -87,6 +89,7 @@ def train(
     config: AgentConfig,
     training: Training,
     card: AgentCard,
+    *,
     seed: int,
     parent: Path | None = None,
 ) -> None:
@@ -110,10 +113,7 @@ def train(
         clear_state(out)  # what a kill right after the end left
         return
     tokeniser = load_tokeniser(data.tokeniser)
-    sources = [
-        Source(build(store, data.tokeniser, data.tokens), share)
-        for store, share in zip(data.stores, data.shares, strict=True)
-    ]
+    sources = _sources(data)
     agent = _first(config, tokeniser, seed, parent)
     fit = Mixture(sources, training.held_out, agent.config.context)
     held = held_out_batches(sources, training, agent.config, seed)
@@ -129,7 +129,7 @@ def train(
         advance(start)
         for step in range(start, training.steps):
             set_learning_rate(optimiser, rate := _rate(training, step))
-            values = train_step(agent, optimiser, fit, training, seed, step)
+            values = train_step(agent, optimiser, fit, training, seeded(seed, 21, step))
             check_finite(values, out, step)
             if (step + 1) % training.evaluate_every == 0 or step + 1 == training.steps:
                 values |= {f"held_out_{k}": v for k, v in held_out_losses(agent, held).items()}
@@ -138,8 +138,14 @@ def train(
             advance(1, note=f"loss {values['loss']:.3f}")
             if (step + 1) % training.checkpoint_every == 0:
                 save_state(out, step + 1, models, optimisers, identity)
-    save_agent(out, agent, tokeniser.weights, card, lineage(data, sources, training, seed), training.steps)
+    origin = lineage(data, sources, training, seed)
+    save_agent(out, agent, tokeniser.weights, card, lineage=origin, steps=training.steps)
     clear_state(out)
+
+
+def _sources(data: Data) -> list[Source]:
+    tokens = [build(store, data.tokeniser, data.tokens) for store in data.stores]
+    return [Source(each, share) for each, share in zip(tokens, data.shares, strict=True)]
 
 
 def _first(config: AgentConfig, tokeniser: Tokeniser, seed: int, parent: Path | None) -> Agent:
@@ -164,10 +170,13 @@ def _identity(
 
 
 def train_step(
-    agent: Agent, optimiser: torch.optim.Optimizer, mixture: Mixture, training: Training, seed: int, step: int
+    agent: Agent,
+    optimiser: torch.optim.Optimizer,
+    mixture: Mixture,
+    training: Training,
+    rng: np.random.Generator,
 ) -> dict[str, float]:
-    """One optimiser step on one batch; everything random in it comes from (seed, step)."""
-    rng = seeded(seed, 21, step)
+    """One optimiser step on one batch; everything random in it comes from the generator."""
     torch.manual_seed(int(rng.integers(2**31)))
     config = agent.config
     windows = mixture.draw(rng, training.batch, config.future_steps, training.hindsight)

@@ -109,7 +109,9 @@ def train_tokeniser(
             pixels = to_pixels(torch.from_numpy(images[choice]))
             weight = rarity(pixels, means[cameras[choice]], training.rarity)
             set_learning_rate(optimiser, rate := _rate(training, step))
-            losses = _step(model, critic, optimiser, judge, pixels, weight, training, step)
+            losses = _step(
+                model, critic, optimiser, judge, pixels, weight_B1HW=weight, training=training, step=step
+            )
             check_finite(losses, out, step)
             if step % 20 == 0 or step + 1 == training.steps:
                 metrics.log(step, {**losses, "learning_rate": rate})
@@ -133,6 +135,7 @@ def _step(
     optimiser: torch.optim.Optimizer,
     judge: torch.optim.Optimizer,
     pixels_BCHW: Tensor,
+    *,
     weight_B1HW: Tensor,
     training: TokeniserTraining,
     step: int,
@@ -170,7 +173,7 @@ def draw_images(
     """Draws images evenly over episodes and cameras, none twice.
 
     Returns:
-        Images (about `count`, size, size, 3) in random order, and for each a number naming its camera and arm.
+        Images (about `count`, size, size, 3) in random order, and a number for each, naming camera and arm.
 
     Raises:
         OSError: If there are no episodes.

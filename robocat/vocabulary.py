@@ -4,9 +4,9 @@
     0 ... codes - 1      image code, an entry of the tokeniser's codebook
     0 ... 1023           bin of a proprioception or action number over its declared range
 
-The two have embeddings and heads of their own, so their numbers may coincide. Bins are even over [low, high] and
-decoded at their centres, so a round trip errs by at most half a bin; both ends of the range are valid values
-(the top one belongs to the last bin).
+The two have embeddings and heads of their own, so their numbers may coincide. Bins are even over [low, high]
+and decoded at their centres, so a round trip errs by at most half a bin; both ends of the range are valid
+values (the top one belongs to the last bin).
 """
 
 from collections.abc import Sequence

@@ -89,7 +89,7 @@ def _carriers(model: mujoco.MjModel) -> NDArray[np.intp]:
 
 
 def _options(model: mujoco.MjModel, camera: int) -> mujoco.MjvOption:
-    """What a camera draws: one on the hand looks away from the links behind it, half the cost of a picture."""
+    """What a camera draws: one on the hand looks away from the links behind it, half of a picture's cost."""
     options = mujoco.MjvOption()
     options.geomgroup[CARRIER_GROUP] = model.cam_bodyid[camera] == 0
     return options
@@ -99,5 +99,5 @@ def _gl_renderer() -> str:
     """What OpenGL calls itself in the context that is current."""
     from OpenGL import GL  # Only once MuJoCo has chosen the platform that PyOpenGL reads at its import.
 
-    name = GL.glGetString(GL.GL_RENDERER)
-    return name.decode() if isinstance(name, bytes) else str(name)
+    name: bytes = GL.glGetString(GL.GL_RENDERER) or b"unknown"
+    return name.decode()

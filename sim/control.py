@@ -55,8 +55,8 @@ class CartesianControl:
         self._ik = mink.Configuration(model)
         self._qpos = np.array([model.joint(name).qposadr[0] for name in self._arm.joints])
         self._dof = np.array([model.joint(name).dofadr[0] for name in self._arm.joints])
-        # An error of a radian weighs as one of 10 cm: what joint speeds do not allow is missing from the turn,
-        # while the position, which the fence protects, is kept.
+        # An error of a radian weighs as one of 10 cm: what joint speeds do not allow is missing from the
+        # turn, while the position, which the fence protects, is kept.
         self._tool = mink.FrameTask("tool", "site", position_cost=1.0, orientation_cost=0.1, lm_damping=1e-4)
         # A weak pull home decides what the redundant joint of a 7-joint arm does.
         cost = np.zeros(model.nv)

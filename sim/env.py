@@ -92,7 +92,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     def _observation_space(self) -> spaces.Dict:
         image = spaces.Box(0, 255, (self.size, self.size, 3), np.uint8)
         proprio = spaces.Box(self._low.astype(np.float32), self._high.astype(np.float32))
-        views = {camera: image for camera in self.cameras}
+        views: dict[str, spaces.Space[Any]] = {camera: image for camera in self.cameras}
         return spaces.Dict({"images": spaces.Dict(views), "proprio": proprio, "goal": spaces.Dict(views)})
 
     def reset(

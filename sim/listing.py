@@ -97,7 +97,7 @@ def reach_m(arm: Arm) -> float:
         for _ in range(6):
             for joint in joints[1:]:
                 reached: dict[float, float] = {}
-                for angle in np.linspace(*joint.range, 61):
+                for angle in np.linspace(joint.range[0], joint.range[1], 61):
                     data.qpos[joint.qposadr[0]] = angle
                     reached[distance_m()] = angle
                 data.qpos[joint.qposadr[0]] = reached[max(reached)]

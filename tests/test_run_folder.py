@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from finetune.report import NAME
 from finetune.run_folder import Run, rank, read_run
 from finetune.standing import Standing
 from tests.fake_run import MODELS, NEW, OLD, STAGES, fake_run, write
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +122,10 @@ def test_scenes_are_chosen_whatever_the_outcome(whole: Path) -> None:
         assert [[entry.policy for entry in scene] for scene in scenes] == [
             [f"{name}@0123" for name in met]
         ] * 2
+
+
+def test_the_verb_says_in_one_line_that_there_is_no_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "robocat", "report", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"robocat report: .* holds no run\.json.*\n", done.stderr)

@@ -25,7 +25,14 @@ trials = st.lists(
 
 
 def _trial(**changes: Any) -> Trial:
-    right: dict[str, Any] = {"arm": "panda", "task": "lift", "variation": "red", "seed": 1, "goal": "g", "success": True}
+    right: dict[str, Any] = {
+        "arm": "panda",
+        "task": "lift",
+        "variation": "red",
+        "seed": 1,
+        "goal": "g",
+        "success": True,
+    }
     return Trial(**(right | {"steps": 9} | changes))
 
 
@@ -37,7 +44,13 @@ def _scores(name: str = "generalist-0", seed: int = 0, **changes: Any) -> Scores
         for arm, task in CELLS
         for i in range(10)
     )
-    right: dict[str, Any] = {"model": name, "generation": 0, "checkpoint": "models/x", "trials": made, "seconds": 1.5}
+    right: dict[str, Any] = {
+        "model": name,
+        "generation": 0,
+        "checkpoint": "models/x",
+        "trials": made,
+        "seconds": 1.5,
+    }
     return Scores(**(right | {"versions": {"torch": "2"}} | changes))
 
 

@@ -64,7 +64,8 @@ def _pose(scene: Scene, variation: str, rng: np.random.Generator) -> tuple[Array
     target = scene.position_m(TARGET.name)[:2] + rng.uniform(-0.01, 0.01, 2)
     half = side_m(scene, variation) / 2
     scene.place(variation, np.array([*target, half]), float(np.arctan2(unit[1], unit[0])))
-    return np.array([*(target - unit * (half + 0.015)), half + rng.uniform(0.06, 0.10)]), scene.arm.gripper.width_m[0]
+    risen = half + rng.uniform(0.06, 0.10)
+    return np.array([*(target - unit * (half + 0.015)), risen]), scene.arm.gripper.width_m[0]
 
 
 PUSH = Task(
