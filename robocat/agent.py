@@ -59,6 +59,20 @@ class AgentConfig:
     future_weight: float = 0.05
     future_cells: int = 16
 
+    def __post_init__(self) -> None:
+        least = dict.fromkeys(("width", "blocks", "heads", "context", "cameras", "future_steps"), 1)
+        least |= dict.fromkeys(
+            ("image_tokens", "target_bins", "bin_waves", "future_weight", "future_cells"), 0
+        )
+        least["patch_width"] = 1 if self.image_tokens else 0
+        for name, smallest in least.items():
+            if (value := getattr(self, name)) < smallest:
+                raise ValueError(f"agent: {name}: got {value}, expected at least {smallest}")
+        if not 0 <= self.drop < 1:
+            raise ValueError(f"agent: drop: got {self.drop}, expected at least 0 and below 1")
+        if self.goal_at not in ("step", "prefix"):
+            raise ValueError(f"agent: goal_at: got {self.goal_at!r}, expected 'step' or 'prefix'")
+
 
 class Window(NamedTuple):
     """A batch of windows of one arm; all integers.

@@ -63,6 +63,10 @@ class MergedStem(nn.Module):
             tokens,
             modulate,
         )
+        if cells % self.patch:
+            raise ValueError(
+                f"{cells} x {cells} codes do not merge into patches of {self.patch} x {self.patch}"
+            )
         grid = cells // self.patch
         codes, numbers = codebook_KE.shape
         self.code = nn.Embedding(codes, numbers)

@@ -10,6 +10,6 @@ import sys as _sys
 if _sys.platform == "linux":
     # MuJoCo reads its OpenGL backend once, when it is first imported: EGL renders without a display.
     _os.environ.setdefault("MUJOCO_GL", "egl")
-    # Mesa's software rasteriser starts a thread per core for each context; at 64 px they only wait for
-    # each other (bench/sim.py measures it). Hardware drivers ignore the variable.
+    # Mesa's software rasteriser starts a thread per core for each context to share a picture's tiles of
+    # 64 px, of which ours has one (`python -m bench sim` measures it). Hardware drivers ignore the variable.
     _os.environ.setdefault("LP_NUM_THREADS", "0")

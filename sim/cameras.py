@@ -13,7 +13,7 @@ from sim.scene import Scene
 CAMERAS = ("front", "wrist")
 Image = NDArray[np.uint8]
 
-CARRIER_GROUP = 5  # of the geoms of links that carry a camera; no model here uses it
+HIDDEN = 5  # a group of geoms that MuJoCo does not draw unless asked
 # Flags of a picture that cost time and are not wanted in one.
 OFF = (
     mujoco.mjtRndFlag.mjRND_SHADOW,
@@ -47,7 +47,6 @@ class Pictures:
         # MuJoCo draws into a buffer whose size the model sets; a copy lets it be the picture's own.
         sized = copy.copy(model)
         sized.vis.global_.offwidth = sized.vis.global_.offheight = size
-        sized.geom_group[_carriers(sized)] = CARRIER_GROUP
         try:
             self._renderer = mujoco.Renderer(sized, height=size, width=size, max_geom=200)
         except Exception as error:  # each GL backend raises its own kind
@@ -58,7 +57,9 @@ class Pictures:
         atexit.register(self._renderer.close)
         self.gl_renderer = _gl_renderer()
         self._camera_ids = {model.camera(i).name: i for i in range(model.ncam)}
-        self._options = {name: _options(sized, camera) for name, camera in self._camera_ids.items()}
+        self._model, self._groups = sized, model.geom_group.copy()
+        half_rad = np.radians(model.cam_fovy) / 2
+        self._edges = np.stack([np.cos(half_rad), np.sin(half_rad)], axis=1)
         for flag in OFF:
             self._renderer.scene.flags[flag] = 0
 
@@ -66,33 +67,29 @@ class Pictures:
         """Camera name to uint8 (size, size, 3)."""
         images: dict[str, Image] = {}
         for name in cameras:
-            self._renderer.update_scene(scene.data, self._camera_ids[name], self._options[name])
+            camera = self._camera_ids[name]
+            self._model.geom_group[:] = np.where(self._seen(scene.data, camera), self._groups, HIDDEN)
+            self._renderer.update_scene(scene.data, camera)
             images[name] = self._renderer.render()
         return images
+
+    def _seen(self, data: mujoco.MjData, camera: int) -> NDArray[np.bool_]:
+        """Which geoms (n,) may be in a camera's picture, by their bounding spheres.
+
+        MuJoCo draws what lies outside it too, and most of an arm does: half of a small picture's cost.
+        """
+        radius = self._model.geom_rbound
+        # In the camera's frame: right, up and back.
+        place = (data.geom_xpos - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)
+        cos, sin = self._edges[camera]
+        beyond = np.abs(place[:, :2]).max(axis=1) * cos + place[:, 2] * sin  # the nearest edge's plane [m]
+        return (beyond <= radius) | (radius == 0.0)  # 0: an endless plane
 
 
 @lru_cache(maxsize=32)
 def pictures(model: mujoco.MjModel, size: int) -> Pictures:
     """The process's renderer for a compiled model at an image size [px]."""
     return Pictures(model, size)
-
-
-def _carriers(model: mujoco.MjModel) -> NDArray[np.intp]:
-    """Geoms (n,) of the links that carry a camera, other than the body it is mounted on."""
-    links: set[int] = set()
-    for camera in range(model.ncam):
-        link = model.body_parentid[model.cam_bodyid[camera]]
-        while link:
-            links.add(int(link))
-            link = model.body_parentid[link]
-    return np.flatnonzero(np.isin(model.geom_bodyid, list(links)))
-
-
-def _options(model: mujoco.MjModel, camera: int) -> mujoco.MjvOption:
-    """What a camera draws: one on the hand looks away from the links behind it, half of a picture's cost."""
-    options = mujoco.MjvOption()
-    options.geomgroup[CARRIER_GROUP] = model.cam_bodyid[camera] == 0
-    return options
 
 
 def _gl_renderer() -> str:

@@ -9,11 +9,17 @@ from pathlib import Path
 if sys.platform == "linux":
     os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ["OMP_NUM_THREADS"] = "1"  # torch.set_num_threads(1), here and in the processes that tests start
+os.environ["OMP_WAIT_POLICY"] = "passive"  # where tests ask for two threads: see `robocat/__init__.py`
 os.environ["WANDB_MODE"] = "disabled"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from robocat.train import Data
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,3 +31,38 @@ def _seeds() -> None:  # pyright: ignore[reportUnusedFunction]
     np.random.seed(0)
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
+
+
+# Real and tiny, made once; tests read them and write elsewhere. Imports are inside: most tests need none of it.
+
+
+@pytest.fixture(scope="session")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of expert episodes."""
+    from tests.tiny import demonstrate
+
+    return demonstrate(tmp_path_factory.mktemp("tiny") / "stores" / "demos")
+
+
+@pytest.fixture(scope="session")
+def tokeniser(demos: Path) -> Path:
+    """A tokeniser trained on them."""
+    from tests.tiny import learn_images
+
+    return learn_images(demos, demos.parents[1] / "tokeniser")
+
+
+@pytest.fixture(scope="session")
+def data(demos: Path, tokeniser: Path) -> "Data":
+    """Both, as what an agent learns from."""
+    from robocat.train import Data
+
+    return Data((demos,), (1.0,), tokeniser, demos.parents[1] / "tokens")
+
+
+@pytest.fixture(scope="session")
+def agent(data: "Data") -> Path:
+    """An agent trained on them."""
+    from tests.tiny import learn
+
+    return learn(data, data.tokeniser.parent / "models" / "generalist-0")

@@ -72,7 +72,7 @@ def test_the_wrist_camera_sees_the_block_between_the_fingers(arm: str) -> None:
 
 
 @arms
-def test_links_left_out_of_the_wrists_pictures_would_not_show(arm: str) -> None:
+def test_what_is_left_out_of_a_picture_would_not_show(arm: str) -> None:
     env = _started(arm)
     model = copy.copy(env.scene.model)
     model.vis.global_.offwidth = model.vis.global_.offheight = 64

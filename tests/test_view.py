@@ -21,10 +21,11 @@ def episodes() -> list[Episode]:
     return list(rollout([make("panda", "reach", size=32)], Expert(), [Attempt(seed) for seed in range(3)]))
 
 
-@pytest.fixture
-def store(tmp_path: Path, episodes: list[Episode]) -> Path:
-    EpisodeStore(tmp_path / "store").commit_many(episodes)
-    return tmp_path / "store"
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, episodes: list[Episode]) -> Path:
+    path = tmp_path_factory.mktemp("episodes") / "store"
+    EpisodeStore(path).commit_many(episodes)
+    return path
 
 
 def _written(out: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -1,0 +1,279 @@
+"""The agent: decoding equals one uncached pass, nothing leaks from the future, and it can learn."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from robocat.agent import Agent, AgentConfig, BinHead, Choose, Expectation, Window, soft_cross_entropy
+from robocat.vocabulary import BINS, Embodiment, embodiment
+from sim.arms import ARMS
+from sim.proprioception import channels
+
+CODES, NUMBERS, CELLS, BATCH = 16, 4, 4, 3
+CASES: dict[str, dict[str, Any]] = {
+    "faithful": {"image_tokens": 0, "goal_at": "step", "target_bins": 0.0, "bin_waves": 0},
+    "faithful-prefix": {"image_tokens": 0, "goal_at": "prefix"},
+    "merged-step": {"image_tokens": 2, "goal_at": "step"},
+    "merged": {"image_tokens": 2, "goal_at": "prefix"},
+}
+layouts = pytest.mark.parametrize("layout", CASES)
+contexts = pytest.mark.parametrize("context", [1, 3])
+
+
+def _body(name: str) -> Embodiment:
+    arm = ARMS[name]
+    return embodiment(arm, [channel.name for channel in channels(arm)])
+
+
+PANDA, UR5E = _body("panda"), _body("ur5e")  # with 5 and 7 action numbers
+
+
+def _agent(**options: Any) -> Agent:
+    small: dict[str, Any] = {"width": 16, "blocks": 2, "heads": 2, "patch_width": 8, "future_cells": 4}
+    torch.manual_seed(1)
+    book = F.normalize(torch.randn(CODES, NUMBERS), dim=1)
+    return Agent(AgentConfig(**small | options), book, CELLS).eval()
+
+
+def _window(body: Embodiment, steps: int, batch: int = BATCH, future: bool = True) -> Window:
+    images = (batch, steps, 2, CELLS**2)
+    return Window(
+        proprio=torch.randint(BINS, (batch, steps, len(body.proprio))),
+        codes=torch.randint(CODES, images),
+        goal=torch.randint(CODES, (batch, 2, CELLS**2)),
+        action=torch.randint(BINS, (batch, steps, len(body.action))),
+        future=torch.randint(CODES, images) if future else None,
+    )
+
+
+class Recorded(Choose):
+    """Chooses as another and keeps the logits it saw."""
+
+    def __init__(self, choose: Callable[[Tensor], Tensor]) -> None:
+        self._choose = choose
+        self.logits: list[Tensor] = []
+
+    def __call__(self, logits_BZ: Tensor) -> Tensor:
+        self.logits.append(logits_BZ)
+        return self._choose(logits_BZ)
+
+
+def _most_likely(logits_BZ: Tensor) -> Tensor:
+    return logits_BZ.argmax(dim=-1)
+
+
+@torch.inference_mode()
+def _logits(agent: Agent, window: Window, body: Embodiment) -> Tensor:
+    """Of every action number in one uncached pass (B, T, A, Z)."""
+    layout = agent.layout(body, window.proprio.shape[1])
+    return agent.bins(agent.trunk(agent.embed(window, body))[:, layout.action_outputs])
+
+
+@layouts
+@contexts
+@pytest.mark.parametrize("body", [PANDA, UR5E], ids=["panda", "ur5e"])
+@pytest.mark.parametrize("choose", [_most_likely, Expectation()], ids=["argmax", "expectation"])
+def test_decoding_equals_one_uncached_pass(
+    layout: str, context: int, body: Embodiment, choose: Callable[[Tensor], Tensor]
+) -> None:
+    """Fed with the numbers it chose, the network says the same without its cache; also as an episode begins."""
+    agent = _agent(context=context, **CASES[layout])
+    for steps in range(1, context + 1):
+        window, recorded = _window(body, steps, future=False), Recorded(choose)
+        chosen = agent.act(window, body, recorded)
+        assert chosen.shape == (BATCH, len(body.action))
+        action = window.action.clone()
+        action[:, -1] = chosen
+        logits = _logits(agent, window._replace(action=action), body)[:, -1]
+        torch.testing.assert_close(torch.stack(recorded.logits, dim=1), logits, rtol=1e-4, atol=1e-4)
+        assert torch.equal(chosen, torch.stack([choose(each) for each in recorded.logits], dim=1))
+
+
+@layouts
+@contexts
+def test_the_last_steps_action_is_not_read(layout: str, context: int) -> None:
+    agent, window = _agent(context=context, **CASES[layout]), _window(PANDA, context, future=False)
+    other = window.action.clone()
+    other[:, -1] = 0
+    assert torch.equal(
+        agent.act(window, PANDA, Expectation()),
+        agent.act(window._replace(action=other), PANDA, Expectation()),
+    )
+
+
+@layouts
+@torch.inference_mode()
+def test_logits_see_no_later_action_and_no_later_step(layout: str) -> None:
+    agent, window = _agent(context=3, **CASES[layout]), _window(UR5E, 3)
+    before, numbers = _logits(agent, window, UR5E), len(UR5E.action)
+    for t in range(3):
+        for a in range(numbers):
+            action = window.action.clone()
+            action[:, t, a] = (action[:, t, a] + BINS // 2) % BINS
+            after = _logits(agent, window._replace(action=action), UR5E)
+            place = t * numbers + a
+            flat, moved = before.flatten(1, 2), after.flatten(1, 2)
+            assert torch.equal(flat[:, : place + 1], moved[:, : place + 1])
+            assert place + 1 == 3 * numbers or (flat[:, place + 1] - moved[:, place + 1]).abs().max() > 1e-6
+    for key in ("proprio", "codes"):
+        seen = getattr(window, key).clone()
+        seen[:, 2] = 0
+        after = _logits(agent, window._replace(**{key: seen}), UR5E)
+        assert torch.equal(before[:, :2], after[:, :2])
+        assert (before[:, 2] - after[:, 2]).abs().max() > 1e-6
+
+
+@layouts
+@contexts
+@torch.inference_mode()
+def test_everything_observed_is_seen(layout: str, context: int) -> None:
+    """Each proprioception number, each code of each image and of the goal moves the first action's logits."""
+    agent, window = _agent(context=context, **CASES[layout]), _window(PANDA, context, batch=1)
+    before = _logits(agent, window, PANDA)[:, -1, 0]
+    for key in ("proprio", "codes", "goal"):
+        values = getattr(window, key)
+        for place in range(values[..., 0].numel() * values.shape[-1]):
+            other = values.clone()
+            other.view(-1)[place] = (other.view(-1)[place] + 7) % (BINS if key == "proprio" else CODES)
+            moved = _logits(agent, window._replace(**{key: other}), PANDA)[:, -1, 0]
+            assert (moved - before).abs().max() > 1e-7, (key, place)
+
+
+@layouts
+@contexts
+def test_loss_falls_on_one_batch_of_two_arms(layout: str, context: int) -> None:
+    """Windows of arms with different numbers of tokens are learnt side by side."""
+    agent = _agent(context=context, **CASES[layout]).train()
+    batch = [(body, _window(body, context)) for body in (PANDA, UR5E)]
+    optimiser = torch.optim.AdamW(agent.parameters(), 3e-3)
+    totals: list[float] = []
+    for _ in range(40):
+        losses = [agent.losses(window, body) for body, window in batch]
+        total = sum((each.total for each in losses), torch.zeros(()))
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        totals.append(float(total.detach()))
+    assert totals[-1] < 0.9 * totals[0]
+    assert totals[-1] < min(totals[:10])
+
+
+@pytest.mark.parametrize("modulate", [True, False])
+@pytest.mark.parametrize("future_weight", [0.1, 0.0])
+@layouts
+@contexts
+def test_every_weight_has_a_gradient(layout: str, context: int, modulate: bool, future_weight: float) -> None:
+    """But for the declared: what predicts the future if nobody asks for it, and modulation that is off."""
+    options = {**CASES[layout], "modulate": modulate, "future_weight": future_weight}
+    agent = _agent(context=context, **options).train()
+    agent.losses(_window(PANDA, context), PANDA).total.backward()
+    idle = {name for name, weight in agent.named_parameters() if weight.grad is None or not weight.grad.any()}
+    declared = {name for name, _ in agent.named_parameters() if name.startswith("future.")}
+    declared = declared if future_weight == 0.0 else set[str]()
+    if not modulate:
+        declared |= {name for name, _ in agent.named_parameters() if name.startswith("stem.film.")}
+    assert idle == declared
+
+
+@torch.inference_mode()
+def test_without_modulation_film_says_nothing() -> None:
+    window = _window(PANDA, 1)
+    for modulate in (True, False):
+        agent = _agent(modulate=modulate)
+        before = _logits(agent, window, PANDA)
+        agent.get_parameter("stem.film.bias").add_(1.0)
+        moved = _logits(agent, window, PANDA) - before
+        assert (moved.abs().max() > 1e-4) == modulate
+
+
+@torch.inference_mode()
+def test_arms_share_slots_but_not_slots_they_lack() -> None:
+    """The same numbers mean the same wherever they stand: they are known by their slots, not their places."""
+    agent = _agent()
+    window = _window(PANDA, 1)
+    body = Embodiment(tuple(reversed(PANDA.proprio)), PANDA.action)
+    turned = window._replace(proprio=window.proprio.flip(-1))
+    torch.testing.assert_close(_logits(agent, window, PANDA), _logits(agent, turned, body))
+    assert not torch.allclose(_logits(agent, window, PANDA), _logits(agent, window, body))
+
+
+@torch.inference_mode()
+def test_soft_targets() -> None:
+    """One-hot without spread, nearly so with a tiny one; weights sum to one, at the ends too."""
+    logits, target = torch.randn(4, BINS), torch.tensor([0, 5, 500, BINS - 1])
+    one_hot = F.cross_entropy(logits, target)
+    torch.testing.assert_close(soft_cross_entropy(logits, target, 0.0), one_hot)
+    torch.testing.assert_close(soft_cross_entropy(logits, target, 0.05), one_hot)
+    for spread in (0.0, 0.5, 8.0, 100.0):
+        even = soft_cross_entropy(torch.zeros(4, BINS), target, spread)
+        assert float(even) == pytest.approx(math.log(BINS), abs=1e-3)
+
+
+def test_soft_targets_are_best_met_by_themselves() -> None:
+    """The gradient vanishes at the discretised normal around the target."""
+    target = torch.tensor([300])
+    place = torch.arange(BINS)
+    logits = (-0.5 * ((place - target[:, None]) / 8.0) ** 2).requires_grad_()
+    soft_cross_entropy(logits, target, 8.0).backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-6
+
+
+@torch.inference_mode()
+def test_waves_make_neighbouring_bins_alike() -> None:
+    outputs = torch.randn(5, 16)
+    for waves, smooth in ((8, True), (0, False)):
+        logits = BinHead(16, waves)(outputs)
+        assert logits.shape == (5, BINS)
+        step = (logits[:, 1:] - logits[:, :-1]).abs().max() / (logits.max() - logits.min())
+        assert (step < 0.02) == smooth
+
+
+@torch.inference_mode()
+def test_expectation() -> None:
+    logits = torch.full((3, BINS), -50.0)
+    logits[0, 17] = 0.0
+    logits[1, [100, 300]] = 0.0
+    logits[2] = 0.0
+    assert Expectation()(logits).tolist() == [17, 200, 512]
+
+
+def test_future_cells_are_drawn_in_training_only() -> None:
+    agent, window = _agent(future_cells=2), _window(PANDA, 1)
+    with torch.inference_mode():
+        assert torch.equal(agent.losses(window, PANDA).future, agent.losses(window, PANDA).future)
+        every = _agent(future_cells=0).losses(window, PANDA).future
+        torch.testing.assert_close(agent.losses(window, PANDA).future, every)
+        agent.train()
+        drawn = {float(agent.losses(window, PANDA).future) for _ in range(8)}
+    assert len(drawn) > 1
+
+
+@torch.inference_mode()
+def test_total_is_the_weighted_sum() -> None:
+    window = _window(PANDA, 1)
+    losses = _agent(future_weight=0.25).losses(window, PANDA)
+    torch.testing.assert_close(losses.total, losses.action + 0.25 * losses.future)
+    without = _agent(future_weight=0.25).losses(window._replace(future=None), PANDA)
+    assert float(without.future) == 0.0
+    torch.testing.assert_close(without.total, losses.action)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"width": 0}, "agent: width: got 0, expected at least 1"),
+        ({"context": 0}, "agent: context: got 0"),
+        ({"image_tokens": -1}, "agent: image_tokens: got -1, expected at least 0"),
+        ({"drop": 1.0}, "agent: drop: got 1.0"),
+        ({"goal_at": "end"}, "agent: goal_at: got 'end', expected 'step' or 'prefix'"),
+    ],
+)
+def test_impossible_shapes_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        AgentConfig(**options)

@@ -1,0 +1,57 @@
+"""The benches: their statistics, their table, and that pictures come out the same again."""
+
+import importlib
+import math
+
+import numpy as np
+import pytest
+
+from bench.__main__ import ALONE, BENCHES, main
+from bench.measure import milliseconds, summary
+from bench.pictures import SHOWN, SIDE_PX, portrait
+from sim.arms import ARMS
+from sim.tasks import TASKS
+
+
+def test_the_table_names_functions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(ALONE) <= set(BENCHES)
+    for target, _ in BENCHES.values():
+        module, function = target.split(":")
+        assert callable(getattr(importlib.import_module(module), function))
+    assert main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in BENCHES)
+    assert main(["smi"]) == 2
+    assert "did you mean 'sim'" in capsys.readouterr().err
+
+
+def test_the_interval_is_students() -> None:
+    """Worked by hand: mean 3, standard deviation sqrt(2.5), t = 2.776 for five samples."""
+    measured = summary([1.0, 2.0, 3.0, 4.0, 5.0], "ms")
+    half = 2.776 * math.sqrt(2.5) / math.sqrt(5)
+    assert (measured.mean, measured.low, measured.high) == pytest.approx((3.0, 3.0 - half, 3.0 + half))
+    assert str(measured) == "3.00 ± 1.96"
+    with pytest.raises(ValueError, match="4 repeats are not offered; expected one of 5, 6"):
+        summary([1.0] * 4, "ms")
+
+
+def test_a_tenth_of_the_calls_warms_up() -> None:
+    calls: list[int] = []
+    measured = milliseconds(calls.append, calls=20, repeats=5)
+    assert calls == 5 * [*range(2), *range(20)]
+    assert len(measured.samples) == 5 and measured.unit == "ms"
+    assert 0.0 < measured.mean < 1.0
+
+
+def test_portraits_are_the_same_again_and_show_something() -> None:
+    pictures = {name: portrait(arm) for name, arm in ARMS.items() if name in ("panda", "sawyer")}
+    for name, pixels in pictures.items():
+        assert pixels.shape == (SIDE_PX, SIDE_PX, 3)
+        assert 0.2 < (pixels != 255).any(axis=2).mean() < 0.8
+        np.testing.assert_array_equal(portrait(ARMS[name]), pixels)
+    assert not np.array_equal(*pictures.values())
+
+
+def test_every_task_has_a_picture() -> None:
+    assert set(SHOWN) == set(TASKS)
+    assert all(SHOWN[name] in task.variations for name, task in TASKS.items())

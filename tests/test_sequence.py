@@ -1,0 +1,98 @@
+"""Every small layout, exhaustively and without a network: order, masks and what predicts what."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from robocat.sequence import Goal, Kind, Layout
+
+SIZES = list(product((1, 2, 7), (1, 4), (1, 2), (1, 2, 5), (1, 2, 3)))
+
+
+@pytest.fixture(params=("prefix", "step"))
+def layouts(request: pytest.FixtureRequest) -> list[Layout]:
+    """Every layout of small numbers with the goal in one place; what fails shows its layout."""
+    return [Layout(*sizes, goal_at=request.param) for sizes in SIZES]
+
+
+def _drawn(layout: Layout) -> list[Kind]:
+    """The kinds as the module's docstring draws them, written out once more."""
+    goal = [Kind.GOAL] * layout.goal
+    seen = [Kind.PROPRIO] * layout.proprio + [Kind.IMAGE] * layout.images
+    action = [Kind.ACTION] * layout.actions
+    if layout.goal_at == "step":
+        return (seen + goal + action) * layout.context
+    return goal + (seen + action) * layout.context
+
+
+def test_order(layouts: list[Layout]) -> None:
+    for layout in layouts:
+        drawn = _drawn(layout)
+        assert layout.kinds.tolist() == drawn
+        assert (
+            len(layout.kinds) == len(layout.steps) == len(layout.loss_weights) == layout.length == len(drawn)
+        )
+        # Each step's action tokens are its last ones.
+        ends = np.flatnonzero(np.diff(layout.steps, append=layout.context))
+        assert np.array_equal(ends, layout.action_positions[:, -1])
+
+
+def test_positions_are_those_of_their_kind(layouts: list[Layout]) -> None:
+    for layout in layouts:
+        for positions, kind in ((layout.action_positions, Kind.ACTION), (layout.image_positions, Kind.IMAGE)):
+            assert np.array_equal(positions.ravel(), np.flatnonzero(layout.kinds == kind))
+            assert np.array_equal(layout.steps[positions], np.arange(layout.context)[:, None] + 0 * positions)
+        assert layout.action_positions.shape == (layout.context, layout.actions)
+        assert layout.image_positions.shape == (layout.context, layout.images)
+
+
+def test_each_scored_output_predicts_one_action_token(layouts: list[Layout]) -> None:
+    """The output at position i predicts token i + 1; the scored ones predict every action token once."""
+    for layout in layouts:
+        scored = np.flatnonzero(layout.loss_weights)
+        assert set(layout.loss_weights) <= {0.0, 1.0}
+        assert np.array_equal(scored, np.sort(layout.action_outputs.ravel()))
+        assert np.array_equal(scored + 1, np.flatnonzero(layout.kinds == Kind.ACTION))
+        # What predicts may attend to all that is observed in its step and to the goal, and not to its answer.
+        for outputs, positions in zip(layout.action_outputs, layout.action_positions, strict=True):
+            for output, position in zip(outputs, positions, strict=True):
+                seen = layout.mask[output]
+                assert not seen[position:].any()
+                assert seen[:position].all()
+
+
+def test_mask_is_causal(layouts: list[Layout]) -> None:
+    for layout in layouts:
+        assert layout.mask.shape == (layout.length, layout.length)
+        i, j = np.indices(layout.mask.shape)
+        assert np.array_equal(layout.mask, j <= i)
+
+
+def test_prefix_saves_a_goal_for_each_further_step() -> None:
+    for sizes in SIZES:
+        prefix, repeated = Layout(*sizes, goal_at="prefix"), Layout(*sizes, goal_at="step")
+        assert repeated.length - prefix.length == (prefix.context - 1) * prefix.goal
+
+
+def test_one_by_hand() -> None:
+    layout = Layout(proprio=1, images=2, goal=1, actions=2, context=2, goal_at="prefix")
+    assert "".join("PIGA"[kind] for kind in layout.kinds) == "GPIIAAPIIAA"
+    assert layout.steps.tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
+    assert layout.action_positions.tolist() == [[4, 5], [9, 10]]
+    assert layout.action_outputs.tolist() == [[3, 4], [8, 9]]
+    assert layout.image_positions.tolist() == [[2, 3], [7, 8]]
+    assert (layout.prefix, layout.observed, layout.step_length, layout.length) == (1, 3, 5, 11)
+
+
+@pytest.mark.parametrize("name", ["proprio", "images", "goal", "actions", "context"])
+def test_nothing_may_be_empty(name: str) -> None:
+    numbers = dict.fromkeys(("proprio", "images", "goal", "actions", "context"), 2) | {name: 0}
+    with pytest.raises(ValueError, match=f"at least 1 {name}, got 0"):
+        Layout(**numbers)
+
+
+def test_unknown_place_of_the_goal() -> None:
+    wrong: Goal = "suffix"  # pyright: ignore[reportAssignmentType]
+    with pytest.raises(ValueError, match="'suffix' is not offered; expected 'step' or 'prefix'"):
+        Layout(1, 1, 1, 1, 1, wrong)

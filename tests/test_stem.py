@@ -1,0 +1,118 @@
+"""Image codes to image tokens: shapes, who sees whom, and the goal's modulation."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from robocat.stem import CodeStem, MergedStem
+
+CODES, NUMBERS, CAMERAS, WIDTH, TOKENS = 12, 4, 2, 16, 3
+BATCH, STEPS = 2, 3
+
+
+def _merged(cells: int = 8, modulate: bool = True) -> MergedStem:
+    book = torch.nn.functional.normalize(torch.randn(CODES, NUMBERS), dim=1)
+    return MergedStem(book, CAMERAS, cells, WIDTH, tokens=TOKENS, patch_width=8, modulate=modulate)
+
+
+def _faithful(cells: int = 8) -> CodeStem:
+    return CodeStem(torch.zeros(CODES, NUMBERS), CAMERAS, cells, WIDTH)
+
+
+def _codes(cells: int = 8) -> tuple[Tensor, Tensor]:
+    """Images (B, T, V, N) and goals (B, V, N)."""
+    count = cells * cells
+    images = torch.randint(CODES, (BATCH, STEPS, CAMERAS, count))
+    return images, torch.randint(CODES, (BATCH, CAMERAS, count))
+
+
+def _other(codes: Tensor) -> Tensor:
+    """Other codes everywhere."""
+    return (codes + 1) % CODES
+
+
+@pytest.mark.parametrize("cells", [2, 4, 8, 16, 32])
+def test_shapes(cells: int) -> None:
+    images, goal = _codes(cells)
+    for stem, per_image, per_goal in ((_merged(cells), TOKENS, 1), (_faithful(cells), cells**2, cells**2)):
+        tokens = stem(images, goal)
+        assert (stem.tokens_per_image, stem.tokens_per_goal) == (per_image, per_goal)
+        assert tokens.images.shape == (BATCH, STEPS, CAMERAS * per_image, WIDTH)
+        assert tokens.goal.shape == (BATCH, CAMERAS * per_goal, WIDTH)
+
+
+def test_cells_that_do_not_merge_are_refused() -> None:
+    with pytest.raises(ValueError, match="17 x 17 codes do not merge into patches of 2 x 2"):
+        _merged(17)
+
+
+@pytest.mark.parametrize("make", [_merged, _faithful])
+@torch.inference_mode()
+def test_each_step_and_window_is_its_own(make: type[MergedStem | CodeStem]) -> None:
+    """A step's tokens depend on its own images and, where it modulates, the goal of its own window."""
+    stem, (images, goal) = make(), _codes()
+    before = stem(images, goal)
+    changed = images.clone()
+    changed[1, 2] = _other(changed[1, 2])
+    after = stem(changed, goal)
+    moved = (before.images - after.images).abs().amax(dim=(2, 3)) > 1e-6
+    assert moved.tolist() == [[False] * 3, [False, False, True]]
+    torch.testing.assert_close(before.goal, after.goal)
+
+
+@pytest.mark.parametrize("make", [_merged, _faithful])
+@torch.inference_mode()
+def test_each_camera_has_tokens_of_its_own(make: type[MergedStem | CodeStem]) -> None:
+    stem, (images, goal) = make(), _codes()
+    changed = images.clone()
+    changed[:, :, 1] = _other(changed[:, :, 1])
+    moved = (stem(images, goal).images - stem(changed, goal).images).abs().amax(dim=(0, 1, 3)) > 1e-6
+    half = len(moved) // 2
+    assert moved.tolist() == [False] * half + [True] * half
+
+
+@pytest.mark.parametrize("make", [_merged, _faithful])
+@torch.inference_mode()
+def test_where_a_code_stands_matters(make: type[MergedStem | CodeStem]) -> None:
+    stem, (images, goal) = make(), _codes()
+    moved = stem(images.roll(1, dims=-1), goal).images - stem(images, goal).images
+    assert moved.abs().max() > 1e-3
+
+
+@torch.inference_mode()
+def test_neighbouring_codes_make_a_patch() -> None:
+    """With 16 x 16 codes a patch is 2 x 2 of them: (row 2i + p, column 2j + q)."""
+    stem = _merged(16)
+    codes = torch.arange(256)[None] % CODES
+    patches = stem._patches(codes)  # pyright: ignore
+    vectors = stem.code(codes).view(16, 16, NUMBERS)
+    by_hand = torch.stack(
+        [vectors[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].flatten() for i in range(8) for j in range(8)]
+    )
+    torch.testing.assert_close(patches[0], by_hand)
+
+
+@torch.inference_mode()
+def test_the_goal_modulates_every_patch_or_none() -> None:
+    images, goal = _codes()
+    for modulate in (True, False):
+        stem = _merged(modulate=modulate)
+        moved = stem(images, goal).images - stem(images, _other(goal)).images
+        assert (moved.abs().amax(dim=-1) > 1e-6).all() if modulate else not moved.any()
+
+
+@torch.inference_mode()
+def test_without_modulation_its_weights_say_nothing() -> None:
+    (images, goal), stem = _codes(), _merged(modulate=False)
+    before = stem(images, goal)
+    torch.nn.init.normal_(stem.film.weight)
+    torch.nn.init.normal_(stem.film.bias)
+    after = stem(images, goal)
+    assert torch.equal(before.images, after.images) and torch.equal(before.goal, after.goal)
+
+
+def test_like_codes_look_alike_from_the_start() -> None:
+    """Codes begin as the tokeniser's own vectors, at unit variance."""
+    book = torch.nn.functional.normalize(torch.randn(CODES, NUMBERS), dim=1)
+    stem = MergedStem(book, 1, 8, WIDTH, tokens=1, patch_width=8, modulate=True)
+    torch.testing.assert_close(stem.code.weight.detach(), book * 2.0)

@@ -1,0 +1,92 @@
+"""The transformer: causal, the same with and without its cache, deterministic when it acts."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from robocat.transformer import Cache, Transformer
+
+WIDTH, LENGTH, BATCH = 16, 12, 3
+
+
+def _network(drop: float = 0.0) -> Transformer:
+    torch.manual_seed(1)
+    return Transformer(WIDTH, blocks=3, heads=4, drop=drop).eval()
+
+
+def _tokens(batch: int = BATCH) -> Tensor:
+    return torch.randn(batch, LENGTH, WIDTH)
+
+
+def _close(one: Tensor, other: Tensor) -> None:
+    torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("cuts", [[1] * LENGTH, [5, 1, 1, 5], [2, 3, 7], [LENGTH], [1, 10, 1]], ids=str)
+@torch.inference_mode()
+def test_cached_equals_uncached(cuts: list[int]) -> None:
+    network, tokens, cache = _network(), _tokens(), Cache()
+    parts: list[Tensor] = []
+    for part in tokens.split(cuts, dim=1):
+        held = sum(each.shape[1] for each in parts)
+        assert [cache.length(block) for block in range(3)] == [held] * 3
+        parts.append(network(part, cache))
+    _close(torch.cat(parts, dim=1), network(tokens))
+
+
+@pytest.mark.parametrize("changed", range(LENGTH))
+@torch.inference_mode()
+def test_no_output_sees_a_later_token(changed: int) -> None:
+    network, tokens = _network(), _tokens()
+    other = tokens.clone()
+    other[:, changed] += torch.randn(WIDTH)
+    before, after = network(tokens), network(other)
+    assert torch.equal(before[:, :changed], after[:, :changed])
+    # Every later output does see it.
+    moved = (before - after).abs().amax(dim=2)[:, changed:]
+    assert (moved > 1e-6).all()
+
+
+@torch.inference_mode()
+def test_windows_do_not_mix() -> None:
+    network, tokens = _network(), _tokens()
+    together = network(tokens)
+    for i in range(BATCH):
+        _close(network(tokens[i : i + 1]), together[i : i + 1])
+
+
+@torch.inference_mode()
+def test_equal_seeds_make_equal_networks() -> None:
+    tokens = _tokens()
+    assert torch.equal(_network()(tokens), _network()(tokens))
+
+
+def test_stochastic_depth_is_for_training_only() -> None:
+    network, tokens = _network(drop=0.5), _tokens()
+    with torch.inference_mode():
+        assert torch.equal(network(tokens), network(tokens))
+        assert torch.equal(network(tokens), _network(drop=0.0)(tokens))
+        network.train()
+        assert not torch.equal(network(tokens), network(tokens))
+        torch.manual_seed(7)
+        first = network(tokens)
+        torch.manual_seed(7)
+        assert torch.equal(network(tokens), first)
+
+
+def test_deeper_blocks_are_dropped_more_often() -> None:
+    assert [block.drop for block in _network(drop=0.6).blocks] == pytest.approx([0.2, 0.4, 0.6])
+
+
+def test_dropping_keeps_the_mean() -> None:
+    """A kept branch is scaled up by as much as is lost to dropping."""
+    block = _network(drop=0.9).blocks[-1].train()
+    ones = torch.ones(20_000, 1, 1)
+    kept = block._kept(ones)  # pyright: ignore
+    assert kept.unique().tolist() == pytest.approx([0.0, 10.0])
+    assert float(kept.mean()) == pytest.approx(1.0, abs=0.1)
+
+
+def test_width_must_be_a_multiple_of_heads() -> None:
+    with pytest.raises(ValueError, match="width 30 is not a multiple of heads 4"):
+        Transformer(30, blocks=1, heads=4)

@@ -1,0 +1,63 @@
+"""The smallest real things: expert episodes at 32 px, a tokeniser and an agent that have learnt from them a bit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from demos.collect import Seeds, collect_experts
+from demos.expert import Noise
+from robocat.agent import AgentConfig
+from robocat.agent_checkpoint import AgentCard
+from robocat.config import TokeniserTraining, Training
+from robocat.train import Data, train
+from robocat.train_tokeniser import train_tokeniser
+from robocat.vqgan import VQGANConfig
+
+SIZE = 32  # image size [px]
+ARMS = ("panda", "ur5e")  # with 5 and 7 action numbers
+TASKS = ("reach", "lift")
+EPISODES = 4  # for each arm and task
+
+VQ = VQGANConfig(size=SIZE, cells=8, codes=32, code_dim=8, width=16)
+TOKENISER = TokeniserTraining(steps=60, batch=16, warm_up=4, images=400, checkpoint_every=20)
+AGENT = AgentConfig(
+    width=32,
+    blocks=2,
+    heads=2,
+    context=1,
+    goal_at="prefix",
+    image_tokens=2,
+    patch_width=8,
+    cameras=2,
+    drop=0.1,
+    future_cells=4,
+)
+TRAINING = Training(steps=6, batch=16, warm_up=2, held_out=0.2, evaluate_every=4, checkpoint_every=2)
+
+
+def demonstrate(
+    store: Path,
+    arms: tuple[str, ...] = ARMS,
+    tasks: tuple[str, ...] = TASKS,
+    *,
+    episodes: int = EPISODES,
+    first_seed: int = 0,
+    workers: int = 1,
+) -> Path:
+    """Records expert episodes in a store."""
+    seeds = Seeds(first_seed, episodes)
+    collect_experts(
+        store, arms, tasks, seeds=seeds, noise=Noise(), size=SIZE, workers=workers, description="demos"
+    )
+    return store
+
+
+def learn_images(store: Path, out: Path, steps: int = TOKENISER.steps, seed: int = 0) -> Path:
+    """Trains a tokeniser."""
+    train_tokeniser([store], out, VQ, replace(TOKENISER, steps=steps), seed)
+    return out
+
+
+def learn(data: Data, out: Path, config: AgentConfig = AGENT, training: Training = TRAINING) -> Path:
+    """Trains an agent."""
+    train(data, out, config, training, AgentCard(out.name, 0, None), seed=0)
+    return out
