@@ -5,16 +5,46 @@ For example:
     robocat collect --arms panda --tasks lift --episodes 100 --out runs/demos
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from demos.expert import SILENT, Expert, Noise
 from demos.rollout import Attempt
 from demos.store import EpisodeStore
 from demos.workers import Ended, Piece, cut, run
 from sim.arms import find_arm
+from sim.names import pick
 from sim.tasks import find_task
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Demonstrations by scripted experts.
+
+    Attributes:
+        arms: Names of arms.
+        tasks: Names of tasks.
+        episodes: Episodes for each arm and task.
+        first_seed: Seeds count up from here.
+        size: Height and width of the images [px].
+        noise: How executed actions stray from the experts'.
+    """
+
+    arms: tuple[str, ...] = ("panda", "sawyer", "ur5e")
+    tasks: tuple[str, ...] = ("reach", "push", "lift", "stack")
+    episodes: int = 300
+    first_seed: int = 0
+    size: int = 64
+    noise: Noise = field(default_factory=Noise)
+
+
+# What each preset of a cycle collects; `robocat/presets.py` says the rest.
+COLLECTIONS: dict[str, Collection] = {
+    "debug": Collection(arms=("panda", "ur5e"), tasks=("reach", "lift"), episodes=4, size=32),
+    "nano": Collection(),
+}
 
 
 @dataclass(frozen=True)
@@ -27,34 +57,39 @@ class Seeds:
 
 def collect(
     *,
-    arms: tuple[str, ...] = ("panda", "sawyer", "ur5e"),
-    tasks: tuple[str, ...] = ("reach", "push", "lift", "stack"),
-    episodes: int = 300,
-    out: Path = Path("runs/demos"),
-    first_seed: int = 0,
-    size: int = 64,
+    preset: str = "nano",
+    arms: tuple[str, ...] | None = None,
+    tasks: tuple[str, ...] | None = None,
+    episodes: int | None = None,
+    first_seed: int | None = None,
+    size: int | None = None,
     noise: bool = True,
+    out: Path = Path("runs/demos"),
     workers: int = 2,
 ) -> None:
     """Records demonstrations by the scripted experts; what is there already is not made again.
 
     Args:
+        preset: What to collect where nothing else is said: "nano" or "debug".
         arms: Arms, see `robocat arms`.
         tasks: Tasks, see `robocat tasks`.
         episodes: Episodes for each arm and task; variations come in turn.
-        out: The store.
         first_seed: Seeds count up from here.
         size: Image size [px].
         noise: Whether executed actions stray from the expert's, so that recoveries are in the data.
+        out: The store.
         workers: Processes.
     """
+    said = {"arms": arms, "tasks": tasks, "episodes": episodes, "first_seed": first_seed, "size": size}
+    given: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    plan = replace(pick(COLLECTIONS, preset, "preset"), **given)
     ended = collect_experts(
         out,
-        arms,
-        tasks,
-        seeds=Seeds(first_seed, episodes),
-        noise=Noise() if noise else SILENT,
-        size=size,
+        plan.arms,
+        plan.tasks,
+        seeds=Seeds(plan.first_seed, plan.episodes),
+        noise=plan.noise if noise else SILENT,
+        size=plan.size,
         workers=workers,
         description="demonstrations",
     )

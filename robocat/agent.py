@@ -57,7 +57,7 @@ class AgentConfig:
     bin_waves: int = 64
     future_steps: int = 5
     future_weight: float = 0.05
-    future_cells: int = 16
+    future_cells: int = 4
 
     def __post_init__(self) -> None:
         least = dict.fromkeys(("width", "blocks", "heads", "context", "cameras", "future_steps"), 1)

@@ -2,20 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from demos.expert import Noise
+from demos.collect import Collection
 from robocat.agent import AgentConfig
 from robocat.vqgan import VQGANConfig
-
-
-@dataclass(frozen=True)
-class Collection:
-    """Demonstrations by scripted experts: `episodes` for each arm and task, seeds from `first_seed` on."""
-
-    arms: tuple[str, ...] = ("panda", "sawyer", "ur5e")
-    tasks: tuple[str, ...] = ("reach", "push", "lift", "stack")
-    episodes: int = 300
-    first_seed: int = 0
-    noise: Noise = field(default_factory=Noise)
 
 
 @dataclass(frozen=True)
@@ -64,9 +53,9 @@ class Training:
         checkpoint_every: Steps between resume points.
     """
 
-    steps: int = 7000
-    batch: int = 64
-    learning_rate: float = 1.5e-3
+    steps: int = 6500
+    batch: int = 128
+    learning_rate: float = 2e-3
     warm_up: int = 100
     floor: float = 0.02
     weight_decay: float = 0.05
@@ -103,7 +92,6 @@ class Evaluation:
     gate_episodes: int = 300
     gate_old_episodes: int = 25
     gate_seed: int = 600_000
-    goals: int = 30
     goal_seed: int = 400_000
 
 
@@ -121,7 +109,6 @@ class Preset:
     """A whole cycle."""
 
     seed: int = 0
-    size: int = 64
     collection: Collection = field(default_factory=Collection)
     vqgan: VQGANConfig = field(default_factory=VQGANConfig)
     tokeniser: TokeniserTraining = field(default_factory=TokeniserTraining)
@@ -132,9 +119,14 @@ class Preset:
             arms=("kuka_iiwa14",), tasks=("lift",), episodes=100, first_seed=100_000
         )
     )
-    finetune: Training = field(default_factory=lambda: Training(steps=800, learning_rate=5e-4))
+    finetune: Training = field(default_factory=lambda: Training(steps=500, learning_rate=7e-4))
     practice: Practice = field(default_factory=Practice)
-    retrain: Training = field(default_factory=lambda: Training(steps=1500, learning_rate=5e-4))
+    retrain: Training = field(default_factory=lambda: Training(steps=1000, learning_rate=7e-4))
     shares: Shares = field(default_factory=Shares)
     evaluation: Evaluation = field(default_factory=Evaluation)
     workers: int = 2
+
+    @property
+    def size(self) -> int:
+        """Height and width of all images [px]."""
+        return self.collection.size

@@ -24,9 +24,11 @@ from demos.workers import Ended, Piece, cut, run
 from robocat.agent_checkpoint import read_card
 from robocat.checkpoint import versions
 from robocat.policy import Policy
+from robocat.presets import PRESETS
 from robocat.scores import Scores, Trial
 from robocat.tokeniser import load_tokeniser
 from sim.arms import find_arm
+from sim.names import pick
 from sim.tasks import find_task
 
 
@@ -67,10 +69,11 @@ class Bench:
 def evaluate(
     checkpoint: Annotated[Path, tyro.conf.Positional] = Path("runs/cycle/models/generalist-0"),
     *,
+    preset: str = "nano",
     tokeniser: Path | None = None,
-    arms: tuple[str, ...] = ("panda", "sawyer", "ur5e"),
-    tasks: tuple[str, ...] = ("reach", "push", "lift", "stack"),
-    episodes: int = 50,
+    arms: tuple[str, ...] | None = None,
+    tasks: tuple[str, ...] | None = None,
+    episodes: int | None = None,
     first_seed: int = 700_000,
     goals: Path | None = None,
     out: Path | None = None,
@@ -80,16 +83,20 @@ def evaluate(
 
     Args:
         checkpoint: The agent.
+        preset: Which preset's arms, tasks and number of episodes.
         tokeniser: Its tokeniser; that of the run it belongs to if not given.
-        arms: Arms to measure on.
-        tasks: Tasks to measure.
-        episodes: Episodes for each arm and task.
+        arms: Arms to measure on instead.
+        tasks: Tasks to measure instead.
+        episodes: Episodes for each arm and task instead.
         first_seed: Seeds of the scenes count up from here.
         goals: Store of successes to take goal images from; made by the experts, beside the run's other
             stores, if not given.
         out: Where the scores go; `scores/<agent>-<seed>.json` in the run if not given.
         workers: Processes.
     """
+    chosen = pick(PRESETS, preset, "preset")
+    arms, tasks = arms or chosen.collection.arms, tasks or chosen.collection.tasks
+    episodes = episodes or chosen.evaluation.episodes
     name = read_card(checkpoint).name
     run_folder = checkpoint.parent.parent
     bench = Bench(

@@ -38,8 +38,8 @@ class CodeStem(nn.Module):
 class MergedStem(nn.Module):
     """Merges an image's codes into `tokens` tokens; before that, the goal modulates every patch (FiLM).
 
-    Codes become their codebook vectors, neighbourhoods of them patches on a grid of 8 x 8 (Perez et al. 2018
-    for the modulation). A departure from the paper: the sequence is 20 times shorter, and which object the
+    Codes become learnt vectors that start from the codebook's, neighbourhoods of them patches on a grid of 8 x 8
+    (Perez et al. 2018 for the modulation). A departure from the paper: the sequence is 20 times shorter, and which object the
     goal means is settled patch by patch, before attention.
     """
 
@@ -69,11 +69,11 @@ class MergedStem(nn.Module):
             )
         grid = cells // self.patch
         codes, numbers = codebook_KE.shape
-        self.code = nn.Embedding(codes, numbers)
+        self.code = nn.Embedding(codes, patch_width)
         with torch.no_grad():
-            # Unit vectors scaled to unit variance: a start at which like codes look alike.
-            self.code.weight.copy_(codebook_KE * numbers**0.5)
-        patch_numbers = numbers * self.patch**2
+            # A random view of the codebook's vectors: like codes look alike at the start, and may part later.
+            self.code.weight.copy_(codebook_KE @ torch.randn(numbers, patch_width))
+        patch_numbers = patch_width * self.patch**2
         self.cameras = nn.ModuleList(
             CameraStem(patch_numbers, grid, width, tokens, patch_width) for _ in range(cameras)
         )

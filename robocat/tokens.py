@@ -195,6 +195,7 @@ def _join(final: Path, paths: list[Path], head: dict[str, str]) -> None:
                     rows.setdefault(arm, {}).setdefault(key, []).append(part[f"{key}.{i}"])
     for arm, arrays in rows.items():
         for key, pieces in arrays.items():
-            with (final / f"{arm}.{key}.npy").open("wb") as file:
-                np.save(file, np.concatenate(pieces))
+            buffer = BytesIO()
+            np.save(buffer, np.concatenate(pieces))
+            write_atomically(final / f"{arm}.{key}.npy", buffer.getvalue())
     write_json(final / "index.json", {**head, "proprio_names": names, "episodes": episodes})

@@ -16,11 +16,17 @@ BATCH = 6
 
 
 @pytest.fixture(scope="module")
-def pictures(demos: Path) -> NDArray[np.uint8]:
-    """Real images (n, 32, 32, 3) of both cameras."""
+def by_camera(demos: Path) -> list[NDArray[np.uint8]]:
+    """Real images (n, 32, 32, 3) of each camera."""
     store = EpisodeStore(demos)
     frames = [store.load(id).images for id in store.ids()]
-    return np.concatenate([images[camera][::3] for images in frames for camera in images])
+    return [np.concatenate([images[camera][::3] for images in frames]) for camera in frames[0]]
+
+
+@pytest.fixture(scope="module")
+def pictures(by_camera: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Those of all cameras."""
+    return np.concatenate(by_camera)
 
 
 def _images(count: int = BATCH) -> torch.Tensor:
@@ -133,11 +139,12 @@ def test_codebook_follows_in_training_only() -> None:
     assert not torch.equal(before, model.codebook.vectors)
 
 
-def test_learns_more_than_the_mean_picture(pictures: NDArray[np.uint8]) -> None:
-    """A moment's training on real images beats the best single picture."""
+def test_learns_more_than_the_mean_picture(by_camera: list[NDArray[np.uint8]]) -> None:
+    """A moment's training on real images beats the best single picture of each camera."""
     torch.manual_seed(0)
-    pixels = to_pixels(torch.from_numpy(pictures))
-    mean_error = float((pixels - pixels.mean(dim=0)).square().mean())
+    views = [to_pixels(torch.from_numpy(images)) for images in by_camera]
+    mean_error = np.mean([float((view - view.mean(dim=0)).square().mean()) for view in views])
+    pixels, pictures = torch.cat(views), np.concatenate(by_camera)
     model = VQGAN(VQ).train()
     optimiser = torch.optim.AdamW(model.parameters(), 4e-3)
     rng = np.random.default_rng(0)
@@ -150,7 +157,7 @@ def test_learns_more_than_the_mean_picture(pictures: NDArray[np.uint8]) -> None:
         optimiser.step()
     model.eval()
     again = to_pixels(model.decode(model.encode(torch.from_numpy(pictures))))
-    assert float((again - pixels).square().mean()) < 0.5 * mean_error
+    assert float((again - pixels).square().mean()) < 0.8 * mean_error
 
 
 def test_every_value_of_a_pixel_comes_back() -> None:

@@ -1,0 +1,246 @@
+"""What is drawn to learn from: shares, goals, windows and who is kept apart; rows say whence they come."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from robocat.agent import Window
+from robocat.mixture import Mixture, NothingToLearn, Source, held_out
+from robocat.tokens import TokenEpisode, TokenSet
+from robocat.vocabulary import Embodiment, embodiment
+from sim.arms import find_arm
+from sim.proprioception import channels
+
+FUTURE = 5
+
+
+@dataclass
+class _Maker:
+    """Writes token sets whose every number is the row it stands in, counted on from set to set."""
+
+    folder: Path
+    rows: int = 0
+
+    def make(self, episodes: list[TokenEpisode], tokeniser: str = "t") -> TokenSet:
+        folder = self.folder / f"{self.rows}"
+        folder.mkdir()
+        names: dict[str, list[str]] = {}
+        placed: list[dict[str, object]] = []
+        for arm in sorted({episode.arm for episode in episodes}):
+            names[arm] = [channel.name for channel in channels(find_arm(arm))]
+            start = 0
+            for episode in (each for each in episodes if each.arm == arm):
+                placed.append(vars(replace(episode, start=start)))
+                start += episode.rows
+            row = self.rows + np.arange(start, dtype=np.uint16)
+            sizes = {
+                "proprio": (len(names[arm]),),
+                "codes": (2, 4),
+                "action": (find_arm(arm).action_size,),
+            }
+            for key, size in sizes.items():
+                shape = (start, *(1 for _ in size))
+                np.save(folder / f"{arm}.{key}.npy", np.broadcast_to(row.reshape(shape), (start, *size)))
+            self.rows += start
+        head = {"store_digest": f"s{folder.name}", "tokeniser": tokeniser, "proprio_names": names}
+        (folder / "index.json").write_text(json.dumps(head | {"episodes": placed}))
+        return TokenSet(folder)
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> _Maker:
+    return _Maker(tmp_path)
+
+
+def _episode(number: int, arm: str = "panda", task: str = "lift", **more: object) -> TokenEpisode:
+    colour = ("red", "green", "blue")[number % 3]
+    start = TokenEpisode(f"{arm}-{task}-{number}", arm, task, colour, True, "expert", 0, 6 + number % 7)
+    return replace(start, **more)
+
+
+def _owner(tokens: TokenSet, first: int) -> dict[int, TokenEpisode]:
+    """Whose each row is, for a set whose rows count from `first`."""
+    owner: dict[int, TokenEpisode] = {}
+    for arm in sorted(tokens.arms):
+        for episode in tokens.arms[arm].episodes:
+            owner |= {first + len(owner) + i: episode for i in range(episode.rows)}
+    return owner
+
+
+def _drawn(mixture: Mixture, count: int, hindsight: float = 0.0) -> Window:
+    """Many windows of a mixture of one arm."""
+    ((_, window),) = mixture.draw(np.random.default_rng(3), count, FUTURE, hindsight)
+    return window
+
+
+@pytest.mark.parametrize("context", [1, 3])
+def test_windows_are_consecutive_rows_inside_one_episode(maker: _Maker, context: int) -> None:
+    tokens = maker.make([_episode(i) for i in range(20)])
+    owner = _owner(tokens, 0)
+    window = _drawn(Mixture([Source(tokens)], 0.0, context), 3000)
+    rows = window.proprio[..., 0]
+    assert rows.shape == (3000, context) and rows.dtype == torch.int64
+    assert torch.equal(rows, rows[:, :1] + torch.arange(context))
+    assert torch.equal(window.codes, rows[:, :, None, None].expand(-1, -1, 2, 4))
+    assert torch.equal(window.action, rows[:, :, None].expand(-1, -1, 5))
+    assert window.future is not None
+    possible = set[int]()
+    for first, row in owner.items():
+        start = min(other for other, who in owner.items() if who is row)
+        # The last row has no action: no window may hold it.
+        possible |= {first} if first + context < start + row.rows else set()
+    assert set(rows[:, 0].tolist()) == possible  # every window is drawn, and no other
+    for first, ahead in zip(rows.tolist(), window.future[:, :, 0, 0].tolist(), strict=True):
+        episode = owner[first[0]]
+        assert all(owner[row] is episode for row in first)
+        last = max(row for row, who in owner.items() if who is episode)
+        assert ahead == [min(row + FUTURE, last) for row in first]
+
+
+def test_short_episodes_are_passed_over(maker: _Maker) -> None:
+    tokens = maker.make([_episode(0, rows=3), _episode(1, rows=4), _episode(2, rows=9)])
+    assert Mixture([Source(tokens)], 0.0, context=1).windows == 2 + 3 + 8
+    assert Mixture([Source(tokens)], 0.0, context=3).windows == 1 + 6
+    with pytest.raises(NothingToLearn, match="no successful episode to learn from that is longer than 9"):
+        Mixture([Source(tokens)], 0.0, context=9)
+
+
+def test_only_successes_are_drawn(maker: _Maker) -> None:
+    tokens = maker.make([_episode(i, success=i % 4 == 0) for i in range(24)])
+    owner = _owner(tokens, 0)
+    window = _drawn(Mixture([Source(tokens)], 0.0), 2000, hindsight=0.3)
+    assert window.future is not None
+    for part in (window.proprio[:, :, 0], window.goal[:, :, 0], window.future[:, :, 0, 0]):
+        assert all(owner[row].success for row in part.flatten().tolist())
+
+
+def test_sides_never_meet(maker: _Maker) -> None:
+    """Episodes kept apart give no window and no goal in training, and nothing else gives any beside it."""
+    tokens = maker.make([_episode(i) for i in range(60)])
+    owner, seen = _owner(tokens, 0), dict[bool, set[str]]()
+    for validation in (False, True):
+        mixture = Mixture([Source(tokens)], 0.3, validation=validation)
+        window = _drawn(mixture, 4000, hindsight=0.3)
+        rows = torch.cat([window.proprio[:, :, 0], window.goal[:, :, 0]], dim=1)
+        seen[validation] = {owner[row].id for row in rows.flatten().tolist()}
+    assert not seen[False] & seen[True]
+    assert seen[True] == {episode.id for episode in tokens.episodes if held_out(episode.id, 0.3)}
+    assert len(seen[False] | seen[True]) == 60
+
+
+def test_who_is_kept_apart_hangs_on_the_id_alone() -> None:
+    ids = [f"episode-{i}" for i in range(4000)]
+    apart = {id for id in ids if held_out(id, 0.2)}
+    assert len(apart) == pytest.approx(800, abs=80)
+    assert apart <= {id for id in ids if held_out(id, 0.3)}
+    assert not any(held_out(id, 0.0) for id in ids)
+    assert all(held_out(id, 1.0) for id in ids)
+
+
+def test_no_one_kept_apart_is_told_from_no_success(maker: _Maker) -> None:
+    tokens = maker.make([_episode(0)])
+    with pytest.raises(NothingToLearn, match="no successful episode kept apart"):
+        Mixture([Source(tokens)], 0.0, validation=True)
+    failed = maker.make([_episode(0, success=False)])
+    with pytest.raises(NothingToLearn, match="no successful episode to learn from"):
+        Mixture([Source(failed)], 0.0)
+
+
+@pytest.mark.parametrize("hindsight", [0.0, 0.25, 1.0])
+def test_goals_mean_the_same(maker: _Maker, hindsight: float) -> None:
+    """A goal is the end of a success of the same arm, task and variation; the declared share is one's own."""
+    episodes = [
+        _episode(i, arm, task) for arm in ("panda", "ur5e") for task in ("lift", "reach") for i in range(30)
+    ]
+    tokens = maker.make(episodes)
+    owner = _owner(tokens, 0)
+    draws = Mixture([Source(tokens)], 0.0).draw(np.random.default_rng(0), 4000, FUTURE, hindsight)
+    own = chance = 0.0
+    for _, window in draws:
+        for row, goal in zip(window.proprio[:, 0, 0].tolist(), window.goal[:, 0, 0].tolist(), strict=True):
+            mine, shown = owner[row], owner[goal]
+            assert (mine.arm, mine.task, mine.variation) == (shown.arm, shown.task, shown.variation)
+            assert goal + 1 not in owner or owner[goal + 1] is not shown  # its last row
+            own += mine is shown
+            chance += 1 / 10  # of ten that mean the same, one is its own
+    total = sum(len(window.goal) for _, window in draws)
+    assert own == pytest.approx(hindsight * total + (1 - hindsight) * chance, abs=0.03 * total)
+
+
+def test_goals_may_come_from_another_source(maker: _Maker) -> None:
+    one = maker.make([_episode(0)])
+    first = maker.rows
+    other = maker.make([_episode(3), _episode(6)])
+    window = _drawn(Mixture([Source(one), Source(other)], 0.0), 500)
+    crossed = (window.proprio[:, 0, 0] < first) & (window.goal[:, 0, 0] >= first)
+    assert crossed.any()
+
+
+def test_shares_are_kept(maker: _Maker) -> None:
+    """A source has its share however many rows it holds, and within a source all windows are alike."""
+    small = maker.make([_episode(i) for i in range(3)])
+    first = maker.rows
+    large = maker.make([_episode(i) for i in range(3, 60)])
+    owner = _owner(large, first)
+    window = _drawn(Mixture([Source(small, 0.6), Source(large, 0.2)], 0.0), 20_000)
+    rows = window.proprio[:, 0, 0]
+    assert float((rows < first).float().mean()) == pytest.approx(0.75, abs=0.015)
+    counts = Counter(owner[row].id for row in rows[rows >= first].tolist())
+    for episode in large.episodes:
+        expected = 5000 * (episode.rows - 1) / sum(each.rows - 1 for each in large.episodes)
+        assert counts[episode.id] == pytest.approx(expected, abs=5 * expected**0.5)
+
+
+def test_a_share_of_nothing_is_nothing(maker: _Maker) -> None:
+    one, first = maker.make([_episode(0)]), maker.rows
+    other = maker.make([_episode(1)])
+    window = _drawn(Mixture([Source(one, 1.0), Source(other, 0.0)], 0.0), 500)
+    assert (window.proprio < first).all()
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.0), (1.0, -0.5), (float("nan"), 1.0)])
+def test_what_is_no_share_is_refused(maker: _Maker, shares: tuple[float, float]) -> None:
+    sources = [Source(maker.make([_episode(i)]), share) for i, share in enumerate(shares)]
+    with pytest.raises(ValueError, match="expected 0 or more each, and one above 0"):
+        Mixture(sources, 0.0)
+
+
+def test_a_batch_has_one_window_for_each_body(maker: _Maker) -> None:
+    arms = ("panda", "sawyer", "ur5e")
+    tokens = maker.make([_episode(i, arm) for arm in arms for i in range(5)])
+    drawn = Mixture([Source(tokens)], 0.0, context=2).draw(np.random.default_rng(0), 64, FUTURE, 0.2)
+    bodies = [body for body, _ in drawn]
+    assert len(set(bodies)) == len(bodies)
+    assert set(bodies) == {
+        embodiment(find_arm(arm), [channel.name for channel in channels(find_arm(arm))]) for arm in arms
+    }
+    assert sum(len(window.proprio) for _, window in drawn) == 64
+    for body, window in drawn:
+        assert window.proprio.shape[1:] == (2, len(body.proprio))
+        assert window.action.shape[1:] == (2, len(body.action))
+
+
+def _bytes(drawn: list[tuple[Embodiment, Window]]) -> list[bytes]:
+    return [part.numpy().tobytes() for _, window in drawn for part in window if part is not None]
+
+
+def test_the_generator_decides_everything(maker: _Maker) -> None:
+    tokens = maker.make([_episode(i, arm) for arm in ("panda", "ur5e") for i in range(9)])
+    draws = [
+        _bytes(Mixture([Source(tokens)], 0.2).draw(np.random.default_rng(seed), 32, FUTURE, 0.5))
+        for seed in (1, 1, 2)
+    ]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_tokens_of_different_tokenisers_are_refused(maker: _Maker) -> None:
+    sources = [Source(maker.make([_episode(i)], tokeniser=name)) for i, name in enumerate("ab")]
+    with pytest.raises(ValueError, match="token sets of 2 tokenisers cannot be mixed: a, b"):
+        Mixture(sources, 0.0)
+    with pytest.raises(ValueError, match="token sets of 0 tokenisers cannot be mixed: none given"):
+        Mixture([], 0.0)
