@@ -118,6 +118,8 @@ def processes(count: int) -> Generator[ProcessPoolExecutor]:
     others = set(active_children())
     with ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin) as pool:
         try:
+            # The pool notices the death of a process only after the first result since its start.
+            list(pool.map(abs, range(count)))
             yield pool
         except BaseException as error:
             # Left to itself the pool would first finish what has begun, which may be an hour's training.

@@ -26,7 +26,7 @@ from robocat.evaluate import Bench, Cell, make_goals, measure
 from robocat.presets import PRESETS
 from robocat.scores import Scores
 from robocat.tokens import build
-from robocat.train import Data, train
+from robocat.train import Data, train_together
 from robocat.train_tokeniser import train_tokeniser
 from sim.names import pick
 
@@ -129,7 +129,8 @@ class Cycle:
     def _base(self) -> Summary:
         preset, out = self.preset, self.model(BASE)
         card = AgentCard(BASE, generation=0, parent=None)
-        train(self.data({"demos": 1.0}), out, preset.agent, preset.train, card, seed=preset.seed)
+        data = self.data({"demos": 1.0})
+        train_together(data, out, preset.agent, preset.train, card, seed=preset.seed, workers=preset.workers)
         return self._trained(BASE)
 
     def _branch(self) -> Summary:

@@ -121,16 +121,35 @@ class Mixture:
             hindsight: Share of goals from the same episode's end.
         """
         counts = rng.multinomial(batch, self._weights)
-        parts: dict[Embodiment, list[dict[str, NDArray[np.uint16]]]] = {}
-        for pool, count in zip(self._pools, counts, strict=True):
-            if count:
-                parts.setdefault(pool.body, []).append(self._rows(pool, rng, count, future, hindsight))
-        windows: list[tuple[Embodiment, Window]] = []
-        for body, rows in parts.items():
-            joined = {key: np.concatenate([part[key] for part in rows]) for key in rows[0]}
-            tensors = {key: torch.from_numpy(array.astype(np.int64)) for key, array in joined.items()}
-            windows.append((body, Window(**tensors)))
-        return windows
+        bodies = dict.fromkeys(pool.body for pool, count in zip(self._pools, counts, strict=True) if count)
+        return [(body, self._windows(body, rng, counts, future, hindsight)) for body in bodies]
+
+    def draw_alike(
+        self, rng: np.random.Generator, batch: int, future: int, hindsight: float
+    ) -> tuple[Embodiment, Window]:
+        """A batch of windows of one body, which is drawn by its share: over many batches the same mixture as
+        `draw` gives, half again as fast to train on as several small parts.
+        """
+        body = self._pools[int(rng.choice(len(self._pools), p=self._weights))].body
+        weights = self._weights * [pool.body == body for pool in self._pools]
+        counts = rng.multinomial(batch, weights / weights.sum())
+        return body, self._windows(body, rng, counts, future, hindsight)
+
+    def _windows(
+        self, body: Embodiment, rng: np.random.Generator, counts: Index, future: int, hindsight: float
+    ) -> Window:
+        """So many windows of each pool of one body."""
+        rows = [
+            self._rows(pool, rng, int(count), future, hindsight)
+            for pool, count in zip(self._pools, counts, strict=True)
+            if count and pool.body == body
+        ]
+        joined = {key: np.concatenate([part[key] for part in rows]) for key in rows[0]}
+        # In random order: processes that share a batch take every second row.
+        order = rng.permutation(int(sum(len(part["goal"]) for part in rows)))
+        return Window(
+            **{key: torch.from_numpy(array[order].astype(np.int64)) for key, array in joined.items()}
+        )
 
     def _rows(
         self, pool: _Pool, rng: np.random.Generator, count: int, future: int, hindsight: float

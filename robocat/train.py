@@ -5,10 +5,12 @@ For example:
     robocat train --stores runs/cycle/stores/demos --out runs/cycle/models/generalist-0
 """
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from robocat.config import Training
 from robocat.metrics import Metrics
 from robocat.mixture import Mixture, NothingToLearn, Source, held_out
 from robocat.presets import PRESETS
+from robocat.replicas import ALONE, Replica, replicate
 from robocat.schedule import check_finite, learning_rate, set_learning_rate
 from robocat.tokeniser import Tokeniser, load_tokeniser
 from robocat.tokens import build
@@ -56,6 +59,7 @@ def main_train(
     parent: Path | None = None,
     steps: int | None = None,
     seed: int = 0,
+    workers: int = 2,
 ) -> None:
     """Trains a generalist on the successes in stores; goes on where it was interrupted.
 
@@ -67,12 +71,13 @@ def main_train(
         parent: Checkpoint to start from instead of from scratch.
         steps: Optimiser steps instead of the preset's.
         seed: Seeds weights and draws.
+        workers: Processes, each with a share of every batch.
     """
     chosen = pick(PRESETS, preset, "preset")
     training = chosen.train if steps is None else replace(chosen.train, steps=steps)
     data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
     card = AgentCard(name=out.name, generation=0, parent=None if parent is None else str(parent))
-    train(data, out, chosen.agent, training, card, seed=seed, parent=parent)
+    train_together(data, out, chosen.agent, training, card, seed=seed, parent=parent, workers=workers)
     print(f"{out}: {describe(out)}")
 
 
@@ -92,6 +97,7 @@ def train(
     *,
     seed: int,
     parent: Path | None = None,
+    replica: Replica = ALONE,
 ) -> None:
     """Trains an agent to `out`, resuming bit for bit; does nothing if it is finished.
 
@@ -103,6 +109,8 @@ def train(
         card: Name, generation and parent, for the record.
         seed: Seeds weights and draws.
         parent: Checkpoint whose weights it starts from.
+        replica: Which of the processes this is that train the network together. Their number is part of what
+            a training is, since sums differ in the last bits.
 
     Raises:
         CheckpointError: If tokeniser, parent and what is in `out` do not belong together.
@@ -118,29 +126,68 @@ def train(
     fit = Mixture(sources, training.held_out, agent.config.context)
     held = held_out_batches(sources, training, agent.config, seed)
     optimiser = make_optimiser(agent, training)
-    identity = _identity(agent.config, sources, training, seed, parent)
+    identity = _identity(agent.config, sources, training, seed=seed, parent=parent, replicas=replica.count)
     models, optimisers = {"agent": agent}, {"agent": optimiser}
     start = load_state(out, models, optimisers, identity, training.steps)
     settings = {"agent": asdict(agent.config), "training": asdict(training), "card": asdict(card)}
-    with (
-        Metrics(out, card.name, settings, resume_step=start) as metrics,
-        progress(card.name, training.steps) as advance,
-    ):
-        advance(start)
+    with _watched(out, card.name, settings, start=start, steps=training.steps, replica=replica) as log:
         for step in range(start, training.steps):
             set_learning_rate(optimiser, rate := _rate(training, step))
-            values = train_step(agent, optimiser, fit, training, seeded(seed, 21, step))
+            values = train_step(agent, optimiser, fit, training, seeded(seed, 21, step), replica=replica)
             check_finite(values, out, step)
+            if not replica.leads:
+                continue
             if (step + 1) % training.evaluate_every == 0 or step + 1 == training.steps:
                 values |= {f"held_out_{k}": v for k, v in held_out_losses(agent, held).items()}
-            if step % 20 == 0 or "held_out_action_loss" in values:
-                metrics.log(step, {**values, "learning_rate": rate})
-            advance(1, note=f"loss {values['loss']:.3f}")
+            log(step, {**values, "learning_rate": rate})
             if (step + 1) % training.checkpoint_every == 0:
                 save_state(out, step + 1, models, optimisers, identity)
+    if not replica.leads:
+        return
     origin = lineage(data, sources, training, seed)
     save_agent(out, agent, tokeniser.weights, card, lineage=origin, steps=training.steps)
     clear_state(out)
+
+
+def train_together(
+    data: Data,
+    out: Path,
+    config: AgentConfig,
+    training: Training,
+    card: AgentCard,
+    *,
+    seed: int,
+    parent: Path | None = None,
+    workers: int,
+) -> None:
+    """As `train`, by several processes at once."""
+    if not (out / "config.json").exists():
+        _sources(data)  # tokens are made once, not by each process
+        work = partial(train, data, out, config, training, card, seed=seed, parent=parent)
+        replicate(partial(_as_replica, work), workers)
+
+
+def _as_replica(work: Callable[..., None], replica: Replica) -> None:
+    work(replica=replica)
+
+
+@contextmanager
+def _watched(
+    out: Path, name: str, settings: dict[str, Any], *, start: int, steps: int, replica: Replica
+) -> Generator[Callable[[int, dict[str, float]], None]]:
+    """Metrics and a progress bar of the leading process: a function of step and values that feeds both."""
+    if not replica.leads:
+        yield lambda step, values: None
+        return
+    with Metrics(out, name, settings, resume_step=start) as metrics, progress(name, steps) as advance:
+        advance(start)
+
+        def log(step: int, values: dict[str, float]) -> None:
+            if step % 20 == 0 or "held_out_action_loss" in values:
+                metrics.log(step, values)
+            advance(1, note=f"loss {values['loss']:.3f}")
+
+        yield log
 
 
 def _sources(data: Data) -> list[Source]:
@@ -161,12 +208,18 @@ def _rate(training: Training, step: int) -> float:
 
 
 def _identity(
-    config: AgentConfig, sources: Sequence[Source], training: Training, seed: int, parent: Path | None
+    config: AgentConfig,
+    sources: Sequence[Source],
+    training: Training,
+    *,
+    seed: int,
+    parent: Path | None,
+    replicas: int,
 ) -> str:
     """What a training must be to go on from another's state; its schedule may differ."""
     data = [(s.tokens.tokeniser, s.tokens.store_digest, s.share) for s in sources]
     origin = None if parent is None else read_agent(parent)["weights"]
-    return config_hash(config, data, training.hindsight, training.held_out, seed, origin)
+    return config_hash(config, data, training.hindsight, training.held_out, seed, origin, replicas)
 
 
 def train_step(
@@ -175,23 +228,26 @@ def train_step(
     mixture: Mixture,
     training: Training,
     rng: np.random.Generator,
+    *,
+    replica: Replica = ALONE,
 ) -> dict[str, float]:
     """One optimiser step on one batch; everything random in it comes from the generator."""
     torch.manual_seed(int(rng.integers(2**31)))
     config = agent.config
-    windows = mixture.draw(rng, training.batch, config.future_steps, training.hindsight)
+    body, whole = mixture.draw_alike(rng, training.batch, config.future_steps, training.hindsight)
+    window = Window(*(None if part is None else replica.share(part) for part in whole))  # pyright: ignore
     agent.train()
     optimiser.zero_grad(set_to_none=True)
+    with precision(training.precision):
+        losses = agent.losses(window, body)
+    share = len(window.proprio) / training.batch
+    (losses.total * share).backward()
     sums = {"loss": 0.0, "action_loss": 0.0, "future_loss": 0.0}
-    for body, window in windows:
-        share = len(window.proprio) / training.batch
-        with precision(training.precision):
-            losses = agent.losses(window, body)
-        (losses.total * share).backward()
-        _add(sums, losses, share)
+    _add(sums, losses, share)
+    replica.sum_gradients(agent)
     norm = torch.nn.utils.clip_grad_norm_(agent.parameters(), training.clip)
     optimiser.step()
-    return {**sums, "gradient_norm": float(norm)}
+    return {**replica.sum(sums), "gradient_norm": float(norm)}
 
 
 def precision(name: str) -> torch.autocast | nullcontext[None]:

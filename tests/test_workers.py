@@ -1,4 +1,4 @@
-"""Many attempts on several processes: the same however many, however often interrupted; errors reach the user."""
+"""Many attempts on several processes: the same however many and however often interrupted; errors arrive."""
 
 import os
 import signal
@@ -17,9 +17,9 @@ from demos.expert import Expert, Noise
 from demos.rollout import Attempt
 from demos.store import EpisodeStore
 from demos.workers import Ended, Piece, WorkerDied, cut, in_parallel, run, work
-from tests.tiny import SIZE
 
 ROOT = Path(__file__).parents[1]
+SIZE = 32  # of images [px]; this module stays without torch, which workers would load
 
 
 def _pieces(store: Path | None, count: int = 4) -> list[Piece]:
