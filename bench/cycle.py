@@ -38,7 +38,7 @@ def cycle(run: Path = Path("runs/cycle")) -> None:
 
 
 def _rates(scores: Scores) -> dict[str, object]:
-    """Rates of each arm and task with intervals, means over arms, and outcomes as a string of 1 and 0 by seed."""
+    """Rates with intervals by arm and task and over arms, and outcomes as strings of 1 and 0 by seed."""
     cells = scores.cells()
     return {
         "checkpoint": scores.checkpoint,

@@ -7,6 +7,7 @@ For example:
 
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Collection:
 
     arms: tuple[str, ...] = ("panda", "sawyer", "ur5e")
     tasks: tuple[str, ...] = ("reach", "push", "lift", "stack")
-    episodes: int = 300
+    episodes: int = 600
     first_seed: int = 0
     size: int = 64
     noise: Noise = field(default_factory=Noise)
@@ -45,14 +46,6 @@ COLLECTIONS: dict[str, Collection] = {
     "debug": Collection(arms=("panda", "ur5e"), tasks=("reach", "lift"), episodes=4, size=32),
     "nano": Collection(),
 }
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """A range of seeds."""
-
-    first: int
-    count: int
 
 
 def collect(
@@ -83,32 +76,14 @@ def collect(
     said = {"arms": arms, "tasks": tasks, "episodes": episodes, "first_seed": first_seed, "size": size}
     given: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     plan = replace(pick(COLLECTIONS, preset, "preset"), **given)
-    ended = collect_experts(
-        out,
-        plan.arms,
-        plan.tasks,
-        seeds=Seeds(plan.first_seed, plan.episodes),
-        noise=plan.noise if noise else SILENT,
-        size=plan.size,
-        workers=workers,
-        description="demonstrations",
-    )
+    plan = plan if noise else replace(plan, noise=SILENT)
+    ended = collect_experts(out, plan, workers, "demonstrations")
     done = sum(result.success for result in ended)
     made = f"{len(ended)} new episodes, {done} successful" if ended else "nothing new"
     print(f"{out}: {made}; {len(EpisodeStore(out))} in all")
 
 
-def collect_experts(
-    store: Path,
-    arms: tuple[str, ...],
-    tasks: tuple[str, ...],
-    *,
-    seeds: Seeds,
-    noise: Noise,
-    size: int,
-    workers: int,
-    description: str,
-) -> list[Ended]:
+def collect_experts(store: Path, plan: Collection, workers: int, description: str) -> list[Ended]:
     """Makes the expert episodes that the store lacks; returns those made now.
 
     Raises:
@@ -116,27 +91,28 @@ def collect_experts(
     """
     if workers < 1:
         raise ValueError(f"workers {workers} is out of range; expected at least 1")
-    cells = [(arm, task) for arm in arms for task in tasks]
-    pieces = [piece for cell in cells for piece in expert_pieces(store, cell, seeds, noise, size)]
+    pieces = expert_pieces(store, plan)
     return run(pieces, workers, description) if pieces else []
 
 
-def expert_pieces(store: Path, cell: tuple[str, str], seeds: Seeds, noise: Noise, size: int) -> list[Piece]:
-    """The expert's attempts at an arm and task that the store lacks; variations come in turn.
+def expert_pieces(store: Path, plan: Collection) -> list[Piece]:
+    """The experts' attempts that the store lacks; variations come in turn.
 
     Raises:
-        ValueError: If the arm or task is unknown, or there are no seeds.
+        ValueError: If an arm or task is unknown, or there are no episodes.
     """
-    arm, task = find_arm(cell[0]), find_task(cell[1])
-    if seeds.count < 1:
-        raise ValueError(f"episodes {seeds.count} is out of range; expected at least 1")
+    arms, tasks = [find_arm(name) for name in plan.arms], [find_task(name) for name in plan.tasks]
+    if plan.episodes < 1:
+        raise ValueError(f"episodes {plan.episodes} is out of range; expected at least 1")
     episodes = EpisodeStore(store)
-    entries = episodes.entries() if episodes.exists else []
-    have = {entry.seed for entry in entries if (entry.arm, entry.task) == (arm.name, task.name)}
-    attempts = [
-        Attempt(seeds.first + i, task.variations[i % len(task.variations)])
-        for i in range(seeds.count)
-        if seeds.first + i not in have
-    ]
-    make = partial(Expert, noise)
-    return [Piece(arm.name, task.name, size, part, make, store) for part in cut(attempts)]
+    have = {(e.arm, e.task, e.seed) for e in episodes.entries()} if episodes.exists else set[object]()
+    make = partial(Expert, plan.noise)
+    pieces: list[Piece] = []
+    for arm, task in product(arms, tasks):
+        attempts = [
+            Attempt(plan.first_seed + i, task.variations[i % len(task.variations)])
+            for i in range(plan.episodes)
+            if (arm.name, task.name, plan.first_seed + i) not in have
+        ]
+        pieces += [Piece(arm.name, task.name, plan.size, part, make, store) for part in cut(attempts)]
+    return pieces

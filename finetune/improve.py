@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from demos.collect import Seeds, collect_experts
+from demos.collect import collect_experts
 from demos.store import EpisodeStore
 from finetune.gate import judge
 from finetune.practice import practise_episodes
@@ -105,16 +105,7 @@ class Cycle:
 
     def _collect(self, name: str, plan: Collection) -> Summary:
         preset, store = self.preset, self.store(name)
-        collect_experts(
-            store,
-            plan.arms,
-            plan.tasks,
-            seeds=Seeds(plan.first_seed, plan.episodes),
-            noise=plan.noise,
-            size=preset.size,
-            workers=preset.workers,
-            description=name,
-        )
+        collect_experts(store, plan, preset.workers, name)
         return _stock(store)
 
     def _tokeniser(self) -> Summary:

@@ -60,7 +60,9 @@ class AgentConfig:
     future_cells: int = 4
 
     def __post_init__(self) -> None:
-        least = dict.fromkeys(("width", "blocks", "heads", "context", "cameras", "future_steps"), 1)
+        least: dict[str, int] = dict.fromkeys(
+            ("width", "blocks", "heads", "context", "cameras", "future_steps"), 1
+        )
         least |= dict.fromkeys(
             ("image_tokens", "target_bins", "bin_waves", "future_weight", "future_cells"), 0
         )

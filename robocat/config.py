@@ -53,7 +53,7 @@ class Training:
         checkpoint_every: Steps between resume points.
     """
 
-    steps: int = 6500
+    steps: int = 4000
     batch: int = 128
     learning_rate: float = 2e-3
     warm_up: int = 100
@@ -119,7 +119,7 @@ class Preset:
             arms=("kuka_iiwa14",), tasks=("lift",), episodes=100, first_seed=100_000
         )
     )
-    finetune: Training = field(default_factory=lambda: Training(steps=500, learning_rate=7e-4))
+    finetune: Training = field(default_factory=lambda: Training(steps=300, learning_rate=7e-4))
     practice: Practice = field(default_factory=Practice)
     retrain: Training = field(default_factory=lambda: Training(steps=1000, learning_rate=7e-4))
     shares: Shares = field(default_factory=Shares)

@@ -16,7 +16,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from demos.collect import Seeds, expert_pieces
+from demos.collect import Collection, expert_pieces
 from demos.expert import Noise
 from demos.goals import GoalBank
 from demos.rollout import Attempt
@@ -96,7 +96,7 @@ def evaluate(
     """
     chosen = pick(PRESETS, preset, "preset")
     arms, tasks = arms or chosen.collection.arms, tasks or chosen.collection.tasks
-    episodes = episodes or chosen.evaluation.episodes
+    episodes = chosen.evaluation.episodes if episodes is None else episodes
     name = read_card(checkpoint).name
     run_folder = checkpoint.parent.parent
     bench = Bench(
@@ -119,12 +119,8 @@ def make_goals(bench: Bench, cells: Sequence[Cell], first_seed: int) -> None:
 
     Attempts that fail lend no image; those that succeed then lend theirs more than once.
     """
-    seeds = [Seeds(first_seed, cell.episodes) for cell in cells]
-    pieces = [
-        piece
-        for cell, each in zip(cells, seeds, strict=True)
-        for piece in expert_pieces(bench.goals, (cell.arm, cell.task), each, Noise(), bench.size)
-    ]
+    plans = [Collection((cell.arm,), (cell.task,), cell.episodes, first_seed, bench.size) for cell in cells]
+    pieces = [piece for plan in plans for piece in expert_pieces(bench.goals, plan)]
     if pieces:
         run(pieces, bench.workers, "goals")
 

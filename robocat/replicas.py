@@ -6,8 +6,8 @@ process of two threads, whose threads would meet at every small matrix product.
 
 import os
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,10 @@ class Replica:
         dist.all_reduce(numbers)
         return dict(zip(values, numbers.tolist(), strict=True))
 
+    def meet(self) -> None:
+        """Waits for the others."""
+        self.sum({"": 0.0})
+
 
 ALONE = Replica()
 
@@ -70,27 +74,40 @@ def replicate(function: Callable[[Replica], None], count: int) -> None:
 
     Raises:
         WorkerDied: If a process ended abruptly; and whatever the function raises in one of them.
+        ValueError: If the count is below 1.
     """
+    if count < 1:
+        raise ValueError(f"workers {count} is out of range; expected at least 1")
     if count == 1:
         function(ALONE)
         return
     with tempfile.TemporaryDirectory() as folder, processes(count) as pool:
         meeting = Path(folder) / "meeting"
-        futures = {pool.submit(_join, function, Replica(rank, count), meeting) for rank in range(count)}
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
+        futures = [pool.submit(_join, function, Replica(rank, count), meeting) for rank in range(count)]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        _raise_cause(futures)
+
+
+def _raise_cause(futures: Sequence[Future[None]]) -> None:
+    """Raises what went wrong in one of the processes, rather than what that did to the others.
+
+    Those say "connection closed" in a plain RuntimeError, and may say so first.
+    """
+    done, running = wait(futures, timeout=0)
+    if any(future.exception() for future in done) and running:
+        done, _ = wait(futures, timeout=5.0)
+    errors = [error for future in futures if future in done and (error := future.exception())]
+    for error in sorted(errors, key=lambda error: type(error) is RuntimeError):
+        raise error
 
 
 def _join(function: Callable[[Replica], None], replica: Replica, meeting: Path) -> None:
     """In a process of its own: meets the others at a file and works with them."""
-    os.environ.setdefault(
-        "GLOO_SOCKET_IFNAME", "lo"
-    )  # all are on this machine, whatever its name resolves to
+    # All are on this machine, whatever its name resolves to.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{meeting}", rank=replica.rank, world_size=replica.count
-    )
+    where, rank, count = f"file://{meeting}", replica.rank, replica.count
+    dist.init_process_group("gloo", init_method=where, rank=rank, world_size=count)
     try:
         function(replica)
     finally:

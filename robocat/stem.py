@@ -39,8 +39,8 @@ class MergedStem(nn.Module):
     """Merges an image's codes into `tokens` tokens; before that, the goal modulates every patch (FiLM).
 
     Codes become learnt vectors that start from the codebook's, and neighbourhoods of them patches on a grid
-    of 8 x 8; for the modulation see Perez et al. 2018. A departure from the paper: the sequence is 20 times shorter, and which object the
-    goal means is settled patch by patch, before attention.
+    of 8 x 8; for the modulation see Perez et al. 2018. A departure from the paper: the sequence is 20 times
+    shorter, and which object the goal means is settled patch by patch, before attention.
     """
 
     GRID = 8

@@ -142,6 +142,7 @@ def train(
             log(step, {**values, "learning_rate": rate})
             if (step + 1) % training.checkpoint_every == 0:
                 save_state(out, step + 1, models, optimisers, identity)
+    replica.meet()  # before the state goes that the others may still be reading
     if not replica.leads:
         return
     origin = lineage(data, sources, training, seed)

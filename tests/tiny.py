@@ -3,8 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from demos.collect import Seeds, collect_experts
-from demos.expert import Noise
+from demos.collect import Collection, collect_experts
 from robocat.agent import AgentConfig
 from robocat.agent_checkpoint import AgentCard
 from robocat.config import TokeniserTraining, Training
@@ -44,10 +43,7 @@ def demonstrate(
     workers: int = 1,
 ) -> Path:
     """Records expert episodes in a store."""
-    seeds = Seeds(first_seed, episodes)
-    collect_experts(
-        store, arms, tasks, seeds=seeds, noise=Noise(), size=SIZE, workers=workers, description="demos"
-    )
+    collect_experts(store, Collection(arms, tasks, episodes, first_seed, SIZE), workers, "demos")
     return store
 
 

@@ -1,0 +1,228 @@
+"""The whole cycle on preset "debug": at one go, killed and resumed, and each of its verbs by itself."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from demos.store import EpisodeStore
+from finetune.improve import improve
+from robocat import cli
+from robocat.agent_checkpoint import read_agent
+from robocat.checkpoint import read_config, read_json
+from robocat.metrics import read_metrics
+from robocat.presets import PRESETS
+from robocat.scores import Scores
+
+ROOT = Path(__file__).parents[1]
+STAGES = (
+    "demonstrations", "tokeniser", "tokens", "generalist-0", "adaptation", "branch", "practice",
+    "generalist-1", "evaluation", "gate",
+)  # fmt: skip
+MODELS = ("branch", "control-1", "generalist-0", "generalist-1", "scratch")
+STORES = ("adaptation", "clips", "demos", "gate-goals", "goals", "practice")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a run that nothing interrupted."""
+    folder, threads = tmp_path_factory.mktemp("cycle") / "run", torch.get_num_threads()
+    improve("debug", folder)
+    yield folder
+    torch.set_num_threads(threads)
+
+
+def _came_of(folder: Path) -> dict[str, object]:
+    """What must not depend on how a run went: contents of stores, weights, outcomes and the verdict."""
+    found: dict[str, object] = {}
+    for path in sorted(folder.glob("stores/*")):
+        found[f"store {path.name}"] = EpisodeStore(path).digest()
+    for path in sorted(folder.glob("models/*")):
+        record = read_agent(path)
+        found[f"model {path.name}"] = (record["weights"], record["tokeniser"], record["generation"])
+    found["tokeniser"] = read_config(folder / "tokeniser", "tokeniser")["weights"]
+    for path in sorted(folder.glob("scores/*.json")):
+        found[f"scores {path.name}"] = Scores.load(path).trials
+    found["gate"] = read_json(folder / "gate.json")
+    for path in sorted(folder.glob("*/metrics.jsonl")) + sorted(folder.glob("models/*/metrics.jsonl")):
+        rows = [{k: v for k, v in row.items() if k != "wall_time"} for row in read_metrics(path.parent)]
+        assert len({row["step"] for row in rows}) == len(rows), path
+        found[f"metrics {path.parent.name}"] = rows
+    return found
+
+
+def test_every_stage_leaves_its_manifest(run: Path) -> None:
+    names = [path.name for path in sorted((run / "stages").iterdir())]
+    assert names == [f"{number:02d}-{name}.json" for number, name in enumerate(STAGES)]
+    for name in names:
+        assert read_json(run / "stages" / name)["seconds"] > 0
+    assert sorted(path.name for path in (run / "models").iterdir()) == sorted(MODELS)
+    assert sorted(path.name for path in (run / "stores").iterdir()) == sorted(STORES)
+    assert (run / "report.html").read_text().startswith("<!")
+    assert not list(run.rglob("resume")) and not list(run.rglob("parts"))
+
+
+def test_stores_are_sound_and_as_planned(run: Path) -> None:
+    preset = PRESETS["debug"]
+    counts: dict[str, int] = {}
+    for name in STORES:
+        store = EpisodeStore(run / "stores" / name)
+        assert store.check() == []
+        counts[name] = len(store)
+    plan = preset.collection
+    assert counts["demos"] == len(plan.arms) * len(plan.tasks) * plan.episodes
+    assert counts["adaptation"] == preset.adaptation.episodes
+    assert counts["practice"] == preset.practice.episodes
+    practice = EpisodeStore(run / "stores" / "practice").entries()
+    branch = read_agent(run / "models" / "branch")
+    assert {(e.controller, e.policy, e.generation) for e in practice} == {
+        ("policy", f"branch@{branch['weights']}", 0)
+    }
+
+
+def test_lineage_leads_back_to_the_stores(run: Path) -> None:
+    """Every checkpoint names its parent and the very contents of the stores that it learnt from."""
+    parents = {name: read_agent(run / "models" / name)["parent"] for name in MODELS}
+    base = str(run / "models" / "generalist-0")
+    assert parents == dict.fromkeys(MODELS, base) | {"generalist-0": None, "scratch": None}
+    learnt: dict[str, set[str]] = {}
+    for name in MODELS:
+        stores = read_agent(run / "models" / name)["lineage"]["stores"]
+        learnt[name] = {Path(store["path"]).name for store in stores}
+        for store in stores:
+            assert store["digest"] == EpisodeStore(store["path"]).digest()
+    assert learnt == {
+        "generalist-0": {"demos"},
+        "branch": {"adaptation"},
+        "scratch": {"adaptation"},
+        "generalist-1": {"demos", "adaptation", "practice"},
+        "control-1": {"demos", "adaptation"},
+    }
+
+
+def test_models_are_compared_on_the_same_scenes(run: Path) -> None:
+    """And the gate's scenes and goals are used for nothing else."""
+    scores = {path.stem: Scores.load(path) for path in (run / "scores").iterdir()}
+    scenes = {name: {trial.scene for trial in each.trials} for name, each in scores.items()}
+    assert scenes["generalist-0"] == scenes["generalist-1"] == scenes["control-1"]
+    assert scenes["branch"] == scenes["scratch"] < scenes["generalist-0"]
+    assert scenes["gate-generalist-0"] == scenes["gate-generalist-1"] > scenes["gate-control-1"]
+    gate = {name for name in scenes if name.startswith("gate-")}
+    seeds = {name: {trial.seed for trial in each.trials} for name, each in scores.items()}
+    goals = {name: {trial.goal for trial in each.trials} for name, each in scores.items()}
+    for used in (seeds, goals):
+        apart = set[object]().union(*(used[name] for name in gate))
+        assert not apart & set[object]().union(*(used[name] for name in set(scores) - gate))
+    entries = [
+        e
+        for name in ("demos", "adaptation", "practice")
+        for e in EpisodeStore(run / "stores" / name).entries()
+    ]
+    assert not {e.seed for e in entries} & set[int]().union(*seeds.values())
+    verdict = read_json(run / "gate.json")
+    paired = scores["gate-generalist-1"].paired(scores["gate-generalist-0"], "kuka_iiwa14", "lift")
+    assert verdict["new"]["versus_parent"]["mean"] == paired.mean
+
+
+def test_a_finished_run_is_left_alone(run: Path) -> None:
+    files = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    improve("debug", run)
+    again = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    assert {path for path in again if again[path] != files.get(path)} <= {run / "report.html"}
+
+
+def test_another_preset_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["improve", "--preset", "nano", "--out", str(run)]) == 1
+    said = capsys.readouterr().err
+    assert "holds a run with other settings than preset 'nano' has now" in said and said.count("\n") == 1
+
+
+def _verbs(run: Path, out: Path) -> list[list[str]]:
+    """Each verb on what a run left, with tiny numbers; what it makes goes elsewhere."""
+    demos, tokeniser, model = run / "stores" / "demos", run / "tokeniser", run / "models" / "generalist-0"
+    learn = f"--preset debug --tokeniser {tokeniser} --steps 2 --out {out / 'models'}"
+    lines = [
+        f"collect --preset debug --arms panda --tasks reach --episodes 1 --workers 1 --out {out / 'demos'}",
+        f"tokenise --preset debug --stores {demos} --steps 2 --out {out / 'tokeniser'}",
+        f"train {learn}/generalist --stores {demos} --workers 1",
+        f"finetune {learn}/branch --parent {model} --stores {run / 'stores' / 'adaptation'}",
+        f"practise --preset debug --branch {out / 'models' / 'branch'} --tokeniser {tokeniser} --episodes 1 "
+        f"--goals {run / 'stores' / 'adaptation'} --workers 1 --out {out / 'practice'}",
+        f"evaluate {model} --preset debug --tokeniser {tokeniser} --arms panda --tasks reach --episodes 1 "
+        f"--goals {run / 'stores' / 'goals'} --workers 1 --out {out / 'scores.json'}",
+        f"report {run}",
+        f"data check {demos}",
+        "arms",
+        "tasks",
+    ]  # fmt: skip
+    return [line.split() for line in lines]
+
+
+def _check_verbs(out: Path) -> None:
+    assert len(EpisodeStore(out / "demos")) == len(EpisodeStore(out / "practice")) == 1
+    assert read_config(out / "tokeniser", "tokeniser")["training"]["steps"] == 2
+    assert [read_agent(out / "models" / name)["steps"] for name in ("generalist", "branch")] == [2, 2]
+    assert len(Scores.load(out / "scores.json").trials) == 1
+
+
+def test_each_verb_by_itself(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for args in _verbs(run, tmp_path):
+        assert cli.main(args) == 0, args
+        said = capsys.readouterr()
+        assert said.out.strip(), args
+        assert "Traceback" not in said.err and "Warning" not in said.err
+    _check_verbs(tmp_path)
+
+
+@pytest.mark.slow
+def test_each_verb_as_a_command(run: Path, tmp_path: Path) -> None:
+    for args in _verbs(run, tmp_path):
+        command = [sys.executable, "-W", "error", "-m", "robocat", *args]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() and "Traceback" not in done.stderr, args
+    _check_verbs(tmp_path)
+
+
+def _kill_after(folder: Path, stages: int, seconds: float) -> None:
+    """Runs the cycle as a command and kills it so long after so many of its stages are done."""
+    command = [sys.executable, "-m", "robocat", "improve", "--preset", "debug", "--out", str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while len(list(folder.glob("stages/*.json"))) < stages:
+            assert process.poll() is None, "it ended by itself"
+            time.sleep(0.01)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 3])  # between them: tokeniser, training, practice, scores, gate
+def test_killed_and_resumed_comes_out_the_same(run: Path, tmp_path: Path, seed: int) -> None:
+    """Twice, at moments drawn from the seed: the second run of the two goes on from where the first was."""
+    draw = random.Random(seed)
+    for stages in sorted(draw.sample(range(len(STAGES)), 2)):
+        _kill_after(tmp_path / "run", stages, draw.uniform(0.0, 3.0))
+    command = [
+        sys.executable,
+        "-m",
+        "robocat",
+        "improve",
+        "--preset",
+        "debug",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    expected, found = _came_of(run), _came_of(tmp_path / "run")
+    assert found.keys() == expected.keys()
+    assert [key for key in found if found[key] != expected[key]] == []
+    for store in (tmp_path / "run" / "stores").iterdir():
+        assert [finding.kind for finding in EpisodeStore(store).check()] == []
