@@ -126,6 +126,11 @@ class Preset:
     evaluation: Evaluation = field(default_factory=Evaluation)
     workers: int = 2
 
+    def __post_init__(self) -> None:
+        sizes = (self.collection.size, self.adaptation.size, self.vqgan.size)
+        if len(set(sizes)) != 1:
+            raise ValueError(f"sizes of collection, adaptation and vqgan must be one, got {sizes} px")
+
     @property
     def size(self) -> int:
         """Height and width of all images [px]."""

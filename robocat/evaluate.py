@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 
 from demos.collect import Collection, expert_pieces
-from demos.expert import Noise
 from demos.goals import GoalBank
 from demos.rollout import Attempt
 from demos.workers import Ended, Piece, cut, run

@@ -97,7 +97,7 @@ class MergedStem(nn.Module):
         return ImageTokens(torch.cat(images, dim=2), goal_BVD + mixed_BD[:, None])
 
     def _patches(self, codes_BN: Tensor) -> Tensor:
-        """Codes (B, N) to patch vectors (B, grid * grid, numbers * patch^2)."""
+        """Codes (B, N) to patch vectors (B, grid * grid, patch_width * patch^2)."""
         vectors = self.code(codes_BN)
         if self.patch == 1:
             return vectors

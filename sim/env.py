@@ -1,6 +1,7 @@
 """One arm doing one task: the only `gymnasium.Env` of the project."""
 
 from typing import Any
+from zlib import crc32
 
 import gymnasium as gym
 import numpy as np
@@ -78,6 +79,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.control_hz = control_hz
         self.render_mode = render_mode
         self.scene = Scene(self.arm, self.task.things)
+        self._key = crc32(self.arm.name.encode()), crc32(self.task.name.encode())
         self.channels: tuple[Channel, ...] = channels(self.arm)
         self.max_steps = round(self.task.horizon_s * control_hz)
         self._control = CartesianControl(self.scene, control_hz)
@@ -109,17 +111,18 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         options = options or {}
         for name in options:
             pick(dict.fromkeys(RESET_OPTIONS, True), name, "reset option")
+        # One number a reset, then a generator of this arm and task alone: with the same scenes under the same
+        # seeds everywhere, an agent could learn by heart which block a scene's demonstrations go for.
+        rng = np.random.default_rng([int(self.np_random.integers(2**32)), *self._key])
         variations = self.task.variations
-        drawn = variations[int(self.np_random.integers(len(variations)))]
+        drawn = variations[int(rng.integers(len(variations)))]
         named = options.get("variation", drawn)
         self.variation = pick({v: v for v in variations}, named, f"{self.task.name} variation")
         self.scene.reset()
-        self.task.place(self.scene, self.variation, self.np_random)
+        self.task.place(self.scene, self.variation, rng)
         self.scene.forward()
         if (state := options.get("state")) is not None:
             self.scene.restore(state)
-        # A generator of its own: whether a goal is posed does not change what later resets draw.
-        rng = np.random.default_rng(int(self.np_random.integers(2**32)))
         goal = options.get("goal")
         self._goal = self._posed_goal(rng) if goal is None else self._checked_goal(goal)
         self._held = self._steps = 0

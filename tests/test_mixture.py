@@ -244,3 +244,33 @@ def test_tokens_of_different_tokenisers_are_refused(maker: _Maker) -> None:
         Mixture(sources, 0.0)
     with pytest.raises(ValueError, match="token sets of 0 tokenisers cannot be mixed: none given"):
         Mixture([], 0.0)
+
+
+def test_a_batch_of_one_body_keeps_the_mixture(maker: _Maker) -> None:
+    """Each batch is of one body; over many batches bodies and sources come by their shares."""
+    one = maker.make([_episode(i, arm) for arm in ("panda", "ur5e") for i in range(6)])
+    first = maker.rows
+    other = maker.make([_episode(i, "ur5e") for i in range(6, 12)])
+    mixture, rng = Mixture([Source(one, 0.5), Source(other, 0.5)], 0.0), np.random.default_rng(0)
+    counts, bodies = Counter[str](), Counter[Embodiment]()
+    for _ in range(1500):
+        body, window = mixture.draw_alike(rng, 8, FUTURE, 0.2)
+        assert len(window.proprio) == 8 and window.action.shape[2] == len(body.action)
+        bodies[body] += 1
+        rows = window.proprio[:, 0, 0]
+        counts["other"] += int((rows >= first).sum())
+        counts["all"] += len(rows)
+    assert counts["other"] / counts["all"] == pytest.approx(0.5, abs=0.04)
+    ur5e = embodiment(find_arm("ur5e"), [channel.name for channel in channels(find_arm("ur5e"))])
+    assert bodies[ur5e] / 1500 == pytest.approx(0.75, abs=0.04)
+    assert len(bodies) == 2
+
+
+def test_rows_of_a_batch_come_in_no_order(maker: _Maker) -> None:
+    """Processes that share a batch take every second row: each must get a fair part of every source."""
+    one, first = maker.make([_episode(0)]), maker.rows
+    other = maker.make([_episode(1)])
+    mixture = Mixture([Source(one), Source(other)], 0.0)
+    _, window = mixture.draw_alike(np.random.default_rng(0), 400, FUTURE, 0.0)
+    early = (window.proprio[:200, 0, 0] < first).float().mean()
+    assert float(early) == pytest.approx(0.5, abs=0.12)

@@ -1,4 +1,4 @@
-"""Loop two: interrupted and resumed equals uninterrupted, bit for bit; what is logged; where weights start."""
+"""Loop two: interrupted and resumed equals uninterrupted, bit for bit; what is logged; how weights start."""
 
 import json
 import math
@@ -103,7 +103,7 @@ def test_another_training_may_not_go_on(data: Data, tmp_path: Path) -> None:
     with _interrupted(5):
         _train(data, tmp_path)
     for other in (replace(data, shares=(1.0, 1.0), stores=data.stores * 2), data):
-        changes = {"hindsight": 0.9} if other is data else {}
+        changes: dict[str, Any] = {"hindsight": 0.9} if other is data else {}
         with pytest.raises(CheckpointError, match="unfinished training of another network, seed or data"):
             _train(other, tmp_path, **changes)
     with pytest.raises(CheckpointError, match="at step 4, beyond the 3 steps asked for"):
@@ -138,8 +138,8 @@ def test_numbers_that_are_not_finite_stop_it(
     """The state from before stays; from there it can go on with a lower learning rate."""
     take, steps = loop.train_step, iter(range(100))
 
-    def diverging(*args: Any) -> dict[str, float]:
-        return take(*args) | ({name: math.inf} if next(steps) == 5 else {})
+    def diverging(*args: Any, **more: Any) -> dict[str, float]:
+        return take(*args, **more) | ({name: math.inf} if next(steps) == 5 else {})
 
     monkeypatch.setattr(loop, "train_step", diverging)
     with pytest.raises(TrainingDiverged, match=f"^{name} not finite at step 5; see .* with a lower learning"):

@@ -1,4 +1,4 @@
-"""The smallest real things: expert episodes at 32 px, a tokeniser and an agent that have learnt from them a bit."""
+"""The smallest real things: expert episodes at 32 px, a tokeniser and an agent that have learnt from them."""
 
 from dataclasses import replace
 from pathlib import Path
