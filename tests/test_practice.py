@@ -19,10 +19,8 @@ from robocat.train import Data
 from sim.names import UnknownName
 
 PLAN = Practice(episodes=4, explore=0.1, first_seed=2000)
-REACH, LIFT = (
-    ("panda", "reach"),
-    ("panda", "lift"),
-)  # both in the store of demonstrations, which lends the goals
+# Both in the store of demonstrations, which lends the goals.
+REACH, OTHER = ("panda", "reach"), ("ur5e", "reach")
 
 
 @pytest.fixture

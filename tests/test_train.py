@@ -231,6 +231,24 @@ def test_shares_are_of_stores(data: Data, tmp_path: Path) -> None:
     assert [store["episodes"] for store in record["lineage"]["stores"]] == [16, 2]
 
 
+def test_what_is_random_in_a_step_hangs_on_the_step(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, seeds = loop.train_step, list[int]()
+
+    def noted(*args: Any, **more: Any) -> dict[str, float]:
+        values = take(*args, **more)
+        seeds.append(torch.initial_seed())
+        return values
+
+    monkeypatch.setattr(loop, "train_step", noted)
+    with _interrupted(5):
+        _train(data, tmp_path)
+    _train(data, tmp_path)
+    assert seeds[4:6] == seeds[6:8]  # steps 4 and 5 were taken again
+    assert len(set(seeds)) == 10
+
+
 def test_a_step_is_the_generators(data: Data, agent: Path) -> None:
     """Equal generators, equal steps, whatever was drawn before."""
     sources = loop._sources(data)  # pyright: ignore[reportPrivateUsage]

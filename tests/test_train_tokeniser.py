@@ -152,6 +152,25 @@ def test_the_critic_begins_late(demos: Path, tmp_path: Path, monkeypatch: pytest
     assert judged == [6, 8, 10]
 
 
+def test_what_is_random_in_a_step_hangs_on_the_step(
+    demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dead codes are revived by torch's own generator: it is seeded anew for each step."""
+    seeds: list[int] = []
+    step = train_tokeniser._step  # pyright: ignore[reportPrivateUsage]
+
+    def noted(*args: object, **more: object) -> dict[str, float]:
+        seeds.append(torch.initial_seed())
+        return step(*args, **more)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+    monkeypatch.setattr(train_tokeniser, "_step", noted)
+    with _interrupted(7):
+        _train(demos, tmp_path)
+    _train(demos, tmp_path)
+    assert seeds[5:8] == seeds[8:11]  # steps 5, 6 and 7 were taken again
+    assert len(set(seeds)) == 12
+
+
 def test_no_image_is_drawn_twice(demos: Path) -> None:
     """So what is kept apart is never learnt from; pictures of a robot at rest may still be equal."""
     store = EpisodeStore(demos)
