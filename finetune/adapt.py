@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from robocat.agent_checkpoint import AgentCard, read_card
+from robocat.checkpoint import finished
 from robocat.presets import PRESETS
 from robocat.train import Data, describe, train
 from sim.names import pick
@@ -40,6 +41,7 @@ def finetune(
     chosen = pick(PRESETS, preset, "preset")
     training = chosen.finetune if steps is None else replace(chosen.finetune, steps=steps)
     data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
+    before = "finished before, " if finished(out) else ""
     if from_scratch:
         # The control may not suffer from a rate that suits fine-tuning only.
         scratch = replace(training, learning_rate=chosen.train.learning_rate)
@@ -47,4 +49,4 @@ def finetune(
     else:
         card = AgentCard(out.name, read_card(parent).generation, str(parent))
         train(data, out, chosen.agent, training, card, seed=seed, parent=parent)
-    print(f"{out}: {describe(out)}")
+    print(f"{out}: {before}{describe(out)}")

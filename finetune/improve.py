@@ -23,6 +23,7 @@ from robocat.agent_checkpoint import AgentCard
 from robocat.checkpoint import read_json, write_json
 from robocat.config import Collection, Preset, Training
 from robocat.evaluate import Bench, Cell, make_goals, measure
+from robocat.locks import alone
 from robocat.presets import PRESETS
 from robocat.scores import Scores
 from robocat.tokens import build
@@ -41,11 +42,11 @@ def improve(preset: str = "nano", out: Path = Path("runs/cycle")) -> None:
         out: Folder of the run.
     """
     chosen = pick(PRESETS, preset, "preset")
-    open_run(out, preset, chosen)
-    torch.set_num_threads(chosen.workers)
-    cycle = Cycle(out, chosen)
-    run_stages(out, cycle.stages(), chosen.workers)
-    report(out)
+    with alone(out):
+        open_run(out, preset, chosen)
+        torch.set_num_threads(chosen.workers)
+        run_stages(out, Cycle(out, chosen).stages(), chosen.workers)
+        report(out)
     console = Console()
     console.print(summary_table(out))
     console.print(f"report: {out / 'report.html'}")

@@ -11,6 +11,7 @@ from demos.progress import progress
 from demos.workers import processes
 from robocat.agent import AgentConfig
 from robocat.agent_checkpoint import AgentCard
+from robocat.checkpoint import finished
 from robocat.config import Training
 from robocat.metrics import read_metrics
 from robocat.threads import one_thread
@@ -40,7 +41,7 @@ def train_side_by_side(jobs: list[Job], workers: int) -> None:
     Raises:
         WorkerDied: If a process ended abruptly.
     """
-    todo = [job for job in jobs if not (job.out / "config.json").exists()]
+    todo = [job for job in jobs if not finished(job.out)]
     if not todo:
         return
     names = " and ".join(job.card.name for job in todo)
@@ -61,7 +62,7 @@ def train_side_by_side(jobs: list[Job], workers: int) -> None:
 
 def _reached(job: Job) -> int:
     """Steps a training has logged."""
-    if (job.out / "config.json").exists():
+    if finished(job.out):
         return job.training.steps
     rows = read_metrics(job.out) if (job.out / "metrics.jsonl").exists() else []
     return int(rows[-1]["step"]) if rows else 0

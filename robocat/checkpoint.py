@@ -116,6 +116,11 @@ def save_checkpoint(folder: Path, model: nn.Module, config: Mapping[str, Any]) -
     write_json(folder / "config.json", record)
 
 
+def finished(folder: Path) -> bool:
+    """Whether a folder holds a checkpoint; what is not yet finished has no record."""
+    return (folder / "config.json").exists()
+
+
 def read_config(folder: Path, kind: str, keys: Sequence[str] = ()) -> dict[str, Any]:
     """The record of a finished checkpoint.
 
@@ -246,8 +251,10 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def clear_state(folder: Path) -> None:
-    """Drops the resume state of a finished training."""
+    """Drops the resume state of a finished training, and what a kill left of files half written."""
     shutil.rmtree(folder / "resume", ignore_errors=True)
+    for left in folder.glob(".*.safetensors.*"):
+        left.unlink(missing_ok=True)
 
 
 def config_hash(*configs: Any) -> str:

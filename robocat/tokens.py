@@ -27,6 +27,7 @@ from demos.progress import progress
 from demos.store import EpisodeStore
 from demos.workers import in_parallel
 from robocat.checkpoint import read_json, write_atomically, write_json
+from robocat.locks import alone
 from robocat.threads import one_thread
 from robocat.tokeniser import Tokeniser, load_tokeniser
 from robocat.vocabulary import encode, encode_action
@@ -113,21 +114,31 @@ def build(store_path: Path, tokeniser_path: Path, folder: Path, workers: int = 2
     store = EpisodeStore(store_path)
     store_digest, weights = store.digest(), load_tokeniser(tokeniser_path).weights
     key = hashlib.sha256(f"{FORMAT_VERSION} {weights} {store_digest}".encode()).hexdigest()[:16]
-    final = folder / key
+    final, ids = folder / key, store.ids()
+    if not ids:
+        raise OSError(f"the store at {store_path} has no episodes; `robocat collect` makes some")
     if not (final / "index.json").exists():
-        ids = store.ids()
-        if not ids:
-            raise OSError(f"the store at {store_path} has no episodes; `robocat collect` makes some")
-        chunks = [ids[i : i + PART] for i in range(0, len(ids), PART)]
-        paths = [final / "parts" / f"{i:05d}.npz" for i in range(len(chunks))]
-        todo = [(chunk, path) for chunk, path in zip(chunks, paths, strict=True) if not path.exists()]
-        with progress(f"tokens of {store_path.name}", len(ids)) as advance:
-            advance(len(ids) - sum(len(chunk) for chunk, _ in todo))
-            for count in in_parallel(partial(_write_part, store_path, tokeniser_path), todo, workers):
-                advance(count)
-        _join(final, paths, {"store_digest": store_digest, "tokeniser": weights})
-    shutil.rmtree(final / "parts", ignore_errors=True)  # also what a kill right after the index left
+        with alone(final, wait=True):
+            if not (final / "index.json").exists():  # nor has another training made it meanwhile
+                paths = _make_parts(store_path, tokeniser_path, ids, final / "parts", workers)
+                _join(final, paths, {"store_digest": store_digest, "tokeniser": weights})
+    if (final / "parts").exists():  # also where a kill left them right after the index was written
+        shutil.rmtree(final / "parts", ignore_errors=True)
     return TokenSet(final)
+
+
+def _make_parts(
+    store_path: Path, tokeniser_path: Path, ids: Sequence[str], folder: Path, workers: int
+) -> list[Path]:
+    """Tokenises what is not yet there, a part at a time; returns all parts in order."""
+    chunks = [ids[i : i + PART] for i in range(0, len(ids), PART)]
+    paths = [folder / f"{i:05d}.npz" for i in range(len(chunks))]
+    todo = [(chunk, path) for chunk, path in zip(chunks, paths, strict=True) if not path.exists()]
+    with progress(f"tokens of {store_path.name}", len(ids)) as advance:
+        advance(len(ids) - sum(len(chunk) for chunk, _ in todo))
+        for count in in_parallel(partial(_write_part, store_path, tokeniser_path), todo, workers):
+            advance(count)
+    return paths
 
 
 def _write_part(store_path: Path, tokeniser_path: Path, part: tuple[Sequence[str], Path]) -> int:

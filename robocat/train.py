@@ -18,7 +18,7 @@ import torch
 from demos.progress import progress
 from robocat.agent import Agent, AgentConfig, Losses, Window
 from robocat.agent_checkpoint import AgentCard, load_agent, read_agent, read_card, save_agent
-from robocat.checkpoint import clear_state, config_hash, load_state, save_state, seeded
+from robocat.checkpoint import clear_state, config_hash, finished, load_state, save_state, seeded
 from robocat.config import Training
 from robocat.metrics import Metrics
 from robocat.mixture import Mixture, NothingToLearn, Source, held_out
@@ -76,9 +76,10 @@ def main_train(
     chosen = pick(PRESETS, preset, "preset")
     training = chosen.train if steps is None else replace(chosen.train, steps=steps)
     data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
+    before = "finished before, " if finished(out) else ""
     card = AgentCard(name=out.name, generation=0, parent=None if parent is None else str(parent))
     train_together(data, out, chosen.agent, training, card, seed=seed, parent=parent, workers=workers)
-    print(f"{out}: {describe(out)}")
+    print(f"{out}: {before}{describe(out)}")
 
 
 def describe(checkpoint: Path) -> str:
@@ -117,7 +118,7 @@ def train(
         NothingToLearn: If the stores hold no success.
         TrainingDiverged: If a loss is no longer finite.
     """
-    if (out / "config.json").exists():
+    if finished(out):
         clear_state(out)  # what a kill right after the end left
         return
     tokeniser = load_tokeniser(data.tokeniser)
@@ -162,7 +163,7 @@ def train_together(
     workers: int,
 ) -> None:
     """As `train`, by several processes at once."""
-    if not (out / "config.json").exists():
+    if not finished(out):
         _sources(data)  # tokens are made once, not by each process
         work = partial(train, data, out, config, training, card, seed=seed, parent=parent)
         replicate(partial(_as_replica, work), workers)

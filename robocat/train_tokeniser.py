@@ -21,6 +21,7 @@ from demos.store import EpisodeStore
 from robocat.checkpoint import (
     clear_state,
     config_hash,
+    finished,
     load_state,
     read_json,
     save_state,
@@ -57,10 +58,11 @@ def tokenise(
     """
     chosen = pick(PRESETS, preset, "preset")
     training = chosen.tokeniser if steps is None else replace(chosen.tokeniser, steps=steps)
+    before = "finished before, " if finished(out) else ""
     train_tokeniser(stores, out, chosen.vqgan, training, chosen.seed)
     card = read_json(out / "card.json")
     use = f"{card['codes_used']} of {card['codes']} codes in use"
-    print(f"{out}: PSNR {card['psnr_db']:.1f} dB, {use}")
+    print(f"{out}: {before}PSNR {card['psnr_db']:.1f} dB, {use}")
 
 
 def train_tokeniser(
@@ -81,7 +83,7 @@ def train_tokeniser(
         CheckpointError: If `out` holds an unfinished training of something else.
         TrainingDiverged: If a loss is no longer finite.
     """
-    if (out / "config.json").exists():
+    if finished(out):
         clear_state(out)  # what a kill right after the end left
         return
     torch.manual_seed(seed)

@@ -50,12 +50,18 @@ def test_its_control_starts_from_nothing(agent: Path, data: Data, tmp_path: Path
 
 
 def test_repeated_it_is_left_alone(
-    agent: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    agent: Path,
+    data: Data,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = _finetune(data, agent, tmp_path / "models" / "branch")
     before = read_agent(out)
     monkeypatch.setattr(loop, "train_step", None)
+    capsys.readouterr()
     assert read_agent(_finetune(data, agent, out)) == before
+    assert capsys.readouterr().out.startswith(f"{out}: finished before, branch@")
 
 
 def test_what_cannot_be_finetuned(agent: Path, data: Data, tmp_path: Path) -> None:

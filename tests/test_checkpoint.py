@@ -273,6 +273,9 @@ def test_a_state_that_was_not_written_whole_is_not_there(
     monkeypatch.undo()
     assert len(list((tmp_path / "resume").iterdir())) == 2
     assert load_state(tmp_path, {"a": _network()}, {}, "x", steps=9) == 2
+    (tmp_path / ".model.safetensors.0123").write_bytes(b"cut")
+    clear_state(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def test_more_episodes_begin_with_the_same(tmp_path: Path) -> None:
     assert all(contents[entry.id] == entry.content for entry in few.entries())
 
 
+@pytest.mark.slow  # the same of any controller is in test_workers.py
 def test_several_workers_make_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "PIECE", 2)
     one, two = _collect(tmp_path / "one", count=1), _collect(tmp_path / "two", count=2)

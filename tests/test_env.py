@@ -312,7 +312,7 @@ def test_twice_as_many_steps_lead_to_the_same_place() -> None:
 
 
 def test_the_same_seed_puts_things_elsewhere_for_another_arm_or_task() -> None:
-    """Or an agent could learn a scene's target by heart from what another arm or task did in the same scene."""
+    """Or an agent could learn a scene's target by heart from another arm or task in the same scene."""
     places: dict[tuple[str, str], tuple[float, ...]] = {}
     for arm, task in (("panda", "reach"), ("panda", "lift"), ("sawyer", "reach"), ("sawyer", "lift")):
         env = make(arm, task, cameras=())
