@@ -152,7 +152,7 @@ def _alive(pid: int) -> bool:
 def test_workers_end_with_the_process_that_started_them(end: signal.Signals) -> None:
     code = (
         "import signal, time\n"
-        # A test run in the background may have been started with Ctrl-C ignored, and its children inherit that.
+        # A run in the background may have been started with Ctrl-C ignored, which children inherit.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from demos.workers import processes\n"
         "from tests.test_workers import _pid, _fail_or_sleep\n"
