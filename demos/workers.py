@@ -118,8 +118,7 @@ def processes(count: int) -> Generator[ProcessPoolExecutor]:
     others = set(active_children())
     with ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin) as pool:
         try:
-            # The pool notices the death of a process only after the first result since its start.
-            list(pool.map(abs, range(count)))
+            _start(pool, count)
             yield pool
         except BaseException as error:
             # Left to itself the pool would first finish what has begun, which may be an hour's training.
@@ -133,12 +132,24 @@ def processes(count: int) -> Generator[ProcessPoolExecutor]:
             raise
 
 
+def _start(pool: ProcessPoolExecutor, count: int) -> None:
+    """Starts the processes and waits for a result: only from then on does the pool notice their deaths."""
+    # Until it has begun, a worker that met Ctrl-C would show a traceback: it inherits that SIGINT waits.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        nothing = [pool.submit(abs, 0) for _ in range(count)]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    for future in nothing:
+        future.result()
+
+
 def _begin() -> None:
     """In a fresh worker, before anything heavy is imported."""
     os.environ["OMP_NUM_THREADS"] = "1"  # processes share the cores
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # Ctrl-C ends it; the traceback is the first process's to show
+    # Ctrl-C ends it at once; to say so is the first process's business.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from robocat.agent_checkpoint import AgentCard, read_card
 from robocat.checkpoint import finished
+from robocat.data import Data
 from robocat.presets import PRESETS
-from robocat.train import Data, describe, train
+from robocat.train import describe, train
 from sim.names import pick
 
 

@@ -22,12 +22,13 @@ from finetune.stages import Stage, Summary, open_run, run_stages
 from robocat.agent_checkpoint import AgentCard
 from robocat.checkpoint import read_json, write_json
 from robocat.config import Collection, Preset, Training
+from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
 from robocat.locks import alone
 from robocat.presets import PRESETS
 from robocat.scores import Scores
 from robocat.tokens import build
-from robocat.train import Data, train_together
+from robocat.train import train_together
 from robocat.train_tokeniser import train_tokeniser
 from sim.names import pick
 

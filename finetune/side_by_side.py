@@ -13,9 +13,10 @@ from robocat.agent import AgentConfig
 from robocat.agent_checkpoint import AgentCard
 from robocat.checkpoint import finished
 from robocat.config import Training
+from robocat.data import Data
 from robocat.metrics import read_metrics
 from robocat.threads import one_thread
-from robocat.train import Data, train
+from robocat.train import train
 
 POLL_S = 1.0
 

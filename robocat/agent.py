@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from robocat.future import FutureHead
 from robocat.sequence import Goal, Layout
 from robocat.stem import CodeStem, MergedStem
 from robocat.transformer import Cache, Transformer
@@ -151,7 +152,15 @@ class Agent(nn.Module):
         self.ask = nn.Parameter(torch.randn(len(ACTION_SLOTS), width) * 0.02)
         self.trunk = Transformer(width, config.blocks, config.heads, config.drop)
         self.bins = BinHead(width, config.bin_waves)
-        self.future = FutureHead(config, codebook_KE, cells, self.stem.tokens_per_image)
+        self.future = FutureHead(
+            codebook_KE,
+            cameras,
+            cells,
+            width,
+            tokens=self.stem.tokens_per_image,
+            faithful=config.image_tokens == 0,
+            scored=config.future_cells,
+        )
 
     def layout(self, body: Embodiment, context: int | None = None) -> Layout:
         """The order of tokens for an arm."""
@@ -235,45 +244,6 @@ class BinHead(nn.Module):
 
     def forward(self, outputs: Tensor) -> Tensor:
         return self.read(outputs) @ self.waves if len(self.waves) else self.read(outputs)
-
-
-class FutureHead(nn.Module):
-    """Predicts image codes some steps ahead from the outputs at a camera's tokens."""
-
-    def __init__(self, config: AgentConfig, codebook_KE: Tensor, cells: int, tokens: int) -> None:
-        super().__init__()
-        self.cameras, self.cells, self.scored, self.tokens = (
-            config.cameras,
-            cells,
-            config.future_cells,
-            tokens,
-        )
-        self.faithful = config.image_tokens == 0
-        codes, numbers = codebook_KE.shape
-        if self.faithful:
-            self.read: nn.Module = nn.Linear(config.width, codes)
-        else:
-            self.read = nn.Linear(config.width * tokens, cells * cells * numbers)
-            self.code = nn.Linear(numbers, codes)
-
-    def forward(self, outputs_BTMD: Tensor, future_BTVN: Tensor) -> Tensor:
-        """Mean cross-entropy in nats, over a random choice of cells if so configured."""
-        scored = self._cells(future_BTVN.shape[-1], future_BTVN.device)
-        target = future_BTVN[..., scored]
-        if self.faithful:
-            outputs = rearrange(outputs_BTMD, "b t (v n) d -> b t v n d", v=self.cameras)
-            logits = self.read(outputs[..., scored, :])
-        else:
-            flat = rearrange(outputs_BTMD, "b t (v m) d -> b t v (m d)", v=self.cameras)
-            weight = rearrange(self.read.weight, "(n e) d -> n e d", n=self.cells**2)[scored]  # pyright: ignore
-            bias = rearrange(self.read.bias, "(n e) -> n e", n=self.cells**2)[scored]  # pyright: ignore
-            logits = self.code(torch.einsum("btvd,ned->btvne", flat, weight) + bias)
-        return F.cross_entropy(logits.flatten(0, -2), target.flatten())
-
-    def _cells(self, count: int, device: torch.device) -> Tensor:
-        if not self.scored or self.scored >= count or not self.training:
-            return torch.arange(count, device=device)
-        return torch.randperm(count, device=device)[: self.scored]
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor, spread_bins: float) -> Tensor:

@@ -57,12 +57,7 @@ class MergedStem(nn.Module):
         modulate: bool,
     ) -> None:
         super().__init__()
-        self.cells, self.patch, self.tokens, self.modulate = (
-            cells,
-            max(1, cells // self.GRID),
-            tokens,
-            modulate,
-        )
+        self.cells, self.patch, self.modulate = cells, max(1, cells // self.GRID), modulate
         if cells % self.patch:
             raise ValueError(
                 f"{cells} x {cells} codes do not merge into patches of {self.patch} x {self.patch}"

@@ -7,7 +7,7 @@ For example:
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,36 +18,19 @@ import torch
 from demos.progress import progress
 from robocat.agent import Agent, AgentConfig, Losses, Window
 from robocat.agent_checkpoint import AgentCard, load_agent, read_agent, read_card, save_agent
-from robocat.checkpoint import clear_state, config_hash, finished, load_state, save_state, seeded
+from robocat.checkpoint import clear_state, finished, load_state, save_state, seeded
 from robocat.config import Training
+from robocat.data import Data, identity_of, lineage, sources_of
 from robocat.metrics import Metrics
-from robocat.mixture import Mixture, NothingToLearn, Source, held_out
+from robocat.mixture import Mixture, NothingToLearn, Source
 from robocat.presets import PRESETS
 from robocat.replicas import ALONE, Replica, replicate
 from robocat.schedule import check_finite, learning_rate, set_learning_rate
 from robocat.tokeniser import Tokeniser, load_tokeniser
-from robocat.tokens import build
 from robocat.vocabulary import Embodiment
 from sim.names import pick
 
 HELD_OUT_BATCHES = 4
-
-
-@dataclass(frozen=True)
-class Data:
-    """Where an agent's training data is.
-
-    Attributes:
-        stores: Episode stores.
-        shares: Share of the windows from each, one a store.
-        tokeniser: Its checkpoint.
-        tokens: Folder for token sets.
-    """
-
-    stores: tuple[Path, ...]
-    shares: tuple[float, ...]
-    tokeniser: Path
-    tokens: Path
 
 
 def main_train(
@@ -122,12 +105,12 @@ def train(
         clear_state(out)  # what a kill right after the end left
         return
     tokeniser = load_tokeniser(data.tokeniser)
-    sources = _sources(data)
     agent = _first(config, tokeniser, seed, parent)
+    sources = sources_of(data, agent.config.cameras)
     fit = Mixture(sources, training.held_out, agent.config.context)
     held = held_out_batches(sources, training, agent.config, seed)
     optimiser = make_optimiser(agent, training)
-    identity = _identity(agent.config, sources, training, seed=seed, parent=parent, replicas=replica.count)
+    identity = identity_of(agent.config, sources, training, seed=seed, parent=parent, replicas=replica.count)
     models, optimisers = {"agent": agent}, {"agent": optimiser}
     start = load_state(out, models, optimisers, identity, training.steps)
     settings = {"agent": asdict(agent.config), "training": asdict(training), "card": asdict(card)}
@@ -164,7 +147,7 @@ def train_together(
 ) -> None:
     """As `train`, by several processes at once."""
     if not finished(out):
-        _sources(data)  # tokens are made once, not by each process
+        sources_of(data)  # tokens are made once, not by each process
         work = partial(train, data, out, config, training, card, seed=seed, parent=parent)
         replicate(partial(_as_replica, work), workers)
 
@@ -192,11 +175,6 @@ def _watched(
         yield log
 
 
-def _sources(data: Data) -> list[Source]:
-    tokens = [build(store, data.tokeniser, data.tokens) for store in data.stores]
-    return [Source(each, share) for each, share in zip(tokens, data.shares, strict=True)]
-
-
 def _first(config: AgentConfig, tokeniser: Tokeniser, seed: int, parent: Path | None) -> Agent:
     """The network before the first step."""
     if parent is not None:
@@ -207,21 +185,6 @@ def _first(config: AgentConfig, tokeniser: Tokeniser, seed: int, parent: Path | 
 
 def _rate(training: Training, step: int) -> float:
     return learning_rate(step, training.steps, training.learning_rate, training.warm_up, training.floor)
-
-
-def _identity(
-    config: AgentConfig,
-    sources: Sequence[Source],
-    training: Training,
-    *,
-    seed: int,
-    parent: Path | None,
-    replicas: int,
-) -> str:
-    """What a training must be to go on from another's state; its schedule may differ."""
-    data = [(s.tokens.tokeniser, s.tokens.store_digest, s.share) for s in sources]
-    origin = None if parent is None else read_agent(parent)["weights"]
-    return config_hash(config, data, training.hindsight, training.held_out, seed, origin, replicas)
 
 
 def train_step(
@@ -309,29 +272,3 @@ def _add(sums: dict[str, float], losses: Losses, share: float) -> None:
         ("future_loss", losses.future),
     ):
         sums[name] += share * float(value.detach())
-
-
-def lineage(data: Data, sources: Sequence[Source], training: Training, seed: int) -> dict[str, object]:
-    """What a checkpoint was trained on, and how."""
-    stores = []
-    for path, share, source in zip(data.stores, data.shares, sources, strict=True):
-        episodes = list(source.tokens.episodes)
-        used = [e for e in episodes if e.success and not held_out(e.id, training.held_out)]
-        stores.append(
-            {
-                "path": str(path),
-                "digest": source.tokens.store_digest,
-                "episodes": len(episodes),
-                "used": len(used),
-                "steps": sum(episode.rows - 1 for episode in used),
-                "share": share,
-                "arms": sorted({episode.arm for episode in used}),
-                "tasks": sorted({episode.task for episode in used}),
-            }
-        )
-    return {
-        "stores": stores,
-        "training": asdict(training),
-        "seed": seed,
-        "tokeniser_path": str(data.tokeniser),
-    }

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from robocat.train import Data
+    from robocat.data import Data
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,7 +55,7 @@ def tokeniser(demos: Path) -> Path:
 @pytest.fixture(scope="session")
 def data(demos: Path, tokeniser: Path) -> "Data":
     """Both, as what an agent learns from."""
-    from robocat.train import Data
+    from robocat.data import Data
 
     return Data((demos,), (1.0,), tokeniser, demos.parents[1] / "tokens")
 

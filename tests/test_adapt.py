@@ -8,8 +8,8 @@ from finetune.adapt import finetune
 from robocat import train as loop
 from robocat.agent_checkpoint import AgentCard, read_agent, read_card
 from robocat.checkpoint import CheckpointError
+from robocat.data import Data
 from robocat.presets import PRESETS
-from robocat.train import Data
 from sim.names import UnknownName
 
 

@@ -8,9 +8,9 @@ import pytest
 from demos.manifest import StoreError
 from demos.store import EpisodeStore
 from robocat.checkpoint import CheckpointError
+from robocat.data import Data
 from robocat.evaluate import Bench, Cell, evaluate, make_goals, measure, rates_table
 from robocat.scores import Scores, Trial
-from robocat.train import Data
 from sim.names import UnknownName
 from tests.tiny import AGENT, TRAINING, demonstrate, learn
 

@@ -1,5 +1,6 @@
 """The whole cycle on preset "debug": at one go, killed and resumed, and each of its verbs by itself."""
 
+import os
 import random
 import signal
 import subprocess
@@ -16,9 +17,9 @@ from finetune.improve import improve
 from robocat import cli
 from robocat.agent_checkpoint import read_agent
 from robocat.checkpoint import read_config, read_json
-from robocat.metrics import read_metrics
 from robocat.presets import PRESETS
 from robocat.scores import Scores
+from tests.tiny import measured
 
 ROOT = Path(__file__).parents[1]
 STAGES = (
@@ -51,7 +52,7 @@ def _came_of(folder: Path) -> dict[str, object]:
         found[f"scores {path.name}"] = Scores.load(path).trials
     found["gate"] = read_json(folder / "gate.json")
     for path in sorted(folder.glob("*/metrics.jsonl")) + sorted(folder.glob("models/*/metrics.jsonl")):
-        rows = [{k: v for k, v in row.items() if k != "wall_time"} for row in read_metrics(path.parent)]
+        rows = measured(path.parent)
         assert len({row["step"] for row in rows}) == len(rows), path
         found[f"metrics {path.parent.name}"] = rows
     return found
@@ -190,25 +191,38 @@ def test_each_verb_as_a_command(run: Path, tmp_path: Path) -> None:
     _check_verbs(tmp_path)
 
 
-def _kill_after(folder: Path, stages: int, seconds: float) -> None:
-    """Runs the cycle as a command and kills it so long after so many of its stages are done."""
+def _stop_after(folder: Path, stages: int, seconds: float, how: signal.Signals) -> None:
+    """Runs the cycle as a command and stops it so long after so many of its stages are done.
+
+    A kill meets the first process alone, Ctrl-C all of them, as at a terminal.
+    """
     command = [sys.executable, "-m", "robocat", "improve", "--preset", "debug", "--out", str(folder)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with (
+        (folder.parent / "said").open("w") as said,
+        subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True) as process,
+    ):
         while len(list(folder.glob("stages/*.json"))) < stages:
             assert process.poll() is None, "it ended by itself"
             time.sleep(0.01)
         time.sleep(seconds)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+        (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
+    words = (folder.parent / "said").read_text()
+    if how == signal.SIGINT:
+        assert process.returncode == 130, words
+        assert words.endswith("interrupted; run the same command again to go on\n")
+        assert "Traceback" not in words
+    else:
+        assert process.returncode == -how
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 3])  # between them: tokeniser, training, practice, scores, gate
 def test_killed_and_resumed_comes_out_the_same(run: Path, tmp_path: Path, seed: int) -> None:
-    """Twice, at moments drawn from the seed: the second run of the two goes on from where the first was."""
+    """By kill -9, then by Ctrl-C, at moments drawn from the seed; each run goes on where the last one was."""
     draw = random.Random(seed)
-    for stages in sorted(draw.sample(range(len(STAGES)), 2)):
-        _kill_after(tmp_path / "run", stages, draw.uniform(0.0, 3.0))
+    moments = sorted(draw.sample(range(len(STAGES)), 2))
+    for stages, how in zip(moments, (signal.SIGKILL, signal.SIGINT), strict=True):
+        _stop_after(tmp_path / "run", stages, draw.uniform(0.0, 3.0), how)
     command = [
         sys.executable,
         "-m",

@@ -13,9 +13,9 @@ from demos.controller import Act
 from robocat.agent import Agent, Choose, Window
 from robocat.agent_checkpoint import load_agent
 from robocat.checkpoint import CheckpointError
+from robocat.data import Data
 from robocat.policy import Policy
 from robocat.tokeniser import load_tokeniser, save_tokeniser
-from robocat.train import Data
 from robocat.vocabulary import decode_action, encode, encode_action
 from robocat.vqgan import VQGAN
 from sim.env import ManipulationEnv, Observation, make

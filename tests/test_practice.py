@@ -13,9 +13,9 @@ from demos.workers import Ended, Piece, work
 from finetune.practice import practise, practise_episodes
 from robocat.checkpoint import CheckpointError
 from robocat.config import Practice
+from robocat.data import Data
 from robocat.evaluate import Bench
 from robocat.policy import Policy
-from robocat.train import Data
 from sim.names import UnknownName
 
 PLAN = Practice(episodes=4, explore=0.1, first_seed=2000)

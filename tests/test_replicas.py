@@ -14,10 +14,11 @@ import torch
 from demos.workers import WorkerDied
 from robocat.agent_checkpoint import AgentCard, read_agent
 from robocat.checkpoint import CheckpointError
+from robocat.data import Data
 from robocat.metrics import read_metrics
 from robocat.replicas import ALONE, Replica, replicate
-from robocat.train import Data, train, train_together
-from tests.tiny import AGENT, TRAINING
+from robocat.train import train, train_together
+from tests.tiny import AGENT, TRAINING, measured
 
 CARD = AgentCard("together", 0, None)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="processes meet over the loopback called lo")
@@ -122,10 +123,7 @@ def test_killed_and_resumed_equals_uninterrupted(data: Data, tmp_path: Path) -> 
     together(out=tmp_path / "part")
     weights = [read_agent(tmp_path / name)["weights"] for name in ("whole", "part")]
     assert weights[0] == weights[1]
-    rows = [
-        [{k: v for k, v in row.items() if k != "wall_time"} for row in read_metrics(tmp_path / name)]
-        for name in ("whole", "part")
-    ]
+    rows = [measured(tmp_path / name) for name in ("whole", "part")]
     assert rows[0] == rows[1] and len(rows[0]) == len({row["step"] for row in rows[0]})
     # Two processes learn what one does, to rounding (but for cells and depth, which each draws for itself).
     plain = replace(AGENT, drop=0.0, future_cells=0)

@@ -9,8 +9,8 @@ import pytest
 from finetune import side_by_side
 from finetune.side_by_side import Job, train_side_by_side
 from robocat.agent_checkpoint import AgentCard, read_agent
+from robocat.data import Data
 from robocat.mixture import NothingToLearn
-from robocat.train import Data
 from tests.tiny import AGENT, TRAINING, learn
 
 

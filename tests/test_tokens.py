@@ -9,9 +9,9 @@ import pytest
 from demos.store import EpisodeStore
 from robocat import tokens
 from robocat.checkpoint import CheckpointError
+from robocat.data import Data
 from robocat.tokeniser import load_tokeniser
 from robocat.tokens import TokenSet, build, tokens_of
-from robocat.train import Data
 from robocat.vocabulary import decode, decode_action
 from tests.small_store import filled
 from tests.tiny import EPISODES, demonstrate, learn_images

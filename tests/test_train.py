@@ -2,8 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,12 @@ from robocat import train as loop
 from robocat.agent_checkpoint import AgentCard, load_agent, read_agent, read_card
 from robocat.checkpoint import CheckpointError, digest, read_json
 from robocat.config import Training
+from robocat.data import Data, sources_of
 from robocat.metrics import read_metrics
 from robocat.mixture import NothingToLearn, held_out
 from robocat.schedule import TrainingDiverged, learning_rate
-from robocat.train import Data, describe, make_optimiser, precision
-from tests.tiny import AGENT, TRAINING, demonstrate, learn
+from robocat.train import describe, make_optimiser, precision
+from tests.tiny import AGENT, TRAINING, demonstrate, interrupted, learn, measured
 
 # Learns nothing in so few steps; every fourth step and the last are measured, every second is a state.
 TEN = replace(TRAINING, steps=10)
@@ -33,26 +32,10 @@ def _train(data: Data, out: Path, parent: Path | None = None, **changes: Any) ->
     return out
 
 
-@contextmanager
-def _interrupted(at: int) -> Iterator[None]:
-    """Ctrl-C in the step of this number."""
-    check = loop.check_finite
-
-    def interrupt(losses: dict[str, float], folder: Path, step: int) -> None:
-        if step == at:
-            raise KeyboardInterrupt
-        check(losses, folder, step)
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "check_finite", interrupt)
-        yield
-
-
 def _left(folder: Path) -> dict[str, object]:
     """What a training leaves, without the times."""
-    rows = [{k: v for k, v in row.items() if k != "wall_time"} for row in read_metrics(folder)]
     weights = (folder / "model.safetensors").read_bytes()
-    return {"weights": weights, "rows": rows, "record": read_json(folder / "config.json")}
+    return {"weights": weights, "rows": measured(folder), "record": read_json(folder / "config.json")}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +49,7 @@ def test_resumed_equals_uninterrupted(
 ) -> None:
     """Before the first state, right after one, and several times; stochastic depth and goals included."""
     for stop in stops:
-        with _interrupted(stop):
+        with interrupted(loop, stop):
             _train(data, tmp_path)
         with pytest.raises(CheckpointError, match="never finished"):
             read_card(tmp_path)
@@ -100,7 +83,7 @@ def test_what_is_finished_is_left_alone(data: Data, uninterrupted: Path) -> None
 
 
 def test_another_training_may_not_go_on(data: Data, tmp_path: Path) -> None:
-    with _interrupted(5):
+    with interrupted(loop, 5):
         _train(data, tmp_path)
     for other in (replace(data, shares=(1.0, 1.0), stores=data.stores * 2), data):
         changes: dict[str, Any] = {"hindsight": 0.9} if other is data else {}
@@ -155,6 +138,12 @@ def test_numbers_that_are_not_finite_stop_it(
 def test_nothing_to_learn(data: Data, tmp_path: Path) -> None:
     with pytest.raises(NothingToLearn, match="no successful episode to learn from"):
         _train(data, tmp_path, held_out=1.0)
+
+
+def test_another_number_of_cameras_is_refused(data: Data, tmp_path: Path) -> None:
+    card = AgentCard("test", 0, None)
+    with pytest.raises(ValueError, match=r"episodes in .*demos have 2 cameras, the agent reads 3$"):
+        loop.train(data, tmp_path, replace(AGENT, cameras=3), TEN, card, seed=0)
 
 
 def test_matrices_decay_and_vectors_do_not(agent: Path, data: Data) -> None:
@@ -242,7 +231,7 @@ def test_what_is_random_in_a_step_hangs_on_the_step(
         return values
 
     monkeypatch.setattr(loop, "train_step", noted)
-    with _interrupted(5):
+    with interrupted(loop, 5):
         _train(data, tmp_path)
     _train(data, tmp_path)
     assert seeds[4:6] == seeds[6:8]  # steps 4 and 5 were taken again
@@ -251,7 +240,7 @@ def test_what_is_random_in_a_step_hangs_on_the_step(
 
 def test_a_step_is_the_generators(data: Data, agent: Path) -> None:
     """Equal generators, equal steps, whatever was drawn before."""
-    sources = loop._sources(data)  # pyright: ignore[reportPrivateUsage]
+    sources = sources_of(data)
     after: list[str] = []
     for seed in (1, 1, 2):
         torch.rand(3)

@@ -2,8 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from robocat.metrics import read_metrics
 from robocat.schedule import TrainingDiverged
 from robocat.train_tokeniser import camera_means, draw_images, rarity
 from tests.small_store import filled, small_episode
-from tests.tiny import SIZE, TOKENISER, VQ
+from tests.tiny import SIZE, TOKENISER, VQ, interrupted, measured
 
 TRAINING = replace(TOKENISER, steps=12, checkpoint_every=5, critic_from=0.4)
 
@@ -28,29 +26,18 @@ def _train(store: Path, out: Path, **changes: object) -> Path:
     return out
 
 
-@contextmanager
-def _interrupted(at: int) -> Iterator[None]:
-    """Ctrl-C in the step of this number."""
-    check = train_tokeniser.check_finite
-
-    def interrupt(losses: dict[str, float], folder: Path, step: int) -> None:
-        if step == at:
-            raise KeyboardInterrupt
-        check(losses, folder, step)
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train_tokeniser, "check_finite", interrupt)
-        yield
-
-
 def _left(folder: Path) -> dict[str, object]:
     """What a training leaves, without the times."""
-    rows = [{k: v for k, v in row.items() if k != "wall_time"} for row in read_metrics(folder)]
     shown = np.load(folder / "reconstructions.npz")
     pictures = {key: shown[key].tobytes() for key in shown.files}
     shown.close()
     weights = (folder / "model.safetensors").read_bytes()
-    return {"weights": weights, "rows": rows, "record": read_json(folder / "config.json"), **pictures}
+    return {
+        "weights": weights,
+        "rows": measured(folder),
+        "record": read_json(folder / "config.json"),
+        **pictures,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +51,7 @@ def test_resumed_equals_uninterrupted(
 ) -> None:
     """Before the first state, right after one, and several times."""
     for stop in stops:
-        with _interrupted(stop):
+        with interrupted(train_tokeniser, stop):
             _train(demos, tmp_path)
         with pytest.raises(CheckpointError, match="never finished"):
             read_config(tmp_path, "tokeniser")
@@ -98,7 +85,7 @@ def test_what_is_finished_is_left_alone(uninterrupted: Path) -> None:
 
 
 def test_other_data_may_not_go_on(demos: Path, tmp_path: Path) -> None:
-    with _interrupted(7):
+    with interrupted(train_tokeniser, 7):
         _train(demos, tmp_path)
     with pytest.raises(CheckpointError, match="unfinished training of another network, seed or data"):
         _train(demos, tmp_path, images=200)
@@ -164,7 +151,7 @@ def test_what_is_random_in_a_step_hangs_on_the_step(
         return step(*args, **more)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
     monkeypatch.setattr(train_tokeniser, "_step", noted)
-    with _interrupted(7):
+    with interrupted(train_tokeniser, 7):
         _train(demos, tmp_path)
     _train(demos, tmp_path)
     assert seeds[5:8] == seeds[8:11]  # steps 5, 6 and 7 were taken again

@@ -1,13 +1,20 @@
 """The smallest real things: expert episodes at 32 px, a tokeniser and an agent that have learnt from them."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 from demos.collect import Collection, collect_experts
 from robocat.agent import AgentConfig
 from robocat.agent_checkpoint import AgentCard
 from robocat.config import TokeniserTraining, Training
-from robocat.train import Data, train
+from robocat.data import Data
+from robocat.metrics import read_metrics
+from robocat.train import train
 from robocat.train_tokeniser import train_tokeniser
 from robocat.vqgan import VQGANConfig
 
@@ -57,3 +64,23 @@ def learn(data: Data, out: Path, config: AgentConfig = AGENT, training: Training
     """Trains an agent."""
     train(data, out, config, training, AgentCard(out.name, 0, None), seed=0)
     return out
+
+
+@contextmanager
+def interrupted(loop: ModuleType, at: int) -> Iterator[None]:
+    """Ctrl-C in the step of this number of a training loop, which must be met meanwhile."""
+    check: Callable[[dict[str, float], Path, int], None] = loop.check_finite
+
+    def interrupt(losses: dict[str, float], folder: Path, step: int) -> None:
+        if step == at:
+            raise KeyboardInterrupt
+        check(losses, folder, step)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "check_finite", interrupt)
+        yield
+
+
+def measured(folder: Path) -> list[dict[str, float]]:
+    """What a training logged, without the times."""
+    return [{k: v for k, v in row.items() if k != "wall_time"} for row in read_metrics(folder)]

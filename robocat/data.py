@@ -1,0 +1,89 @@
+"""What an agent is trained on: where it is, and what a checkpoint and an unfinished training say of it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from robocat.agent import AgentConfig
+from robocat.agent_checkpoint import read_agent
+from robocat.checkpoint import config_hash
+from robocat.config import Training
+from robocat.mixture import Source, held_out
+from robocat.tokens import build
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where an agent's training data is.
+
+    Attributes:
+        stores: Episode stores.
+        shares: Share of the windows from each, one a store.
+        tokeniser: Its checkpoint.
+        tokens: Folder for token sets.
+    """
+
+    stores: tuple[Path, ...]
+    shares: tuple[float, ...]
+    tokeniser: Path
+    tokens: Path
+
+
+def sources_of(data: Data, cameras: int | None = None) -> list[Source]:
+    """Opens the stores' tokens, building what is not there.
+
+    Args:
+        data: Where they are.
+        cameras: How many cameras the agent reads, if that is to be checked.
+
+    Raises:
+        ValueError: If a store has another number of cameras.
+    """
+    tokens = [build(store, data.tokeniser, data.tokens) for store in data.stores]
+    for path, each in zip(data.stores, tokens, strict=True):
+        seen = {rows.codes.shape[1] for rows in each.arms.values()}
+        if cameras is not None and seen != {cameras}:
+            counts = ", ".join(map(str, sorted(seen)))
+            raise ValueError(f"episodes in {path} have {counts} cameras, the agent reads {cameras}")
+    return [Source(each, share) for each, share in zip(tokens, data.shares, strict=True)]
+
+
+def identity_of(
+    config: AgentConfig,
+    sources: Sequence[Source],
+    training: Training,
+    *,
+    seed: int,
+    parent: Path | None,
+    replicas: int,
+) -> str:
+    """What a training must be to go on from another's state; its schedule may differ."""
+    data = [(s.tokens.tokeniser, s.tokens.store_digest, s.share) for s in sources]
+    origin = None if parent is None else read_agent(parent)["weights"]
+    return config_hash(config, data, training.hindsight, training.held_out, seed, origin, replicas)
+
+
+def lineage(data: Data, sources: Sequence[Source], training: Training, seed: int) -> dict[str, object]:
+    """What a checkpoint was trained on, and how."""
+    stores = []
+    for path, share, source in zip(data.stores, data.shares, sources, strict=True):
+        episodes = list(source.tokens.episodes)
+        used = [e for e in episodes if e.success and not held_out(e.id, training.held_out)]
+        stores.append(
+            {
+                "path": str(path),
+                "digest": source.tokens.store_digest,
+                "episodes": len(episodes),
+                "used": len(used),
+                "steps": sum(episode.rows - 1 for episode in used),
+                "share": share,
+                "arms": sorted({episode.arm for episode in used}),
+                "tasks": sorted({episode.task for episode in used}),
+            }
+        )
+    return {
+        "stores": stores,
+        "training": asdict(training),
+        "seed": seed,
+        "tokeniser_path": str(data.tokeniser),
+    }

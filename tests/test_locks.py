@@ -1,0 +1,55 @@
+"""One process at a time in a folder, and no lock outlives its holder."""
+
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from robocat.checkpoint import CheckpointError
+from robocat.locks import alone
+
+ROOT = Path(__file__).parents[1]
+HOLD = """
+import sys
+from pathlib import Path
+from robocat.locks import alone
+with alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    input()
+"""
+
+
+def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "run"
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(CheckpointError, match="another process is at work in .*run; let it end first"):
+            with alone(folder):
+                pass
+        waited: list[str] = []
+
+        def wait() -> None:
+            with alone(folder, wait=True):
+                waited.append("mine")
+
+        waiter = Thread(target=wait)
+        waiter.start()
+        waiter.join(0.2)
+        assert waited == []
+        holder.kill()
+        waiter.join(10)
+        assert waited == ["mine"]
+    with alone(folder):
+        pass
+
+
+def test_an_error_gives_it_back(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), alone(tmp_path):
+        raise KeyError
+    with alone(tmp_path):
+        pass
