@@ -119,9 +119,13 @@ class Preset:
             arms=("kuka_iiwa14",), tasks=("lift",), episodes=100, first_seed=100_000
         )
     )
-    finetune: Training = field(default_factory=lambda: Training(steps=300, learning_rate=7e-4))
+    finetune: Training = field(
+        default_factory=lambda: Training(steps=300, learning_rate=7e-4, checkpoint_every=100)
+    )
     practice: Practice = field(default_factory=Practice)
-    retrain: Training = field(default_factory=lambda: Training(steps=1000, learning_rate=7e-4))
+    retrain: Training = field(
+        default_factory=lambda: Training(steps=1000, learning_rate=7e-4, checkpoint_every=200)
+    )
     shares: Shares = field(default_factory=Shares)
     evaluation: Evaluation = field(default_factory=Evaluation)
     workers: int = 2
