@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+import tyro
+
 from bench.record import write
 from robocat.checkpoint import read_json
 from robocat.scores import Scores
 
 
-def cycle(run: Path = Path("runs/cycle")) -> None:
+def cycle(run: tyro.conf.Positional[Path] = Path("runs/cycle")) -> None:
     """Gathers a run's records into one file of results."""
     about = read_json(run / "run.json")
     stages = [read_json(path) for path in sorted((run / "stages").glob("*.json"))]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import tyro
 
 from bench.record import write
 from robocat.policy import Policy
@@ -17,7 +18,10 @@ STEPS, WARM_UP = 400, 20
 
 
 def policy(
-    run: Path = Path("runs/cycle"), model: str = "generalist-0", arm: str = "panda", task: str = "lift"
+    run: tyro.conf.Positional[Path] = Path("runs/cycle"),
+    model: str = "generalist-0",
+    arm: str = "panda",
+    task: str = "lift",
 ) -> None:
     """Times `Policy.act` in a real episode, rendering and physics left out."""
     torch.set_num_threads(1)
