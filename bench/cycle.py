@@ -1,4 +1,4 @@
-"""What a finished cycle reached: rates with intervals, the gate, seconds a stage, and every outcome.
+"""What a cycle has reached: rates with intervals, the gate, seconds a stage, and every outcome.
 
 python -m bench cycle runs/cycle
 """
@@ -15,7 +15,7 @@ from robocat.scores import Scores
 
 
 def cycle(run: tyro.conf.Positional[Path] = Path("runs/cycle")) -> None:
-    """Gathers a run's records into one file of results."""
+    """Gathers a run's records into one file of results; what is not there yet is left out."""
     about = read_json(run / "run.json")
     stages = [read_json(path) for path in sorted((run / "stages").glob("*.json"))]
     write(
@@ -34,7 +34,7 @@ def cycle(run: tyro.conf.Positional[Path] = Path("runs/cycle")) -> None:
             "scores": {
                 path.stem: _rates(Scores.load(path)) for path in sorted((run / "scores").glob("*.json"))
             },
-            "gate": read_json(run / "gate.json"),
+            "gate": read_json(run / "gate.json") if (run / "gate.json").exists() else None,
         },
     )
 
@@ -43,7 +43,7 @@ def _rates(scores: Scores) -> dict[str, object]:
     """Rates with intervals by arm and task and over arms, and outcomes as strings of 1 and 0 by seed."""
     cells = scores.cells()
     return {
-        "checkpoint": scores.checkpoint,
+        "checkpoint": Path(scores.checkpoint).name,
         "seconds": scores.seconds,
         "rates": {f"{arm} {task}": asdict(scores.cell(arm, task)) for arm, task in cells},
         "by_task": {

@@ -5,6 +5,7 @@ D width, Z bins.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ from robocat.sequence import Goal, Layout
 from robocat.stem import CodeStem, MergedStem
 from robocat.transformer import Cache, Transformer
 from robocat.vocabulary import ACTION_SLOTS, BINS, PROPRIO_SLOTS, Embodiment
+
+# Picks bins (B,) from logits (B, Z) of one action number.
+Choose = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,7 @@ class Agent(nn.Module):
         return torch.cat([goal_BGD, tokens], dim=1) if self.config.goal_at == "prefix" else tokens
 
     @torch.inference_mode()
-    def act(self, window: Window, body: Embodiment, choose: "Choose") -> Tensor:
+    def act(self, window: Window, body: Embodiment, choose: Choose) -> Tensor:
         """Decodes the action of the window's last step, number by number, with a key-value cache.
 
         Args:
@@ -256,17 +260,7 @@ def soft_cross_entropy(logits: Tensor, target: Tensor, spread_bins: float) -> Te
     return -(weight * logits.log_softmax(dim=-1)).sum(dim=-1).mean()
 
 
-class Choose:
-    """How a bin is chosen from logits."""
-
-    def __call__(self, logits_BZ: Tensor) -> Tensor:
-        """Bins (B,)."""
-        raise NotImplementedError
-
-
-class Expectation(Choose):
-    """The bin nearest to the mean of the distribution: steadier than the most likely one."""
-
-    def __call__(self, logits_BZ: Tensor) -> Tensor:
-        place = torch.arange(BINS, dtype=logits_BZ.dtype, device=logits_BZ.device)
-        return (logits_BZ.softmax(dim=-1) @ place).round().long()
+def expectation(logits_BZ: Tensor) -> Tensor:
+    """The bins (B,) nearest to the means of the distributions: steadier than the most likely ones."""
+    place = torch.arange(BINS, dtype=logits_BZ.dtype, device=logits_BZ.device)
+    return (logits_BZ.softmax(dim=-1) @ place).round().long()

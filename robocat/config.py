@@ -48,7 +48,8 @@ class Training:
         hindsight: Share of goals that are the end of the same episode; the others are the end of another
             success of the same arm, task and variation.
         held_out: Share of episodes kept from training, for the held-out loss.
-        precision: "fp32", or "bf16" for matrix products: pays on GPUs and from width 192 on AVX-512 CPUs.
+        precision: "fp32", or "bf16" for matrix products, on CPUs that have it; whether it
+            pays at the width of `nano` is not measured.
         evaluate_every: Steps between held-out losses.
         checkpoint_every: Steps between resume points.
     """

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from demos.controller import Act
 from demos.episode import Provenance
-from robocat.agent import Expectation, Window
+from robocat.agent import Choose, Window, expectation
 from robocat.agent_checkpoint import cached_agent
 from robocat.checkpoint import CheckpointError
 from robocat.threads import one_thread
@@ -60,8 +60,8 @@ class Policy:
         self._explore = explore
         self._memories: dict[int, _Memory] = {}
         self._envs: dict[int, ManipulationEnv] = {}
+        self._choose: Choose = expectation
         self._bodies: dict[str, Embodiment] = {}
-        self._choose = Expectation()
 
     def provenance(self, seed: int) -> Provenance:
         """This agent: its name and the hash of its weights."""

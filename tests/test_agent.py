@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from robocat.agent import Agent, AgentConfig, BinHead, Choose, Expectation, Window, soft_cross_entropy
+from robocat.agent import Agent, AgentConfig, BinHead, Window, expectation, soft_cross_entropy
 from robocat.vocabulary import BINS, Embodiment, embodiment
 from sim.arms import ARMS
 from sim.proprioception import channels
@@ -51,7 +51,7 @@ def _window(body: Embodiment, steps: int, batch: int = BATCH, future: bool = Tru
     )
 
 
-class Recorded(Choose):
+class Recorded:
     """Chooses as another and keeps the logits it saw."""
 
     def __init__(self, choose: Callable[[Tensor], Tensor]) -> None:
@@ -77,7 +77,7 @@ def _logits(agent: Agent, window: Window, body: Embodiment) -> Tensor:
 @layouts
 @contexts
 @pytest.mark.parametrize("body", [PANDA, UR5E], ids=["panda", "ur5e"])
-@pytest.mark.parametrize("choose", [_most_likely, Expectation()], ids=["argmax", "expectation"])
+@pytest.mark.parametrize("choose", [_most_likely, expectation], ids=["argmax", "expectation"])
 def test_decoding_equals_one_uncached_pass(
     layout: str, context: int, body: Embodiment, choose: Callable[[Tensor], Tensor]
 ) -> None:
@@ -101,8 +101,8 @@ def test_the_last_steps_action_is_not_read(layout: str, context: int) -> None:
     other = window.action.clone()
     other[:, -1] = 0
     assert torch.equal(
-        agent.act(window, PANDA, Expectation()),
-        agent.act(window._replace(action=other), PANDA, Expectation()),
+        agent.act(window, PANDA, expectation),
+        agent.act(window._replace(action=other), PANDA, expectation),
     )
 
 
@@ -240,7 +240,7 @@ def test_expectation() -> None:
     logits[0, 17] = 0.0
     logits[1, [100, 300]] = 0.0
     logits[2] = 0.0
-    assert Expectation()(logits).tolist() == [17, 200, 512]
+    assert expectation(logits).tolist() == [17, 200, 512]
 
 
 def test_future_cells_are_drawn_in_training_only() -> None:

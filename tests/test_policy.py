@@ -36,7 +36,7 @@ def _env(seed: int, arm: str = "panda") -> tuple[ManipulationEnv, Observation]:
     return env, env.reset(seed=seed)[0]
 
 
-class _Heard(Choose):
+class _Heard:
     """Keeps the logits that a policy decides by."""
 
     def __init__(self, choose: Choose) -> None:
@@ -182,7 +182,7 @@ def test_one_thread_wherever_it_acts(agent: Path, tokeniser: Path) -> None:
     policy, before = Policy(agent, tokeniser), torch.get_num_threads()
     used: list[int] = []
 
-    class Counted(Choose):
+    class Counted:
         def __call__(self, logits_BZ: Tensor) -> Tensor:
             used.append(torch.get_num_threads())
             return logits_BZ.argmax(dim=-1)

@@ -35,8 +35,10 @@ def test_each_is_as_it_would_be_alone(data: Data, tmp_path: Path) -> None:
 
 def test_what_is_done_stays(agent: Path, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(side_by_side, "processes", None)
+    before = read_agent(agent)
     train_side_by_side([_job(data, agent)], workers=2)
     train_side_by_side([], workers=2)
+    assert read_agent(agent) == before
 
 
 @pytest.mark.slow
