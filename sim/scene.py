@@ -33,6 +33,8 @@ def cell(arm: Arm, things: tuple[Thing, ...]) -> mujoco.MjSpec:
     spec.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
     spec.option.iterations = 20
     spec.option.ls_iterations = 10
+    # Blocks at rest sleep until something moves them: half of the physics is theirs. See `Scene.forward`.
+    spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP
     spec.nuserdata = COMMAND_SIZE
     _add_table(spec)
     for thing in things:
@@ -133,7 +135,12 @@ class Scene:
         self.data.qvel[dof : dof + 6] = 0.0
 
     def forward(self) -> None:
-        """Recomputes every derived quantity after writes."""
+        """Recomputes every derived quantity after writes, and wakes what sleeps.
+
+        Who sleeps is no part of MuJoCo's state. Awake after each control period, everything that follows is a
+        function of the state alone, and an episode goes on from a stored state bit for bit.
+        """
+        self._awake(self.state())
         mujoco.mj_forward(self.model, self.data)
 
     # What is read.
@@ -217,7 +224,12 @@ class Scene:
                 f"state has shape {np.shape(state)}, expected ({self._state_size},), that of {self.arm.name} "
                 f"with {', '.join(self.things) or 'nothing'}"
             )
-        mujoco.mj_setState(self.model, self.data, state, STATE)
+        self._awake(state)
         mujoco.mj_forward(self.model, self.data)
         # The solver's warm start is part of the state and mj_forward has just replaced it.
+        mujoco.mj_setState(self.model, self.data, state, STATE)
+
+    def _awake(self, state: Array) -> None:
+        """Sets the world to a state with nothing asleep; derived quantities are not yet its own."""
+        mujoco.mj_resetData(self.model, self.data)
         mujoco.mj_setState(self.model, self.data, state, STATE)

@@ -110,6 +110,24 @@ def test_restoring_is_exact_wherever_it_happens() -> None:
     assert fresh.data.ncon == ncon
 
 
+def test_what_rests_sleeps_within_a_control_period_and_wakes_at_its_end() -> None:
+    """Who sleeps is no part of the state: no stored state may come from a world that has a sleeper."""
+    env = blind("panda", "lift")
+    env.reset(seed=0)
+    still = np.zeros(env.arm.action_size, dtype=np.float32)
+    env.step(still)
+    data, trees = env.scene.data, env.scene.model.ntree
+    assert data.ntree_awake == trees == 1 + len(BLOCKS)
+    mujoco.mj_step(env.scene.model, data, 20)
+    assert data.ntree_awake == 1  # the arm's
+    env.scene.place("red", env.scene.position_m("red") + np.array([0.0, 0.0, 0.1]))
+    env.scene.forward()
+    held = env.scene.position_m("red")[2]
+    env.step(still)
+    assert data.ntree_awake == trees
+    assert env.scene.position_m("red")[2] < held - 0.03  # of 4.9 cm in free fall
+
+
 def test_another_models_state_is_refused() -> None:
     scene = _scene("panda")
     message = "state has shape (3,), expected (142,), that of panda with red, green, blue, target"
