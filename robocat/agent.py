@@ -182,7 +182,8 @@ class Agent(nn.Module):
     def losses(self, window: Window, body: Embodiment) -> Losses:
         """Training losses of a batch of windows, each averaged over its tokens."""
         layout = self.layout(body)
-        outputs_BLD = self.trunk(self.embed(window, body))
+        # Nothing follows the last token, so nothing is read off its output.
+        outputs_BLD = self.trunk(self.embed(window, body)[:, :-1])
         logits_BTAZ = self.bins(outputs_BLD[:, layout.action_outputs])
         action = soft_cross_entropy(logits_BTAZ, window.action, self.config.target_bins)
         future = torch.zeros((), device=action.device)

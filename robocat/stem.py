@@ -3,6 +3,7 @@
 Shapes: B windows, T steps, V cameras (views), N codes an image, M tokens an image, D width, E code numbers.
 """
 
+from math import isqrt
 from typing import NamedTuple
 
 import torch
@@ -57,18 +58,17 @@ class MergedStem(nn.Module):
         modulate: bool,
     ) -> None:
         super().__init__()
-        self.cells, self.patch, self.modulate = cells, max(1, cells // self.GRID), modulate
-        if cells % self.patch:
-            raise ValueError(
-                f"{cells} x {cells} codes do not merge into patches of {self.patch} x {self.patch}"
-            )
-        grid = cells // self.patch
+        self.modulate = modulate
+        side = max(1, cells // self.GRID)
+        if cells % side:
+            raise ValueError(f"{cells} x {cells} codes do not merge into patches of {side} x {side}")
+        grid = cells // side
         codes, numbers = codebook_KE.shape
         self.code = nn.Embedding(codes, patch_width)
         with torch.no_grad():
             # A random view of the codebook's vectors: like codes look alike at the start, and may part later.
             self.code.weight.copy_(codebook_KE @ torch.randn(numbers, patch_width))
-        patch_numbers = patch_width * self.patch**2
+        patch_numbers = patch_width * side**2
         self.cameras = nn.ModuleList(
             CameraStem(patch_numbers, grid, width, tokens, patch_width) for _ in range(cameras)
         )
@@ -80,30 +80,27 @@ class MergedStem(nn.Module):
 
     def forward(self, codes_BTVN: Tensor, goal_BVN: Tensor) -> ImageTokens:
         b, t, v, _ = codes_BTVN.shape
-        goal_BVD = torch.stack([self.goals[i](self._patches(goal_BVN[:, i])) for i in range(v)], dim=1)
+        goal_BVD = torch.stack([self.goals[i](goal_BVN[:, i], self.code) for i in range(v)], dim=1)
         mixed_BD = self.mix(F.gelu(rearrange(goal_BVD, "b v d -> b (v d)")))
         film = rearrange(self.film(F.gelu(mixed_BD)), "b (v n c) -> v b n c", v=v, n=4)
         film = film if self.modulate else torch.zeros_like(film)
         film = film.repeat_interleave(t, dim=1)
         images = []
         for i in range(v):
-            patches = self._patches(rearrange(codes_BTVN[:, :, i], "b t n -> (b t) n"))
-            images.append(rearrange(self.cameras[i](patches, film[i]), "(b t) m d -> b t m d", b=b))
+            codes_BN = rearrange(codes_BTVN[:, :, i], "b t n -> (b t) n")
+            tokens = self.cameras[i](codes_BN, self.code, film[i])
+            images.append(rearrange(tokens, "(b t) m d -> b t m d", b=b))
         return ImageTokens(torch.cat(images, dim=2), goal_BVD + mixed_BD[:, None])
 
-    def _patches(self, codes_BN: Tensor) -> Tensor:
-        """Codes (B, N) to patch vectors (B, grid * grid, patch_width * patch^2)."""
-        vectors = self.code(codes_BN)
-        if self.patch == 1:
-            return vectors
-        return rearrange(
-            vectors,
-            "b (h p w q) e -> b (h w) (p q e)",
-            p=self.patch,
-            q=self.patch,
-            h=self.cells // self.patch,
-            w=self.cells // self.patch,
-        )
+
+def patches(codes_BN: Tensor, code: nn.Embedding, first: nn.Linear, grid: int) -> Tensor:
+    """Codes (B, N) as vectors, neighbourhoods of them joined to (B, grid * grid, ...), through a layer."""
+    side = isqrt(codes_BN.shape[1]) // grid
+    if side == 1:
+        # A patch is a code: the layer is applied to the codebook once instead of to every patch.
+        return F.embedding(codes_BN, first(code.weight))
+    joined = "b (h p w q) e -> b (h w) (p q e)"
+    return first(rearrange(code(codes_BN), joined, p=side, q=side, h=grid, w=grid))
 
 
 class CameraStem(nn.Module):
@@ -125,9 +122,11 @@ class CameraStem(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.camera = nn.Parameter(torch.randn(tokens, width) * 0.02)
 
-    def forward(self, patches_BNE: Tensor, film_B4C: Tensor) -> Tensor:
+    def forward(self, codes_BN: Tensor, code: nn.Embedding, film_B4C: Tensor) -> Tensor:
+        """Codes (B, N) and the goal's scales and shifts (B, 4, C) to tokens (B, M, D)."""
         scale1, shift1, scale2, shift2 = film_B4C[:, :, None].unbind(1)
-        x_BNC = F.gelu(self.first_norm(self.first(patches_BNE) + self.place) * (1 + scale1) + shift1)
+        x_BNC = self.first_norm(patches(codes_BN, code, self.first, self.grid) + self.place)
+        x_BNC = F.gelu(x_BNC * (1 + scale1) + shift1)
         x_BNC = F.gelu(self.second_norm(self.second(x_BNC)) * (1 + scale2) + shift2)
         x_BCHW = rearrange(x_BNC, "b (h w) c -> b c h w", h=self.grid)
         x_BNC = x_BNC + rearrange(self.around(x_BCHW), "b c h w -> b (h w) c")
@@ -142,6 +141,7 @@ class GoalStem(nn.Module):
 
     def __init__(self, patch_numbers: int, grid: int, width: int, patch_width: int) -> None:
         super().__init__()
+        self.grid = grid
         self.first = nn.Linear(patch_numbers, patch_width)
         self.place = nn.Parameter(torch.randn(grid * grid, patch_width) * 0.02)
         self.first_norm = nn.LayerNorm(patch_width)
@@ -149,6 +149,7 @@ class GoalStem(nn.Module):
         self.merge = nn.Linear(grid * grid * self.OUT, width)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, patches_BNE: Tensor) -> Tensor:
-        x_BNC = F.gelu(self.first_norm(self.first(patches_BNE) + self.place))
+    def forward(self, codes_BN: Tensor, code: nn.Embedding) -> Tensor:
+        """Codes (B, N) to a vector (B, D)."""
+        x_BNC = F.gelu(self.first_norm(patches(codes_BN, code, self.first, self.grid) + self.place))
         return self.norm(self.merge(rearrange(F.gelu(self.second(x_BNC)), "b n c -> b (n c)")))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from robocat.stem import CodeStem, MergedStem
+from robocat.stem import CodeStem, MergedStem, patches
 
 CODES, NUMBERS, CAMERAS, WIDTH, TOKENS = 12, 4, 2, 16, 3
 BATCH, STEPS = 2, 3
@@ -81,17 +81,17 @@ def test_where_a_code_stands_matters(make: Callable[[], MergedStem | CodeStem]) 
     assert moved.abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("cells", [8, 16])
 @torch.inference_mode()
-def test_neighbouring_codes_make_a_patch() -> None:
-    """With 16 x 16 codes a patch is 2 x 2 of them: (row 2i + p, column 2j + q)."""
-    stem = _merged(16)
-    codes = torch.arange(256)[None] % CODES
-    patches = stem._patches(codes)  # pyright: ignore
-    vectors = stem.code(codes).view(16, 16, -1)
-    by_hand = torch.stack(
-        [vectors[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].flatten() for i in range(8) for j in range(8)]
-    )
-    torch.testing.assert_close(patches[0], by_hand)
+def test_neighbouring_codes_make_a_patch(cells: int) -> None:
+    """With 16 x 16 codes a patch is 2 x 2 of them: (row 2i + p, column 2j + q); with 8 x 8 it is one."""
+    code, side = torch.nn.Embedding(CODES, 5), cells // 8
+    first = torch.nn.Linear(5 * side**2, 3)
+    codes = torch.randint(CODES, (2, cells**2))
+    vectors = code(codes).view(2, cells, cells, -1)
+    rows = [slice(side * i, side * (i + 1)) for i in range(8)]
+    by_hand = torch.stack([vectors[:, i, j].flatten(1) for i in rows for j in rows], dim=1)
+    torch.testing.assert_close(patches(codes, code, first, 8), first(by_hand))
 
 
 @torch.inference_mode()
