@@ -2,7 +2,7 @@
 
 For example:
 
-    robocat collect --arms panda --tasks lift --episodes 100 --out runs/demos
+    robocat collect --arms panda --tasks lift --episodes 100 --out runs/mine/stores/demos
 """
 
 from dataclasses import dataclass, field, replace
@@ -57,7 +57,7 @@ def collect(
     first_seed: int | None = None,
     size: int | None = None,
     noise: bool = True,
-    out: Path = Path("runs/demos"),
+    out: Path = Path("runs/cycle/stores/demos"),
     workers: int = 2,
 ) -> None:
     """Records demonstrations by the scripted experts; what is there already is not made again.

@@ -1,8 +1,8 @@
 """`robocat view`: an episode as pictures in files, which show on any machine: a sheet, and a moving one.
 
-robocat view runs/demos                    # the first episode of a store
-robocat view runs/demos --episode panda-lift-red-expert-000003-9a1b2c3d
-robocat view panda-lift                    # an environment: its scripted expert at work
+robocat view runs/cycle/stores/demos      # the first episode of a store
+robocat view runs/cycle/stores/demos --episode panda-lift-red-expert-000003-9a1b2c3d
+robocat view panda-lift                   # an environment: its scripted expert at work
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from robocat.agent_checkpoint import read_agent
 from robocat.checkpoint import config_hash
 from robocat.config import Training
 from robocat.mixture import Source, held_out
-from robocat.tokens import build
+from robocat.tokens import TokenEpisode, build
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,16 @@ def identity_of(
     return config_hash(config, data, training.hindsight, training.held_out, seed, origin, replicas)
 
 
+def learnt_from(source: Source, training: Training) -> list[TokenEpisode]:
+    """The episodes of a source that training takes windows from: the successes that are not kept apart."""
+    return [e for e in source.tokens.episodes if e.success and not held_out(e.id, training.held_out)]
+
+
 def lineage(data: Data, sources: Sequence[Source], training: Training, seed: int) -> dict[str, object]:
     """What a checkpoint was trained on, and how."""
     stores = []
     for path, share, source in zip(data.stores, data.shares, sources, strict=True):
-        episodes = list(source.tokens.episodes)
-        used = [e for e in episodes if e.success and not held_out(e.id, training.held_out)]
+        episodes, used = list(source.tokens.episodes), learnt_from(source, training)
         stores.append(
             {
                 "path": str(path),

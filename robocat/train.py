@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 
 from demos.progress import progress
 from robocat.agent import Agent, AgentConfig, Losses, Window
 from robocat.agent_checkpoint import AgentCard, load_agent, read_agent, read_card, save_agent
 from robocat.checkpoint import clear_state, finished, load_state, save_state, seeded
 from robocat.config import Training
-from robocat.data import Data, identity_of, lineage, sources_of
+from robocat.data import Data, identity_of, learnt_from, lineage, sources_of
 from robocat.metrics import Metrics
 from robocat.mixture import Mixture, NothingToLearn, Source
 from robocat.presets import PRESETS
@@ -60,9 +61,15 @@ def main_train(
     training = chosen.train if steps is None else replace(chosen.train, steps=steps)
     data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
     before = "finished before, " if finished(out) else ""
-    card = AgentCard(name=out.name, generation=0, parent=None if parent is None else str(parent))
+    card = AgentCard(out.name, 0, None) if parent is None else _child(out.name, parent)
     train_together(data, out, chosen.agent, training, card, seed=seed, parent=parent, workers=workers)
     print(f"{out}: {before}{describe(out)}")
+
+
+def _child(name: str, parent: Path) -> AgentCard:
+    """The card of the generation after a parent; after a control, which has none, of the first."""
+    before = read_card(parent).generation
+    return AgentCard(name, 0 if before is None else before + 1, str(parent))
 
 
 def describe(checkpoint: Path) -> str:
@@ -107,6 +114,10 @@ def train(
     tokeniser = load_tokeniser(data.tokeniser)
     agent = _first(config, tokeniser, seed, parent)
     sources = sources_of(data, agent.config.cameras)
+    for path, source in zip(data.stores, sources, strict=True):
+        if replica.leads and not learnt_from(source, training):
+            note = f"{path} holds no success to learn from: its share of the windows goes to other stores"
+            Console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
     fit = Mixture(sources, training.held_out, agent.config.context)
     held = held_out_batches(sources, training, agent.config, seed)
     optimiser = make_optimiser(agent, training)

@@ -140,6 +140,18 @@ def test_nothing_to_learn(data: Data, tmp_path: Path) -> None:
         _train(data, tmp_path, held_out=1.0)
 
 
+def test_a_store_without_success_is_said(
+    data: Data, demos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failures, good = EpisodeStore(tmp_path / "failures"), EpisodeStore(demos)
+    episode = good.load(good.ids()[0])
+    meta = replace(episode.meta, outcome=replace(episode.meta.outcome, success=False))
+    failures.commit(replace(episode, success=np.zeros_like(episode.success), meta=meta))
+    both = replace(data, stores=(*data.stores, failures.path), shares=(1.0, 1.0), tokens=tmp_path / "tokens")
+    _train(both, tmp_path / "agent", steps=1)
+    assert f"{failures.path} holds no success to learn from" in capsys.readouterr().err
+
+
 def test_another_number_of_cameras_is_refused(data: Data, tmp_path: Path) -> None:
     card = AgentCard("test", 0, None)
     with pytest.raises(ValueError, match=r"episodes in .*demos have 2 cameras, the agent reads 3$"):
@@ -170,6 +182,12 @@ def test_precisions() -> None:
 def test_bf16_trains(data: Data, tmp_path: Path) -> None:
     _train(data, tmp_path, steps=2, precision="bf16")
     assert read_agent(tmp_path)["steps"] == 2
+
+
+def test_the_verb_counts_generations(data: Data, agent: Path, tmp_path: Path) -> None:
+    out, given = tmp_path / "models" / "next", {"stores": data.stores, "tokeniser": data.tokeniser}
+    loop.main_train(**given, out=out, preset="debug", parent=agent, steps=1, workers=1)
+    assert read_card(out) == AgentCard("next", 1, str(agent))
 
 
 def test_a_child_begins_as_its_parent(data: Data, agent: Path, tmp_path: Path) -> None:
