@@ -3,6 +3,7 @@
 Shapes: B windows, T steps, V cameras (views), N codes an image, M tokens an image, D width, E code numbers.
 """
 
+from collections.abc import Sequence
 from math import isqrt
 from typing import NamedTuple
 
@@ -58,7 +59,6 @@ class MergedStem(nn.Module):
         modulate: bool,
     ) -> None:
         super().__init__()
-        self.modulate = modulate
         side = max(1, cells // self.GRID)
         if cells % side:
             raise ValueError(f"{cells} x {cells} codes do not merge into patches of {side} x {side}")
@@ -68,27 +68,28 @@ class MergedStem(nn.Module):
         with torch.no_grad():
             # A random view of the codebook's vectors: like codes look alike at the start, and may part later.
             self.code.weight.copy_(codebook_KE @ torch.randn(numbers, patch_width))
-        patch_numbers = patch_width * side**2
-        self.cameras = nn.ModuleList(
-            CameraStem(patch_numbers, grid, width, tokens, patch_width) for _ in range(cameras)
-        )
-        self.goals = nn.ModuleList(GoalStem(patch_numbers, grid, width, patch_width) for _ in range(cameras))
+        shape = patch_width * side**2, grid, width
+        self.cameras = nn.ModuleList(PatchStem(*shape, tokens, patch_width) for _ in range(cameras))
+        self.goals = nn.ModuleList(PatchStem(*shape, 1, patch_width) for _ in range(cameras))
         self.mix = nn.Sequential(nn.Linear(cameras * width, width), nn.GELU(), nn.Linear(width, width))
-        self.film = nn.Linear(width, cameras * 4 * patch_width)
-        nn.init.zeros_(self.film.bias)
+        self.film: nn.Linear | None = None
+        if modulate:
+            self.film = nn.Linear(width, cameras * 4 * patch_width)
+            nn.init.zeros_(self.film.bias)
         self.tokens_per_image, self.tokens_per_goal = tokens, 1
 
     def forward(self, codes_BTVN: Tensor, goal_BVN: Tensor) -> ImageTokens:
         b, t, v, _ = codes_BTVN.shape
-        goal_BVD = torch.stack([self.goals[i](goal_BVN[:, i], self.code) for i in range(v)], dim=1)
+        goal_BVD = torch.cat([self.goals[i](goal_BVN[:, i], self.code) for i in range(v)], dim=1)
         mixed_BD = self.mix(F.gelu(rearrange(goal_BVD, "b v d -> b (v d)")))
-        film = rearrange(self.film(F.gelu(mixed_BD)), "b (v n c) -> v b n c", v=v, n=4)
-        film = film if self.modulate else torch.zeros_like(film)
-        film = film.repeat_interleave(t, dim=1)
+        films: Sequence[Tensor | None] = [None] * v
+        if self.film is not None:
+            film = rearrange(self.film(F.gelu(mixed_BD)), "b (v n c) -> v b n c", v=v, n=4)
+            films = film.repeat_interleave(t, dim=1).unbind()
         images = []
         for i in range(v):
             codes_BN = rearrange(codes_BTVN[:, :, i], "b t n -> (b t) n")
-            tokens = self.cameras[i](codes_BN, self.code, film[i])
+            tokens = self.cameras[i](codes_BN, self.code, films[i])
             images.append(rearrange(tokens, "(b t) m d -> b t m d", b=b))
         return ImageTokens(torch.cat(images, dim=2), goal_BVD + mixed_BD[:, None])
 
@@ -103,8 +104,8 @@ def patches(codes_BN: Tensor, code: nn.Embedding, first: nn.Linear, grid: int) -
     return first(rearrange(code(codes_BN), joined, p=side, q=side, h=grid, w=grid))
 
 
-class CameraStem(nn.Module):
-    """Patches of one camera, modulated by the goal, to a few tokens that keep where things are."""
+class PatchStem(nn.Module):
+    """Patches of one camera to a few tokens that keep where things are, and what is beside what."""
 
     OUT = 16
 
@@ -122,34 +123,16 @@ class CameraStem(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.camera = nn.Parameter(torch.randn(tokens, width) * 0.02)
 
-    def forward(self, codes_BN: Tensor, code: nn.Embedding, film_B4C: Tensor) -> Tensor:
-        """Codes (B, N) and the goal's scales and shifts (B, 4, C) to tokens (B, M, D)."""
-        scale1, shift1, scale2, shift2 = film_B4C[:, :, None].unbind(1)
+    def forward(self, codes_BN: Tensor, code: nn.Embedding, film_B4C: Tensor | None = None) -> Tensor:
+        """Codes (B, N) to tokens (B, M, D); a goal's scales and shifts (B, 4, C) modulate the patches."""
         x_BNC = self.first_norm(patches(codes_BN, code, self.first, self.grid) + self.place)
-        x_BNC = F.gelu(x_BNC * (1 + scale1) + shift1)
-        x_BNC = F.gelu(self.second_norm(self.second(x_BNC)) * (1 + scale2) + shift2)
+        if film_B4C is None:
+            x_BNC = F.gelu(self.second_norm(self.second(F.gelu(x_BNC))))
+        else:
+            scale1, shift1, scale2, shift2 = film_B4C[:, :, None].unbind(1)
+            x_BNC = F.gelu(x_BNC * (1 + scale1) + shift1)
+            x_BNC = F.gelu(self.second_norm(self.second(x_BNC)) * (1 + scale2) + shift2)
         x_BCHW = rearrange(x_BNC, "b (h w) c -> b c h w", h=self.grid)
         x_BNC = x_BNC + rearrange(self.around(x_BCHW), "b c h w -> b (h w) c")
         x_BF = rearrange(F.gelu(self.third(x_BNC)), "b n c -> b (n c)")
         return self.norm(rearrange(self.merge(x_BF), "b (m d) -> b m d", m=self.tokens)) + self.camera
-
-
-class GoalStem(nn.Module):
-    """Patches of one goal image to one vector."""
-
-    OUT = 16
-
-    def __init__(self, patch_numbers: int, grid: int, width: int, patch_width: int) -> None:
-        super().__init__()
-        self.grid = grid
-        self.first = nn.Linear(patch_numbers, patch_width)
-        self.place = nn.Parameter(torch.randn(grid * grid, patch_width) * 0.02)
-        self.first_norm = nn.LayerNorm(patch_width)
-        self.second = nn.Linear(patch_width, self.OUT)
-        self.merge = nn.Linear(grid * grid * self.OUT, width)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, codes_BN: Tensor, code: nn.Embedding) -> Tensor:
-        """Codes (B, N) to a vector (B, D)."""
-        x_BNC = F.gelu(self.first_norm(patches(codes_BN, code, self.first, self.grid) + self.place))
-        return self.norm(self.merge(rearrange(F.gelu(self.second(x_BNC)), "b n c -> b (n c)")))

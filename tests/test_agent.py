@@ -181,17 +181,6 @@ def test_every_weight_has_a_gradient(layout: str, context: int, modulate: bool, 
 
 
 @torch.inference_mode()
-def test_without_modulation_film_says_nothing() -> None:
-    window = _window(PANDA, 1)
-    for modulate in (True, False):
-        agent = _agent(modulate=modulate)
-        before = _logits(agent, window, PANDA)
-        agent.get_parameter("stem.film.bias").add_(1.0)
-        moved = _logits(agent, window, PANDA) - before
-        assert (moved.abs().max() > 1e-4) == modulate
-
-
-@torch.inference_mode()
 def test_arms_share_slots_but_not_slots_they_lack() -> None:
     """The same numbers mean the same wherever they stand: they are known by their slots, not their places."""
     agent = _agent()

@@ -103,16 +103,6 @@ def test_the_goal_modulates_every_patch_or_none() -> None:
         assert (moved.abs().amax(dim=-1) > 1e-6).all() if modulate else not moved.any()
 
 
-@torch.inference_mode()
-def test_without_modulation_its_weights_say_nothing() -> None:
-    (images, goal), stem = _codes(), _merged(modulate=False)
-    before = stem(images, goal)
-    torch.nn.init.normal_(stem.film.weight)
-    torch.nn.init.normal_(stem.film.bias)
-    after = stem(images, goal)
-    assert torch.equal(before.images, after.images) and torch.equal(before.goal, after.goal)
-
-
 def test_like_codes_look_alike_from_the_start() -> None:
     """Codes begin as a view of the tokeniser's own vectors: what is near there is near here."""
     near, far = torch.tensor([1.0, 0.0, 0.0, 0.05]), torch.tensor([-1.0, 0.0, 0.0, 0.0])
