@@ -48,7 +48,8 @@ def action_towards(scene: Scene, aim: Aim, control_hz: int) -> Action:
     wanted = np.array([0.0, 0.0, aim.yaw_rad])
     turn = np.clip(GAIN * (wanted - tilt) * control_hz / arm.angular_rad_s, -1.0, 1.0)
     turn = turn[2:] if arm.cartesian_dof == 4 else turn
-    return np.array([*move, *turn, 1.0 if aim.opened else -1.0], dtype=np.float32)
+    gripper = [1.0 if aim.opened else -1.0] * len(arm.gripper.numbers)
+    return np.array([*move, *turn, *gripper], dtype=np.float32)
 
 
 class Expert:
@@ -89,9 +90,9 @@ class _Slot:
         return Act(self._stray(label), label)
 
     def _stray(self, label: Action) -> Action:
-        noise, rng = self._noise, self._rng
+        noise, rng, cartesian = self._noise, self._rng, self._env.arm.cartesian_dof
         action = label.astype(np.float64)
-        action[:-1] += rng.normal(0.0, noise.std, len(label) - 1)
+        action[:cartesian] += rng.normal(0.0, noise.std, cartesian)
         if self._burst_left == 0 and rng.random() < noise.burst_rate:
             direction = rng.normal(size=len(label))
             self._burst = noise.burst_size * direction / np.linalg.norm(direction[:3])
@@ -99,7 +100,7 @@ class _Slot:
             self._flip = bool(rng.random() < noise.gripper_rate)
         if self._burst_left > 0:
             self._burst_left -= 1
-            action[:-1] += self._burst[:-1]
+            action[:cartesian] += self._burst[:cartesian]
             if self._flip:
-                action[-1] = -action[-1]
+                action[cartesian:] *= -1.0
         return np.clip(action, -1.0, 1.0).astype(np.float32)

@@ -2,7 +2,7 @@
 
 For example:
 
-    robocat practise --branch runs/cycle/models/branch --arm kuka_iiwa14 --task lift --episodes 500
+    robocat practise --branch runs/cycle/models/branch --arm kuka_hand --task lift --episodes 500
 """
 
 from dataclasses import replace
@@ -29,7 +29,7 @@ def practise(
     tokeniser: Path = Path("runs/cycle/tokeniser"),
     goals: Path = Path("runs/cycle/stores/adaptation"),
     out: Path = Path("runs/cycle/stores/practice"),
-    arm: str = "kuka_iiwa14",
+    arm: str = "kuka_hand",
     task: str = "lift",
     preset: str = "nano",
     episodes: int | None = None,

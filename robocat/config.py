@@ -117,7 +117,7 @@ class Preset:
     train: Training = field(default_factory=Training)
     adaptation: Collection = field(
         default_factory=lambda: Collection(
-            arms=("kuka_iiwa14",), tasks=("lift",), episodes=100, first_seed=100_000
+            arms=("kuka_hand",), tasks=("lift",), episodes=100, first_seed=100_000
         )
     )
     finetune: Training = field(

@@ -136,7 +136,8 @@ class Policy:
         label = decode_action(bins)
         action = label.copy()
         if self._explore:
-            action[:-1] += memory.rng.normal(0.0, self._explore, len(action) - 1)
+            cartesian = self._envs[slot].arm.cartesian_dof
+            action[:cartesian] += memory.rng.normal(0.0, self._explore, cartesian)
             action = np.clip(action, -1.0, 1.0).astype(np.float32)
         memory.action.append(encode_action(label).astype(np.int64))
         return Act(action, label)

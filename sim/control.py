@@ -40,8 +40,9 @@ class CartesianControl:
     """Turns actions into actuator targets for one scene.
 
     Action (A,), float in [-1, 1]: tool velocity x, y, z (times `arm.linear_m_s`), then yaw rate, or roll,
-    pitch and yaw rates about the world axes (times `arm.angular_rad_s`), then the gripper: below zero closes,
-    else opens (bang-bang, as RGB-stacking's agent acts).
+    pitch and yaw rates about the world axes (times `arm.angular_rad_s`), then the gripper. Its one number
+    closes below zero and else opens (bang-bang, as RGB-stacking's agent acts); a hand's several set how far
+    each of its joints should be open.
     """
 
     def __init__(self, scene: Scene, control_hz: int) -> None:
@@ -49,7 +50,10 @@ class CartesianControl:
         self._arm = scene.arm
         self._period_s = 1.0 / control_hz
         self.substeps = round(self._period_s / TIMESTEP_S)
-        self._upright = self._arm.cartesian_dof == 4
+        self._dof_count = self._arm.cartesian_dof
+        self._upright = self._dof_count == 4
+        controls = np.array(self._arm.gripper.controls_at)
+        self._closed, self._open = controls[0], controls[-1]
         self._tilt_limit_rad = TILT_LIMIT_RAD * (0.0, 0.0, 1.0) if self._upright else TILT_LIMIT_RAD
         model = arm_model(scene.arm)
         self._ik = mink.Configuration(model)
@@ -80,10 +84,9 @@ class CartesianControl:
         scene.command_tool(target_m, tilt_rad)
         start = scene.joint_command_rad
         goal = self._follow(start, target_m, rotation_exp(tilt_rad) @ DOWN)
-        closed, opened = self._arm.gripper.width_m
-        width_m = closed if numbers[-1] < 0.0 else opened
+        gripper = self._gripper(numbers[self._dof_count :])
         for left in reversed(range(RAMP_PIECES)):
-            scene.command(goal - (goal - start) * left / RAMP_PIECES, width_m)
+            scene.command(goal - (goal - start) * left / RAMP_PIECES, gripper)
             mujoco.mj_step(scene.model, scene.data, self.substeps // RAMP_PIECES)
         scene.forward()
 
@@ -106,6 +109,12 @@ class CartesianControl:
             raise ValueError(f"action has numbers that are not finite: {action}")
         return np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
 
+    def _gripper(self, numbers: Array) -> Array:
+        """Targets of the gripper's actuators."""
+        if len(numbers) == 1:
+            return self._closed if numbers[0] < 0.0 else self._open
+        return self._closed + (numbers + 1.0) / 2.0 * (self._open - self._closed)
+
     def _moved(self, action: Array) -> tuple[Array, Array]:
         """The commanded tool pose one control period on: position (3,) [m], tilt (3,) [rad]."""
         arm, period = self._arm, self._period_s
@@ -116,7 +125,8 @@ class CartesianControl:
         if distance > limit:
             target = self._scene.tool_m + lead * limit / distance
         turn = np.zeros(3)
-        turn[3 - len(action[3:-1]) :] = action[3:-1] * arm.angular_rad_s * period
+        turns = action[3 : self._dof_count]
+        turn[3 - len(turns) :] = turns * arm.angular_rad_s * period
         # Turns about one axis add up; others must be composed.
         tilt = tilt + turn if self._upright else rotation_log(rotation_exp(turn) @ rotation_exp(tilt))
         tilt = np.clip(tilt, -self._tilt_limit_rad, self._tilt_limit_rad)

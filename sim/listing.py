@@ -24,7 +24,7 @@ def arms() -> None:
     for column in ("name", "arm", "joints", "reach\n\\[m]", "gripper", "action", "at most"):
         table.add_column(column, overflow="fold", no_wrap=column not in ("arm", "action"))
     for arm in ARMS.values():
-        closed, opened = arm.gripper.width_m
+        closed, opened = arm.gripper.width_m[0], arm.gripper.width_m[-1]
         table.add_row(
             arm.name,
             arm.title,

@@ -12,6 +12,7 @@ from sim.scene import Scene
 # The measured tool may lag or sag a little beyond the fence of the commanded one.
 SLACK_M = 0.05
 SLACK_RAD = 0.3
+SLACK_FINGER_RAD = 0.02  # a finger's stop gives a little
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Channel:
     """One number of proprioception.
 
     Attributes:
-        name: e.g. "joint_1" (from the base), "tool_x", "width".
+        name: e.g. "joint_1" (from the base), "tool_x", "width", "finger_1".
         unit: "rad" or "m".
         low: Least value.
         high: Greatest value; readings are clipped to the range.
@@ -32,8 +33,11 @@ class Channel:
 
 
 def channels(arm: Arm) -> tuple[Channel, ...]:
-    """Joint positions, tool position, tool orientation (yaw, or roll, pitch and yaw), gripper opening."""
-    joints = [Channel(f"joint_{i}", "rad", *limits) for i, limits in enumerate(_joint_limits(arm), start=1)]
+    """Joint positions, tool position, tool orientation (yaw, or roll, pitch and yaw), and the gripper's
+    opening or, of a hand, the position of each of its joints.
+    """
+    limits = enumerate(_limits(arm, arm.joints), start=1)
+    joints = [Channel(f"joint_{i}", "rad", *ends) for i, ends in limits]
     position = [
         Channel(f"tool_{axis}", "m", float(low) - SLACK_M, float(high) + SLACK_M)
         for axis, low, high in zip("xyz", TOOL_LOW_M, TOOL_HIGH_M, strict=True)
@@ -43,16 +47,31 @@ def channels(arm: Arm) -> tuple[Channel, ...]:
         for name, limit in zip(("roll", "pitch", "yaw"), TILT_LIMIT_RAD, strict=True)
     ]
     turns = orientation[-1:] if arm.cartesian_dof == 4 else orientation
-    return (*joints, *position, *turns, Channel("width", "m", 0.0, arm.gripper.width_m[1] + 0.01))
+    return (*joints, *position, *turns, *_gripper_channels(arm))
 
 
-def _joint_limits(arm: Arm) -> list[tuple[float, float]]:
+def _gripper_channels(arm: Arm) -> list[Channel]:
+    if not _is_hand(arm):
+        return [Channel("width", "m", 0.0, arm.gripper.width_m[-1] + 0.01)]
+    limits = _limits(arm, arm.gripper.joints)
+    return [
+        Channel(f"finger_{i}", "rad", low - SLACK_FINGER_RAD, high + SLACK_FINGER_RAD)
+        for i, (low, high) in enumerate(limits, start=1)
+    ]
+
+
+def _is_hand(arm: Arm) -> bool:
+    return len(arm.gripper.numbers) > 1
+
+
+def _limits(arm: Arm, joints: tuple[str, ...]) -> list[tuple[float, float]]:
     model = arm_model(arm)
-    return [(float(model.joint(name).range[0]), float(model.joint(name).range[1])) for name in arm.joints]
+    return [(float(model.joint(name).range[0]), float(model.joint(name).range[1])) for name in joints]
 
 
 def read(scene: Scene) -> Array:
     """The channels' values (P,) in their units, not clipped to their ranges."""
     tilt = scene.tool_tilt_rad
     orientation = tilt[2:] if scene.arm.cartesian_dof == 4 else tilt
-    return np.concatenate([scene.joints_rad, scene.tool_m, orientation, [scene.width_m]])
+    gripper = scene.fingers if _is_hand(scene.arm) else [scene.width_m]
+    return np.concatenate([scene.joints_rad, scene.tool_m, orientation, gripper])

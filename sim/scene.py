@@ -83,10 +83,13 @@ class Scene:
         joints = [model.joint(name) for name in arm.joints]
         self._qpos = np.array([joint.qposadr[0] for joint in joints])
         self._ctrl = np.array([model.actuator(name).id for name in arm.joints])
-        self._gripper_ctrl = model.actuator(arm.gripper.actuator).id
+        self._gripper_ctrl = np.array([model.actuator(name).id for name in arm.gripper.actuators])
         self._fingers = np.array([model.joint(name).qposadr[0] for name in arm.gripper.joints])
         self._tool = model.site("tool").id
-        self._pads = tuple(model.geom(name).id for name in arm.gripper.pads)
+        self._pads = tuple([model.geom(name).id for name in side] for side in arm.gripper.pads)
+        # Pads are boxes whose first half size is across: two of them take that off their middles' distance.
+        self._pads_thick_m = sum(float(model.geom_size[side[0], 0]) for side in self._pads)
+        self._hand = model.body("hand").id
         blocks = [thing.name for thing in things if isinstance(thing, Block)]
         self._body = {name: model.body(name).id for name in self.things}
         self._geom = {name: model.geom(name).id for name in blocks}
@@ -100,7 +103,7 @@ class Scene:
         """Arm at home with an open gripper, everything at rest; things lie where the model put them."""
         mujoco.mj_resetData(self.model, self.data)
         self.set_joints(np.asarray(self.arm.home_rad))
-        self.set_gripper(self.arm.gripper.width_m[1])
+        self.set_gripper(self.arm.gripper.width_m[-1])
         mujoco.mj_kinematics(self.model, self.data)
         self.command_tool(self.tool_m, self.tool_tilt_rad)
 
@@ -111,13 +114,14 @@ class Scene:
 
     def set_gripper(self, width_m: float) -> None:
         """Places the fingers at an opening [m] and commands it."""
-        self.data.qpos[self._fingers] = width_m / 2  # Each finger moves half the way.
-        self.data.ctrl[self._gripper_ctrl] = width_m
+        gripper = self.arm.gripper
+        self.data.qpos[self._fingers] = _between(width_m, gripper.width_m, gripper.joints_at)
+        self.data.ctrl[self._gripper_ctrl] = _between(width_m, gripper.width_m, gripper.controls_at)
 
-    def command(self, joints_rad: Array, width_m: float) -> None:
-        """Sets the actuators' targets: joints [rad] and opening [m]."""
+    def command(self, joints_rad: Array, gripper: Array) -> None:
+        """Sets the actuators' targets: joints [rad], and those of the gripper in its own units."""
         self.data.ctrl[self._ctrl] = joints_rad
-        self.data.ctrl[self._gripper_ctrl] = width_m
+        self.data.ctrl[self._gripper_ctrl] = gripper
 
     def command_tool(self, position_m: Array, tilt_rad: Array) -> None:
         """Records the commanded tool pose: position (3,) [m] and tilt (3,) [rad], in the world."""
@@ -162,8 +166,15 @@ class Scene:
 
     @property
     def width_m(self) -> float:
-        """Opening between the finger pads [m]."""
-        return float(self.data.qpos[self._fingers].sum())
+        """Opening between the middles of opposing pads [m]."""
+        across = self.data.xmat[self._hand].reshape(3, 3)[:, 0]
+        one, other = (self.data.geom_xpos[side].mean(axis=0) for side in self._pads)
+        return abs(float((one - other) @ across)) - self._pads_thick_m
+
+    @property
+    def fingers(self) -> Array:
+        """Positions of the gripper's joints (m,), slides [m] or hinges [rad]."""
+        return self.data.qpos[self._fingers].copy()
 
     @property
     def tool_m(self) -> Array:
@@ -192,18 +203,18 @@ class Scene:
         return float(np.arctan2(matrix[3], matrix[0]))
 
     def grasped(self, name: str) -> bool:
-        """Whether both finger pads touch a block."""
-        return self._pads_on(name) == len(self._pads)
+        """Whether pads on both sides touch a block."""
+        return all(self._sides_on(name))
 
     def touched(self, name: str) -> bool:
         """Whether any finger pad touches a block."""
-        return self._pads_on(name) > 0
+        return any(self._sides_on(name))
 
-    def _pads_on(self, name: str) -> int:
-        """How many finger pads are in contact with a block."""
+    def _sides_on(self, name: str) -> list[bool]:
+        """Whether a pad of each side is in contact with a block."""
         pairs: list[list[int]] = self.data.contact.geom.tolist()  # A dozen: faster as lists than as an array.
         block = self._geom[name]
-        return sum([pad, block] in pairs or [block, pad] in pairs for pad in self._pads)
+        return [any([pad, block] in pairs or [block, pad] in pairs for pad in side) for side in self._pads]
 
     # The whole state, for exact replay.
 
@@ -233,3 +244,8 @@ class Scene:
         """Sets the world to a state with nothing asleep; derived quantities are not yet its own."""
         mujoco.mj_resetData(self.model, self.data)
         mujoco.mj_setState(self.model, self.data, state, STATE)
+
+
+def _between(width_m: float, widths_m: tuple[float, ...], poses: tuple[tuple[float, ...], ...]) -> Array:
+    """The pose (n,) at an opening [m], between those declared."""
+    return np.array([np.interp(width_m, widths_m, numbers) for numbers in zip(*poses, strict=True)])

@@ -22,11 +22,25 @@ def put_home(model: mujoco.MjModel, chosen: Arm, q: np.ndarray | None = None) ->
     for name, angle in zip(chosen.joints, chosen.home_rad if q is None else q, strict=True):
         data.joint(name).qpos = angle
         data.actuator(name).ctrl = angle
-    for name in chosen.gripper.joints:
-        data.joint(name).qpos = chosen.gripper.width_m[1] / 2
-    data.actuator(chosen.gripper.actuator).ctrl = chosen.gripper.width_m[1]
+    for name, position in zip(chosen.gripper.joints, chosen.gripper.joints_at[-1], strict=True):
+        data.joint(name).qpos = position
+    tell(data, chosen, -1)
     mujoco.mj_forward(model, data)
     return data
+
+
+def tell(data: mujoco.MjData, chosen: Arm, pose: int) -> None:
+    """Commands the gripper to close (0) or to open (-1)."""
+    for name, control in zip(chosen.gripper.actuators, chosen.gripper.controls_at[pose], strict=True):
+        data.actuator(name).ctrl = control
+
+
+def opening_m(model: mujoco.MjModel, data: mujoco.MjData, chosen: Arm) -> float:
+    """The gap between the pads of the two sides, along the direction in which they close."""
+    x = data.body("hand").xmat.reshape(3, 3)[:, 0]
+    sides = [[data.geom(pad).xpos @ x for pad in side] for side in chosen.gripper.pads]
+    thick = sum(model.geom(side[0]).size[0] for side in chosen.gripper.pads)
+    return float(abs(np.mean(sides[0]) - np.mean(sides[1])) - thick)
 
 
 def with_scene(
@@ -129,9 +143,9 @@ def test_gripper_lifts_and_holds_a_cube(name: str) -> None:
     up = np.array(chosen.home_rad)
     down = solve(bare_model, chosen, up, np.array([0.5, 0.0, 0.02]))
     data = put_home(model, chosen, down)
-    data.actuator(chosen.gripper.actuator).ctrl = 0.0
+    tell(data, chosen, 0)
     mujoco.mj_step(model, data, nstep=200)
-    assert data.tendon("opening").length[0] == pytest.approx(CUBE_M, abs=1e-3)
+    assert opening_m(model, data, chosen) == pytest.approx(CUBE_M, abs=2e-3)
     for step in range(250):
         data.ctrl[: len(up)] = down + (up - down) * (step + 1) / 250
         mujoco.mj_step(model, data)
@@ -149,13 +163,27 @@ def test_gripper_closes_together_in_a_third_of_a_second(name: str) -> None:
     chosen = ARMS[name]
     model = with_scene(chosen)
     data = put_home(model, chosen)
-    data.actuator(chosen.gripper.actuator).ctrl = 0.0
+    tell(data, chosen, 0)
     for _ in range(round(0.33 / TIMESTEP_S)):
         mujoco.mj_step(model, data)
         left, right = (data.joint(joint).qpos[0] for joint in chosen.gripper.joints)
         assert left == pytest.approx(right, abs=1e-4)
     assert data.tendon("opening").length[0] < 2e-3
-    data.actuator(chosen.gripper.actuator).ctrl = 0.05
+    (actuator,) = chosen.gripper.actuators
+    data.actuator(actuator).ctrl = 0.05
     mujoco.mj_step(model, data, nstep=250)
     assert data.tendon("opening").length[0] == pytest.approx(0.05, abs=1e-4)
-    assert tuple(model.actuator(chosen.gripper.actuator).ctrlrange) == chosen.gripper.width_m
+    assert tuple(model.actuator(actuator).ctrlrange) == chosen.gripper.width_m
+
+
+@pytest.mark.parametrize("name", sorted(ARMS))
+def test_gripper_opens_and_closes_as_declared(name: str) -> None:
+    chosen = ARMS[name]
+    model = with_scene(chosen)
+    data = put_home(model, chosen)
+    for pose in (0, -1):
+        tell(data, chosen, pose)
+        mujoco.mj_step(model, data, nstep=400)
+        assert opening_m(model, data, chosen) == pytest.approx(chosen.gripper.width_m[pose], abs=2e-3)
+        reached = [data.joint(joint).qpos[0] for joint in chosen.gripper.joints]
+        np.testing.assert_allclose(reached, chosen.gripper.joints_at[pose], atol=3e-3)

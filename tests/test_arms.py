@@ -13,7 +13,7 @@ import pytest
 
 from sim.arms import ARMS, Arm, find_arm, load
 from sim.arms.arm import ASSETS
-from sim.arms.grippers import PANDA_HAND, ROBOTIQ_2F85
+from sim.arms.grippers import PANDA_HAND, ROBOTIQ_2F85, THREE_FINGER
 from sim.names import UnknownName
 
 DATA = Path(__file__).parent / "data"
@@ -30,7 +30,7 @@ def bare(request: pytest.FixtureRequest) -> tuple[Arm, mujoco.MjModel]:
 
 
 def published(chosen: Arm) -> dict[str, Any]:
-    return json.loads((DATA / f"{chosen.name}.json").read_text())
+    return json.loads((DATA / Path(chosen.mjcf).with_suffix(".json")).read_text())
 
 
 def at_home(model: mujoco.MjModel, chosen: Arm) -> mujoco.MjData:
@@ -38,8 +38,8 @@ def at_home(model: mujoco.MjModel, chosen: Arm) -> mujoco.MjData:
     data = mujoco.MjData(model)
     for name, angle in zip(chosen.joints, chosen.home_rad, strict=True):
         data.joint(name).qpos = angle
-    for name in chosen.gripper.joints:
-        data.joint(name).qpos = chosen.gripper.width_m[1] / 2
+    for name, position in zip(chosen.gripper.joints, chosen.gripper.joints_at[-1], strict=True):
+        data.joint(name).qpos = position
     mujoco.mj_forward(model, data)
     return data
 
@@ -73,7 +73,7 @@ def test_joints_and_force_limits_are_the_published_ones(bare: tuple[Arm, mujoco.
     joints = published(chosen)["joints"]
     assert tuple(joints) == chosen.joints
     assert [model.joint(i).name for i in range(model.njnt)] == [*chosen.joints, *chosen.gripper.joints]
-    assert [model.actuator(i).name for i in range(model.nu)] == [*chosen.joints, chosen.gripper.actuator]
+    assert [model.actuator(i).name for i in range(model.nu)] == [*chosen.joints, *chosen.gripper.actuators]
     for (name, figures), declared in zip(joints.items(), chosen.force_limit_nm, strict=True):
         joint, actuator = model.joint(name), model.actuator(name)
         np.testing.assert_allclose(joint.range, figures["range"], atol=1e-9)
@@ -102,7 +102,8 @@ def test_masses_and_inertias_are_the_published_ones(bare: tuple[Arm, mujoco.MjMo
 
 def test_gripper_weighs_what_its_maker_says(bare: tuple[Arm, mujoco.MjModel]) -> None:
     chosen, model = bare
-    expected = {PANDA_HAND.name: 0.73, ROBOTIQ_2F85.name: 0.925}[chosen.gripper.name]
+    weights = {PANDA_HAND.name: 0.73, ROBOTIQ_2F85.name: 0.925, THREE_FINGER.name: 0.98}
+    expected = weights[chosen.gripper.name]
     total = model.body_subtreemass[model.body("hand").id]
     assert total == pytest.approx(expected, rel=1e-9)
 
@@ -114,7 +115,7 @@ def test_only_the_hand_and_the_last_link_collide(bare: tuple[Arm, mujoco.MjModel
         if model.geom_contype[geom] or model.geom_conaffinity[geom]:
             assert model.geom_bodyid[geom] >= last
             assert model.geom_conaffinity[geom] == 0, "the robot would collide with itself"
-    assert all(model.geom(pad).contype[0] for pad in chosen.gripper.pads)
+    assert all(model.geom(pad).contype[0] for side in chosen.gripper.pads for pad in side)
     assert np.all(model.body_gravcomp[1:] == 1.0)
 
 
@@ -139,9 +140,9 @@ def test_wrist_camera_sees_the_fingertips_and_what_lies_below(bare: tuple[Arm, m
         assert back < 0
         return np.array([right, up]) / -back / reach
 
-    pads = [seen(data.geom(pad).xpos) for pad in chosen.gripper.pads]
-    assert pads[0][0] * pads[1][0] < 0, "one finger left, one right"
-    assert np.abs(pads).max() < 1
+    sides = [np.array([seen(data.geom(pad).xpos) for pad in side]) for side in chosen.gripper.pads]
+    assert sides[0][:, 0].max() * sides[1][:, 0].max() < 0, "one side left, one right"
+    assert np.abs(np.concatenate(sides)).max() < 1
     assert np.abs(seen(tool.xpos)).max() < 0.5
     assert np.abs(seen(tool.xpos - [0, 0, 0.15])).max() < 0.5
 
@@ -166,9 +167,14 @@ def test_arm_refuses_what_cannot_be(changes: dict[str, Any], message: str) -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"width_m": (0.08, 0.0)}, "width_m: got .* expected .closed, open."),
-        ({"joints": ("finger",)}, "joints: got 1 names, expected 2"),
-        ({"pads": ("pad", "pad")}, "pads: got .* expected two different"),
+        ({"width_m": (0.08, 0.0)}, "width_m: got .* expected 0 or more, rising, at least two"),
+        ({"width_m": (0.0,)}, "width_m: got .* expected 0 or more, rising, at least two"),
+        ({"joints": ("finger",)}, r"joints_at: got poses of .2, 2. numbers, expected 2 poses, .* of finger"),
+        ({"controls_at": ((0.0,), (0.1, 0.2))}, r"controls_at: got poses of .1, 2. numbers, expected 2"),
+        ({"controls_at": ((0.0,),)}, r"controls_at: got poses of .1. numbers, expected 2 poses"),
+        ({"numbers": ("a", "b")}, "numbers: got 2 names, expected 1, or 1"),
+        ({"pads": (("pad",), ("pad",))}, "pads: got .* expected different geom names on two sides"),
+        ({"pads": (("pad",), ())}, "pads: got .* expected different geom names on two sides"),
     ],
 )
 def test_gripper_refuses_what_cannot_be(changes: dict[str, Any], message: str) -> None:
@@ -177,10 +183,11 @@ def test_gripper_refuses_what_cannot_be(changes: dict[str, Any], message: str) -
 
 
 def test_any_gripper_goes_on_any_arm_and_names_stay_plain() -> None:
-    for chosen, gripper in itertools.product(ARMS.values(), (PANDA_HAND, ROBOTIQ_2F85)):
+    for chosen, gripper in itertools.product(ARMS.values(), (PANDA_HAND, ROBOTIQ_2F85, THREE_FINGER)):
         model = load(dataclasses.replace(chosen, gripper=gripper)).compile()
-        named = (model.site("tool"), model.site("flange"), model.cam("wrist"), model.actuator("gripper"))
-        assert [element.name for element in named] == ["tool", "flange", "wrist", "gripper"]
+        first = gripper.actuators[0]
+        named = (model.site("tool"), model.site("flange"), model.cam("wrist"), model.actuator(first))
+        assert [element.name for element in named] == ["tool", "flange", "wrist", first]
 
 
 def test_arm_from_elsewhere_needs_a_flange_and_names_of_its_own(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_actions_out_of_range_are_clipped() -> None:
     [
         (
             {"arm": "pnada"},
-            "unknown arm 'pnada'; did you mean 'panda'? arms: kuka_iiwa14, panda, sawyer, ur5e",
+            "unknown arm 'pnada'; did you mean 'panda'? arms: kuka_hand, kuka_iiwa14, panda, sawyer, ur5e",
         ),
         ({"task": "lft"}, "unknown task 'lft'; did you mean 'lift'? tasks: lift, push, reach, stack"),
         ({"cameras": ("frnt",)}, "unknown camera 'frnt'; did you mean 'front'? cameras: front, wrist"),

@@ -127,7 +127,7 @@ def test_models_are_compared_on_the_same_scenes(run: Path) -> None:
     ]
     assert not {e.seed for e in entries} & set[int]().union(*seeds.values())
     verdict = read_json(run / "gate.json")
-    paired = scores["gate-generalist-1"].paired(scores["gate-generalist-0"], "kuka_iiwa14", "lift")
+    paired = scores["gate-generalist-1"].paired(scores["gate-generalist-0"], "kuka_hand", "lift")
     assert verdict["new"]["versus_parent"]["mean"] == paired.mean
 
 

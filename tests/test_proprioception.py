@@ -17,7 +17,9 @@ def test_channels_have_names_units_and_ranges(arm: str) -> None:
     names = [channel.name for channel in declared]
     joints = [f"joint_{i}" for i in range(1, len(ARMS[arm].joints) + 1)]
     turns = ["tool_yaw"] if ARMS[arm].cartesian_dof == 4 else ["tool_roll", "tool_pitch", "tool_yaw"]
-    assert names == [*joints, "tool_x", "tool_y", "tool_z", *turns, "width"]
+    hand = arm == "kuka_hand"
+    gripper = [f"finger_{i}" for i in range(1, 9)] if hand else ["width"]
+    assert names == [*joints, "tool_x", "tool_y", "tool_z", *turns, *gripper]
     for channel in declared:
         metres = channel.name in ("tool_x", "tool_y", "tool_z", "width")
         assert channel.unit == ("m" if metres else "rad")
@@ -35,8 +37,11 @@ def test_ranges_hold_the_joints_limits_and_the_fence(arm: str) -> None:
     for axis, low, high in zip("xyz", TOOL_LOW_M, TOOL_HIGH_M, strict=True):
         assert declared[f"tool_{axis}"].low < low < high < declared[f"tool_{axis}"].high
     assert declared["tool_yaw"].low < -TILT_LIMIT_RAD[2] < TILT_LIMIT_RAD[2] < declared["tool_yaw"].high
-    closed, opened = env.arm.gripper.width_m
-    assert declared["width"].low <= closed < opened < declared["width"].high
+    gripper = [channel for channel in env.channels if channel.name == "width" or "finger" in channel.name]
+    declared_at = env.arm.gripper
+    reach = [declared_at.width_m] if len(gripper) == 1 else zip(*declared_at.joints_at, strict=True)
+    for channel, ends in zip(gripper, reach, strict=True):
+        assert channel.low <= min(ends) < max(ends) <= channel.high
 
 
 @arms
@@ -50,7 +55,12 @@ def test_readings_are_the_scenes(arm: str) -> None:
         assert values[f"joint_{number}"] == np.float32(angle)
     assert [values[f"tool_{axis}"] for axis in "xyz"] == scene.tool_m.astype(np.float32).tolist()
     assert values["tool_yaw"] == np.float32(scene.tool_tilt_rad[2])
-    assert values["width"] == np.float32(scene.width_m)
+    if arm == "kuka_hand":
+        fingers = [values[f"finger_{i}"] for i in range(1, 9)]
+        np.testing.assert_array_equal(fingers, env.proprio()[-8:])
+        np.testing.assert_allclose(fingers, scene.fingers, atol=5e-3)  # a hair beyond its stop is clipped
+    else:
+        assert values["width"] == np.float32(scene.width_m)
     if env.arm.cartesian_dof == 6:
         assert [values["tool_roll"], values["tool_pitch"]] == scene.tool_tilt_rad[:2].astype(
             np.float32
@@ -60,7 +70,9 @@ def test_readings_are_the_scenes(arm: str) -> None:
 def test_readings_beyond_the_range_are_clipped_only_for_the_observation() -> None:
     env = blind("panda", "lift")
     env.reset(seed=0)
-    env.scene.set_gripper(0.2)
+    for finger in env.arm.gripper.joints:
+        env.scene.data.joint(finger).qpos = 0.1
+    env.scene.forward()
     assert read(env.scene)[-1] == pytest.approx(0.2)
     assert env.proprio()[-1] == np.float32(env.channels[-1].high)
     assert env.proprio() in env.observation_space["proprio"]

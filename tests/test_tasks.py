@@ -109,7 +109,7 @@ def test_the_goal_that_is_posed_is_a_success(arm: str, task: str) -> None:
         scene.command_tool(scene.tool_m, np.zeros(3))
         jaws = -1.0 if scene.width_m < 0.05 else 1.0
         still = np.zeros(env.arm.action_size, np.float32)
-        still[-1] = jaws
+        still[env.arm.cartesian_dof :] = jaws
         if task != "lift":  # There, the jaws touch the block but do not press yet.
             assert env.task.success(scene, variation)
         for step in range(5):

@@ -67,7 +67,7 @@ def test_installed_command_lists_the_arms_from_elsewhere(installed: Path, tmp_pa
     where = "import sim, robocat; print(sim.__file__, robocat.__file__)"
     assert str(ROOT) + os.sep not in _run(installed / "python", "-c", where, cwd=tmp_path)
     listed = _run(installed / "robocat", "arms", cwd=tmp_path)
-    for arm in ("panda", "sawyer", "ur5e", "kuka_iiwa14"):
+    for arm in ("panda", "sawyer", "ur5e", "kuka_iiwa14", "kuka_hand"):
         assert arm in listed
 
 

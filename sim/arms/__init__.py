@@ -3,6 +3,7 @@
 from sim.arms.arm import Arm as Arm
 from sim.arms.arm import Gripper as Gripper
 from sim.arms.arm import load as load
+from sim.arms.kuka_hand import KUKA_HAND
 from sim.arms.kuka_iiwa14 import KUKA_IIWA14
 from sim.arms.panda import PANDA
 from sim.arms.sawyer import SAWYER
@@ -11,6 +12,7 @@ from sim.names import pick
 
 ARMS: dict[str, Arm] = {
     "kuka_iiwa14": KUKA_IIWA14,
+    "kuka_hand": KUKA_HAND,
     "panda": PANDA,
     "sawyer": SAWYER,
     "ur5e": UR5E,

@@ -21,37 +21,54 @@ POSE_ATTRIBUTES = ("pos", "quat", "axisangle", "xyaxes", "zaxis", "euler")
 
 @dataclass(frozen=True)
 class Gripper:
-    """Two parallel jaws on slide joints, driven by one actuator.
+    """What an arm holds things with: two parallel jaws, or a hand of several fingers.
+
+    Where its fingers are is given at some openings, from closed to open; between them it is interpolated.
 
     Attributes:
         name: Short name, "panda_hand".
         mjcf: File in sim/assets (or an absolute path) with root body "hand", site "tool" and camera "wrist".
-        joints: The two finger joints, slides [m].
-        actuator: Position actuator on the tendon that couples the fingers; its ctrl is the opening width [m].
-        width_m: Opening between the pads, (closed, open) [m].
-        pads: Names of the two pad geoms.
+        numbers: Names of its action numbers. One opens or closes everything (bang-bang); several are as many
+            as there are actuators, and each moves its own between closed (-1) and open (+1).
+        width_m: Openings between the middles of opposing pads [m], from closed to open, at which is given:
+        joints_at: positions of its joints, slides [m] or hinges [rad], one each;
+        controls_at: what its actuators are told to be there, one each.
+        joints: Names of its joints.
+        actuators: Names of its position actuators.
+        pads: Names of the pad geoms, (one side, the other side): what both sides touch is grasped.
         source: Where the figures come from.
     """
 
     name: str
     mjcf: str
+    numbers: tuple[str, ...]
     joints: tuple[str, ...]
-    actuator: str
-    width_m: tuple[float, float]
-    pads: tuple[str, str]
+    actuators: tuple[str, ...]
+    width_m: tuple[float, ...]
+    joints_at: tuple[tuple[float, ...], ...]
+    controls_at: tuple[tuple[float, ...], ...]
+    pads: tuple[tuple[str, ...], tuple[str, ...]]
     source: str
 
     def __post_init__(self) -> None:
-        closed, opened = self.width_m
         what = f"gripper {self.name!r}"
-        if not 0.0 <= closed < opened:
+        if len(self.width_m) < 2 or self.width_m[0] < 0.0 or sorted(set(self.width_m)) != [*self.width_m]:
+            raise ValueError(f"{what}: width_m: got {self.width_m}, expected 0 or more, rising, at least two")
+        for noun, names in (("joints_at", self.joints), ("controls_at", self.actuators)):
+            poses: tuple[tuple[float, ...], ...] = getattr(self, noun)
+            if [len(pose) for pose in poses] != [len(names)] * len(self.width_m):
+                raise ValueError(
+                    f"{what}: {noun}: got poses of {[len(pose) for pose in poses]} numbers, expected "
+                    f"{len(self.width_m)} poses, one a width, of a number for each of {', '.join(names)}"
+                )
+        if len(self.numbers) not in (1, len(self.actuators)):
             raise ValueError(
-                f"{what}: width_m: got {self.width_m}, expected (closed, open) with 0 <= closed < open"
+                f"{what}: numbers: got {len(self.numbers)} names, expected 1, or {len(self.actuators)}, "
+                f"one for each of {', '.join(self.actuators)}"
             )
-        if len(self.joints) != 2:
-            raise ValueError(f"{what}: joints: got {len(self.joints)} names, expected 2 slide joints")
-        if len(set(self.pads)) != 2:
-            raise ValueError(f"{what}: pads: got {self.pads}, expected two different geom names")
+        sides = [set(side) for side in self.pads]
+        if not all(sides) or sides[0] & sides[1]:
+            raise ValueError(f"{what}: pads: got {self.pads}, expected different geom names on two sides")
 
 
 @dataclass(frozen=True)
@@ -68,7 +85,8 @@ class Arm:
         velocity_limit_rad_s: Rated joint speeds [rad/s].
         force_limit_nm: Largest joint torques [N m].
         gripper: What is attached at the flange.
-        cartesian_dof: 4 (x, y, z, yaw rates) or 6 (x, y, z, roll, pitch, yaw rates).
+        cartesian_dof: How many action numbers come before the gripper's: 4 (x, y, z, yaw rates) or 6 (x, y,
+            z, roll, pitch, yaw rates).
         linear_m_s: Speed that an action of 1.0 means along each translation [m/s].
         angular_rad_s: Speed that an action of 1.0 means about each axis [rad/s].
         source: Where the figures come from.
@@ -110,9 +128,9 @@ class Arm:
 
     @property
     def action_names(self) -> tuple[str, ...]:
-        """Name of each action number: Cartesian rates, then the gripper."""
+        """Name of each action number: Cartesian rates, then the gripper's."""
         turns = ("yaw",) if self.cartesian_dof == 4 else ("roll", "pitch", "yaw")
-        return ("x", "y", "z", *turns, "gripper")
+        return ("x", "y", "z", *turns, *self.gripper.numbers)
 
     @property
     def action_size(self) -> int:

@@ -1,14 +1,17 @@
-"""The grippers, as data. Both close along x of their root body; the tool frame is given in `sim.arms.arm`."""
+"""The grippers, as data. All close along x of their root body; the tool frame is given in `sim.arms.arm`."""
 
 from sim.arms.arm import Gripper
 
 PANDA_HAND = Gripper(
     name="panda_hand",
     mjcf="panda_hand.xml",
+    numbers=("gripper",),
     joints=("finger_left", "finger_right"),
-    actuator="gripper",
+    actuators=("gripper",),
     width_m=(0.0, 0.08),
-    pads=("pad_left", "pad_right"),
+    joints_at=((0.0, 0.0), (0.04, 0.04)),
+    controls_at=((0.0,), (0.08,)),
+    pads=(("pad_left",), ("pad_right",)),
     source=(
         "Franka Emika, Panda data sheet: hand 0.7 kg, opening 80 mm, 70 N continuous (35 N used here); "
         "0.73 kg and the tool point 103.4 mm from the flange: Franka Control Interface documentation"
@@ -18,9 +21,39 @@ PANDA_HAND = Gripper(
 ROBOTIQ_2F85 = Gripper(
     name="robotiq_2f85",
     mjcf="robotiq_2f85.xml",
+    numbers=("gripper",),
     joints=("finger_left", "finger_right"),
-    actuator="gripper",
+    actuators=("gripper",),
     width_m=(0.0, 0.085),
-    pads=("pad_left", "pad_right"),
+    joints_at=((0.0, 0.0), (0.0425, 0.0425)),
+    controls_at=((0.0,), (0.085,)),
+    pads=(("pad_left",), ("pad_right",)),
     source="Robotiq, 2F-85 data sheet: 0.925 kg, stroke 85 mm, grip force 20 to 235 N (35 N used here)",
+)
+
+_AXES = (
+    *("finger_1_spread", "finger_1_upper", "finger_1_lower"),
+    *("finger_2_spread", "finger_2_upper", "finger_2_lower"),
+    *("finger_3_upper", "finger_3_lower"),
+)
+# Tips together, and both links pressing inwards: a pad that meets a face turns until it lies flat [rad].
+_CLOSED = (0.0, -0.1, -0.22, 0.0, -0.1, -0.22, -0.1, -0.22)
+_FLAT = (0.0,) * 8  # pads parallel
+_OPEN = (0.3, 0.42, -0.42, 0.3, 0.42, -0.42, 0.42, -0.42)  # pads parallel, the two fingers spread
+
+THREE_FINGER = Gripper(
+    name="three_finger",
+    mjcf="three_finger.xml",
+    numbers=tuple(f"finger_{i}" for i in range(1, 9)),
+    joints=_AXES,
+    actuators=_AXES,
+    width_m=(0.0113, 0.04, 0.08),
+    joints_at=(_CLOSED, _FLAT, _OPEN),
+    controls_at=(_CLOSED, _FLAT, _OPEN),
+    pads=(("pad_3",), ("pad_1", "pad_2")),
+    source=(
+        "after the BarrettHand BH8-282: three fingers with eight axes, 0.98 kg (data sheet, from memory); a "
+        "motor on each axis, as RoboCat's unseen hand has 8 action numbers (Bousmalis et al. 2023); links "
+        "shortened to the reach and opening of the other grippers, 34 N between the pads"
+    ),
 )

@@ -30,7 +30,7 @@ def _progress(scene: Scene, variation: str) -> float:
 
 def _pose(scene: Scene, variation: str, rng: np.random.Generator) -> tuple[Array, float]:
     del rng  # The point above the block is the only success.
-    return hover_point_m(scene, variation), scene.arm.gripper.width_m[1]
+    return hover_point_m(scene, variation), scene.arm.gripper.width_m[-1]
 
 
 REACH = Task(

@@ -50,7 +50,7 @@ def _pose(scene: Scene, variation: str, rng: np.random.Generator) -> tuple[Array
     upper, lower = pair(variation)
     seat = scene.position_m(upper) + offset_m(scene, variation)
     scene.place(upper, seat, scene.yaw_rad(lower))
-    return seat + np.array([0.0, 0.0, rng.uniform(0.03, 0.07)]), scene.arm.gripper.width_m[1]
+    return seat + np.array([0.0, 0.0, rng.uniform(0.03, 0.07)]), scene.arm.gripper.width_m[-1]
 
 
 STACK = Task(
