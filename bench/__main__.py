@@ -3,6 +3,7 @@
 python -m bench                     # all that need no run
 python -m bench sim --repeats 10
 python -m bench cycle runs/cycle
+python -m bench loop runs/cycle
 """
 
 import importlib
@@ -15,6 +16,7 @@ from sim.names import UnknownName, pick
 BENCHES: dict[str, tuple[str, str]] = {
     "sim": ("bench.sim:main", "how fast the simulation is, and what takes the time"),
     "pictures": ("bench.pictures:main", "docs/arms.png and docs/tasks.png"),
+    "loop": ("bench.pictures:loop", "docs/loop.svg, from a run"),
     "policy": ("bench.policy:policy", "how fast a trained policy acts"),
     "cycle": ("bench.cycle:cycle", "what a finished cycle reached"),
 }

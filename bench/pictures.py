@@ -1,6 +1,7 @@
-"""Pictures for the README: every arm at home, and what each task begins and ends with.
+"""Pictures for the README: every arm at home, what each task begins and ends with, and a run's loop.
 
 python -m bench pictures
+python -m bench loop runs/cycle
 """
 
 from collections.abc import Sequence
@@ -8,9 +9,13 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
+import tyro
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from finetune.loop_picture import loop_drawing
+from finetune.run_folder import read_run
+from finetune.standing import Standing
 from sim.arms import ARMS
 from sim.arms.arm import Arm
 from sim.env import make
@@ -44,6 +49,18 @@ def main(out: Path = DOCS, arm: str = "ur5e", seed: int = 11) -> None:
     begins, ends = zip(*(_task(arm, task, seed + i) for i, task in enumerate(TASKS)), strict=True)
     _grid([begins, ends]).save(out / "tasks.png", optimize=True)
     print(out / "arms.png", out / "tasks.png", sep="\n")
+
+
+def loop(run: tyro.conf.Positional[Path] = Path("runs/cycle"), out: Path = DOCS) -> None:
+    """Writes loop.svg: what went round the loop in a run.
+
+    Args:
+        run: Folder of the run.
+        out: Folder that it goes to.
+    """
+    record = read_run(run)
+    (out / "loop.svg").write_text(loop_drawing(record, Standing.of(record, record.scores)), encoding="utf-8")
+    print(out / "loop.svg")
 
 
 def portrait(arm: Arm) -> Pixels:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 
 from finetune.markup import Html, duration, join, many, percent, points, short, size, tag, whole
 from finetune.run_folder import Run
@@ -32,6 +33,16 @@ def loop_picture(run: Run, standing: Standing) -> Html:
     """Both drawings; the style sheet shows the one that fits."""
     boxes = loop_boxes(run, standing)
     return tag("div", _wide(boxes), _narrow(boxes), class_="loop")
+
+
+def loop_drawing(run: Run, standing: Standing) -> str:
+    """The wide drawing as an SVG file of its own, with the page's colours and letters."""
+    drawing = _wide(loop_boxes(run, standing))
+    page = files("finetune").joinpath("templates", "report.html").read_text(encoding="utf-8")
+    style = page[page.index("<style>") : page.index("</style>")] + "svg { font-family: sans-serif }</style>"
+    head, _, body = drawing.partition(">")
+    inside = body.removesuffix("</svg>")
+    return f'{head} xmlns="http://www.w3.org/2000/svg">{style}<g class="loop">{inside}</g></svg>\n'
 
 
 def loop_boxes(run: Run, standing: Standing) -> list[Box]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,8 +17,11 @@ from PIL import Image
 
 from demos.store import EpisodeStore
 from finetune import clips, report_figures
+from finetune.loop_picture import loop_boxes, loop_drawing
 from finetune.markup import duration, percent, points, size
 from finetune.report import NAME, SECTIONS, report, summary_table
+from finetune.run_folder import read_run
+from finetune.standing import Standing
 from robocat.intervals import Difference
 from robocat.scores import Scores
 from tests.fake_run import MODELS, NEW, OLD, STAGES, fake_run, fake_scores
@@ -143,6 +147,18 @@ def test_loop_counts_what_the_stores_hold(whole: Path, page: Page) -> None:
     assert "28.1" in said and "498 of 512 codes" in said
     known = Scores.load(whole / "scores" / "generalist-1.json").pooled(OLD)
     assert f"Generalist 1 {percent(known.mean)} on what was known" in said
+
+
+def test_the_loop_is_a_drawing_of_its_own(whole: Path) -> None:
+    """Well-formed, complete, and nothing from elsewhere: it is shown where the page is not."""
+    run = read_run(whole)
+    standing = Standing.of(run, run.scores)
+    drawing = loop_drawing(run, standing)
+    root = ElementTree.fromstring(drawing)
+    words = " ".join(root.itertext())
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert all(box.title in words and box.number in words for box in loop_boxes(run, standing))
+    assert "href" not in drawing
 
 
 def test_rollouts_are_small_animations_beside_their_goal(whole: Path) -> None:
