@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from robocat.contrast import contrast
 from robocat.future import FutureHead
 from robocat.sequence import Goal, Layout
 from robocat.stem import CodeStem, MergedStem
@@ -47,6 +48,8 @@ class AgentConfig:
         future_steps: How many steps ahead image codes are predicted; RoboCat: 5.
         future_weight: Weight of that loss; 0 leaves it out.
         future_cells: How many cells a camera and window are scored, drawn at random; 0 scores all.
+        goal_weight: Weight of the loss that makes goals of one meaning alike, see `robocat.contrast`; 0, as
+            RoboCat has it, leaves it out.
     """
 
     width: int = 128
@@ -64,13 +67,14 @@ class AgentConfig:
     future_steps: int = 5
     future_weight: float = 0.05
     future_cells: int = 4
+    goal_weight: float = 0.1
 
     def __post_init__(self) -> None:
         least: dict[str, int] = dict.fromkeys(
             ("width", "blocks", "heads", "context", "cameras", "future_steps"), 1
         )
         least |= dict.fromkeys(
-            ("image_tokens", "target_bins", "bin_waves", "future_weight", "future_cells"), 0
+            ("image_tokens", "target_bins", "bin_waves", "future_weight", "future_cells", "goal_weight"), 0
         )
         least["patch_width"] = 1 if self.image_tokens else 0
         for name, smallest in least.items():
@@ -78,6 +82,11 @@ class AgentConfig:
                 raise ValueError(f"agent: {name}: got {value}, expected at least {smallest}")
         if not 0 <= self.drop < 1:
             raise ValueError(f"agent: drop: got {self.drop}, expected at least 0 and below 1")
+        if self.goal_weight and not self.image_tokens:
+            raise ValueError(
+                f"agent: goal_weight: got {self.goal_weight}, expected 0 where image_tokens is 0: there no "
+                "one vector stands for a goal"
+            )
         if self.goal_at not in ("step", "prefix"):
             raise ValueError(f"agent: goal_at: got {self.goal_at!r}, expected 'step' or 'prefix'")
 
@@ -91,6 +100,7 @@ class Window(NamedTuple):
         goal: Codes of the goal images (B, V, N).
         action: Bins (B, T, A).
         future: Image codes `future_steps` later (B, T, V, N), or None when acting.
+        meaning: Equal numbers where goals mean the same (B,), or None when acting.
     """
 
     proprio: Tensor
@@ -98,14 +108,16 @@ class Window(NamedTuple):
     goal: Tensor
     action: Tensor
     future: Tensor | None = None
+    meaning: Tensor | None = None
 
 
 class Losses(NamedTuple):
-    """Cross-entropies in nats: of action tokens and of future image codes, and their weighted sum."""
+    """In nats: cross-entropies of action tokens and of future image codes, the goals' contrast, their sum."""
 
     total: Tensor
     action: Tensor
     future: Tensor
+    goal: Tensor
 
 
 class ValueEmbedding(nn.Module):
@@ -183,17 +195,23 @@ class Agent(nn.Module):
         """Training losses of a batch of windows, each averaged over its tokens."""
         layout = self.layout(body)
         # Nothing follows the last token, so nothing is read off its output.
-        outputs_BLD = self.trunk(self.embed(window, body)[:, :-1])
+        tokens_BLD, meant_BD = self.embed(window, body)
+        outputs_BLD = self.trunk(tokens_BLD[:, :-1])
         logits_BTAZ = self.bins(outputs_BLD[:, layout.action_outputs])
         action = soft_cross_entropy(logits_BTAZ, window.action, self.config.target_bins)
-        future = torch.zeros((), device=action.device)
+        future = goal = torch.zeros((), device=action.device)
         if self.config.future_weight and window.future is not None:
             future = self.future(outputs_BLD[:, layout.image_positions], window.future)
-        return Losses(action + self.config.future_weight * future, action, future)
+        if self.config.goal_weight and window.meaning is not None and meant_BD is not None:
+            goal = contrast(meant_BD, window.meaning)
+        total = action + self.config.future_weight * future + self.config.goal_weight * goal
+        return Losses(total, action, future, goal)
 
-    def embed(self, window: Window, body: Embodiment) -> Tensor:
-        """Embedded tokens (B, L, D) in the layout's order, the action tokens included."""
-        images_BTMD, goal_BGD = self.stem(window.codes, window.goal)
+    def embed(self, window: Window, body: Embodiment) -> tuple[Tensor, Tensor | None]:
+        """Embedded tokens (B, L, D) in the layout's order, the action tokens included; and what the goal
+        means (B, D), where the stem has one vector for that.
+        """
+        images_BTMD, goal_BGD, meant_BD = self.stem(window.codes, window.goal)
         proprio_BTPD = self.proprio(window.proprio, body.proprio)
         if self.config.image_tokens:
             proprio_BTPD = proprio_BTPD.sum(dim=2, keepdim=True) * len(body.proprio) ** -0.5
@@ -208,7 +226,8 @@ class Agent(nn.Module):
         steps = torch.cat([*parts, action_BTAD + asked_AD], dim=2)
         steps = steps + self.step[: steps.shape[1], None]
         tokens = rearrange(steps, "b t l d -> b (t l) d")
-        return torch.cat([goal_BGD, tokens], dim=1) if self.config.goal_at == "prefix" else tokens
+        tokens = torch.cat([goal_BGD, tokens], dim=1) if self.config.goal_at == "prefix" else tokens
+        return tokens, meant_BD
 
     @torch.inference_mode()
     def act(self, window: Window, body: Embodiment, choose: Choose) -> Tensor:
@@ -223,7 +242,7 @@ class Agent(nn.Module):
             Bins (B, A).
         """
         layout = self.layout(body, window.proprio.shape[1])
-        tokens_BLD = self.embed(window, body)
+        tokens_BLD, _ = self.embed(window, body)
         cache = Cache()
         output_BD = self.trunk(tokens_BLD[:, : -layout.actions], cache)[:, -1]
         ask_AD, step_D = self.ask[list(body.action)], self.step[window.proprio.shape[1] - 1]

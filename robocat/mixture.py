@@ -7,6 +7,7 @@ store.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from robocat.vocabulary import Embodiment, embodiment
 from sim.arms import find_arm
 
 Index = NDArray[np.int64]
+Meaning = tuple[str, str, str]  # arm, task and variation: any success of one is a goal for another
 
 
 class NothingToLearn(ValueError):
@@ -72,7 +74,7 @@ class Mixture:
             raise ValueError(f"token sets of {len(tokenisers)} tokenisers cannot be mixed: {named}")
         self._context = context
         self._pools: list[_Pool] = []
-        self._goals: dict[tuple[str, str, str], list[tuple[ArmTokens, TokenEpisode]]] = {}
+        self._goals: dict[Meaning, list[tuple[ArmTokens, TokenEpisode]]] = {}
         for source in sources:
             self._add(source, held_out_share, validation)
         if not self._pools:
@@ -90,8 +92,7 @@ class Mixture:
             if not episode.success or held_out(episode.id, share) != validation:
                 continue
             tokens = source.tokens.arms[episode.arm]
-            meant = (episode.arm, episode.task, episode.variation)
-            self._goals.setdefault(meant, []).append((tokens, episode))
+            self._goals.setdefault(_meaning(episode), []).append((tokens, episode))
             if episode.rows > self._context:
                 groups.setdefault((episode.arm, episode.task), []).append(episode)
         windows = sum(e.rows - self._context for episodes in groups.values() for e in episodes)
@@ -153,19 +154,21 @@ class Mixture:
 
     def _rows(
         self, pool: _Pool, rng: np.random.Generator, count: int, future: int, hindsight: float
-    ) -> dict[str, NDArray[np.uint16]]:
+    ) -> dict[str, NDArray[Any]]:
         pick = rng.integers(len(pool.rows), size=count)
         row, owner = pool.rows[pick], pool.episode_of[pick]
         last = np.array([pool.episodes[o].start + pool.episodes[o].rows - 1 for o in owner])
         window = row[:, None] + np.arange(self._context)  # (B, T)
         ahead = np.minimum(window + future, last[:, None])
         tokens = pool.tokens
+        numbers = {meaning: i for i, meaning in enumerate(self._goals)}
         return {
             "proprio": tokens.proprio[window],
             "codes": tokens.codes[window],
             "action": tokens.action[window],
             "future": tokens.codes[ahead],
             "goal": np.stack([self._goal(pool, rng, int(o), hindsight) for o in owner]),
+            "meaning": np.array([numbers[_meaning(pool.episodes[o])] for o in owner]),
         }
 
     def _goal(
@@ -174,6 +177,10 @@ class Mixture:
         """Codes of a goal image (V, C): the same episode's last, or another success's of the same meaning."""
         episode, tokens = pool.episodes[owner], pool.tokens
         if rng.random() >= hindsight:
-            others = self._goals[episode.arm, episode.task, episode.variation]
+            others = self._goals[_meaning(episode)]
             tokens, episode = others[int(rng.integers(len(others)))]
         return tokens.codes[episode.start + episode.rows - 1]
+
+
+def _meaning(episode: TokenEpisode) -> Meaning:
+    return episode.arm, episode.task, episode.variation

@@ -27,6 +27,9 @@ PRESETS: dict[str, Preset] = {
     "debug": DEBUG,
     "nano": NANO,
     "nano-faithful": replace(
-        NANO, agent=replace(NANO.agent, image_tokens=0, goal_at="step", target_bins=0.0, bin_waves=0)
+        NANO,
+        agent=replace(
+            NANO.agent, image_tokens=0, goal_at="step", target_bins=0.0, bin_waves=0, goal_weight=0.0
+        ),
     ),
 }

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 
 class ImageTokens(NamedTuple):
-    """Embedded images (B, T, V * M, D) and goal (B, V * M', D)."""
+    """Embedded images (B, T, V * M, D) and goal (B, V * M', D); where codes are merged, all of it (B, D)."""
 
     images: Tensor
     goal: Tensor
+    meant: Tensor | None = None
 
 
 class CodeStem(nn.Module):
@@ -91,7 +92,7 @@ class MergedStem(nn.Module):
             codes_BN = rearrange(codes_BTVN[:, :, i], "b t n -> (b t) n")
             tokens = self.cameras[i](codes_BN, self.code, films[i])
             images.append(rearrange(tokens, "(b t) m d -> b t m d", b=b))
-        return ImageTokens(torch.cat(images, dim=2), goal_BVD + mixed_BD[:, None])
+        return ImageTokens(torch.cat(images, dim=2), goal_BVD + mixed_BD[:, None], mixed_BD)
 
 
 def patches(codes_BN: Tensor, code: nn.Embedding, first: nn.Linear, grid: int) -> Tensor:

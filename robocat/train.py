@@ -32,6 +32,7 @@ from robocat.vocabulary import Embodiment
 from sim.names import pick
 
 HELD_OUT_BATCHES = 4
+LOSSES = ("loss", "action_loss", "future_loss", "goal_loss")  # as `Losses` has them
 
 
 def main_train(
@@ -218,7 +219,7 @@ def train_step(
         losses = agent.losses(window, body)
     share = len(window.proprio) / training.batch
     (losses.total * share).backward()
-    sums = {"loss": 0.0, "action_loss": 0.0, "future_loss": 0.0}
+    sums: dict[str, float] = dict.fromkeys(LOSSES, 0.0)
     _add(sums, losses, share)
     replica.sum_gradients(agent)
     norm = torch.nn.utils.clip_grad_norm_(agent.parameters(), training.clip)
@@ -270,16 +271,12 @@ def held_out_losses(agent: Agent, held: Sequence[tuple[Embodiment, Window]]) -> 
     """Losses on the batches kept apart."""
     agent.eval()
     total = sum(len(window.proprio) for _, window in held)
-    sums = {"loss": 0.0, "action_loss": 0.0, "future_loss": 0.0}
+    sums: dict[str, float] = dict.fromkeys(LOSSES, 0.0)
     for body, window in held:
         _add(sums, agent.losses(window, body), len(window.proprio) / total)
     return sums if held else {}
 
 
 def _add(sums: dict[str, float], losses: Losses, share: float) -> None:
-    for name, value in (
-        ("loss", losses.total),
-        ("action_loss", losses.action),
-        ("future_loss", losses.future),
-    ):
+    for name, value in zip(LOSSES, losses, strict=True):
         sums[name] += share * float(value.detach())

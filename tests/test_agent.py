@@ -16,8 +16,14 @@ from sim.proprioception import channels
 
 CODES, NUMBERS, CELLS, BATCH = 16, 4, 4, 3
 CASES: dict[str, dict[str, Any]] = {
-    "faithful": {"image_tokens": 0, "goal_at": "step", "target_bins": 0.0, "bin_waves": 0},
-    "faithful-prefix": {"image_tokens": 0, "goal_at": "prefix"},
+    "faithful": {
+        "image_tokens": 0,
+        "goal_at": "step",
+        "target_bins": 0.0,
+        "bin_waves": 0,
+        "goal_weight": 0.0,
+    },
+    "faithful-prefix": {"image_tokens": 0, "goal_at": "prefix", "goal_weight": 0.0},
     "merged-step": {"image_tokens": 2, "goal_at": "step"},
     "merged": {"image_tokens": 2, "goal_at": "prefix"},
 }
@@ -48,6 +54,7 @@ def _window(body: Embodiment, steps: int, batch: int = BATCH, future: bool = Tru
         goal=torch.randint(CODES, (batch, 2, CELLS**2)),
         action=torch.randint(BINS, (batch, steps, len(body.action))),
         future=torch.randint(CODES, images) if future else None,
+        meaning=torch.arange(batch) // 2,
     )
 
 
@@ -71,7 +78,7 @@ def _most_likely(logits_BZ: Tensor) -> Tensor:
 def _logits(agent: Agent, window: Window, body: Embodiment) -> Tensor:
     """Of every action number in one uncached pass (B, T, A, Z)."""
     layout = agent.layout(body, window.proprio.shape[1])
-    return agent.bins(agent.trunk(agent.embed(window, body))[:, layout.action_outputs])
+    return agent.bins(agent.trunk(agent.embed(window, body)[0])[:, layout.action_outputs])
 
 
 @layouts
@@ -246,10 +253,12 @@ def test_future_cells_are_drawn_in_training_only() -> None:
 @torch.inference_mode()
 def test_total_is_the_weighted_sum() -> None:
     window = _window(PANDA, 1)
-    losses = _agent(future_weight=0.25).losses(window, PANDA)
-    torch.testing.assert_close(losses.total, losses.action + 0.25 * losses.future)
-    without = _agent(future_weight=0.25).losses(window._replace(future=None), PANDA)
-    assert float(without.future) == 0.0
+    agent = _agent(future_weight=0.25, goal_weight=0.5)
+    losses = agent.losses(window, PANDA)
+    assert min(losses) > 0.0
+    torch.testing.assert_close(losses.total, losses.action + 0.25 * losses.future + 0.5 * losses.goal)
+    without = agent.losses(window._replace(future=None, meaning=None), PANDA)
+    assert float(without.future) == float(without.goal) == 0.0
     torch.testing.assert_close(without.total, losses.action)
 
 
@@ -259,6 +268,7 @@ def test_total_is_the_weighted_sum() -> None:
         ({"width": 0}, "agent: width: got 0, expected at least 1"),
         ({"context": 0}, "agent: context: got 0"),
         ({"image_tokens": -1}, "agent: image_tokens: got -1, expected at least 0"),
+        ({"image_tokens": 0}, "agent: goal_weight: got 0.1, expected 0 where image_tokens is 0"),
         ({"drop": 1.0}, "agent: drop: got 1.0"),
         ({"goal_at": "end"}, "agent: goal_at: got 'end', expected 'step' or 'prefix'"),
     ],

@@ -102,6 +102,37 @@ def test_windows_are_consecutive_rows_inside_one_episode(maker: _Maker, context:
         assert ahead == [min(row + FUTURE, last) for row in first]
 
 
+def test_goals_that_mean_the_same_bear_one_number(maker: _Maker) -> None:
+    """Whatever arm, task and variation they are of; over sources too."""
+    kinds = [
+        ("panda", "lift", "red"),
+        ("panda", "lift", "blue"),
+        ("panda", "push", "red"),
+        ("ur5e", "lift", "red"),
+    ]
+    episodes = [
+        _episode(4 * s + i, arm, task, variation=variation)
+        for s in range(2)
+        for i, (arm, task, variation) in enumerate(kinds)
+    ]
+    sources = [Source(maker.make(episodes[:4])), Source(maker.make(episodes[4:]))]
+    starts = {}
+    for source in sources:
+        for arm, tokens in source.tokens.arms.items():
+            for e in tokens.episodes:
+                for row in range(e.start, e.start + e.rows):
+                    starts[int(tokens.codes[row, 0, 0])] = (arm, e.task, e.variation)
+    mixture, meant = Mixture(sources, 0.0), {}
+    for seed in range(20):
+        for _, window in mixture.draw(np.random.default_rng(seed), 16, FUTURE, 0.5):
+            assert window.meaning is not None
+            for row, number in zip(window.codes[:, 0, 0, 0].tolist(), window.meaning.tolist(), strict=True):
+                meant.setdefault(starts[row], set()).add(number)
+    assert set(meant) == set(kinds)
+    assert all(len(numbers) == 1 for numbers in meant.values())
+    assert len(set().union(*meant.values())) == len(kinds)
+
+
 def test_short_episodes_are_passed_over(maker: _Maker) -> None:
     tokens = maker.make([_episode(0, rows=3), _episode(1, rows=4), _episode(2, rows=9)])
     assert Mixture([Source(tokens)], 0.0, context=1).windows == 2 + 3 + 8

@@ -125,8 +125,9 @@ def test_killed_and_resumed_equals_uninterrupted(data: Data, tmp_path: Path) -> 
     assert weights[0] == weights[1]
     rows = [measured(tmp_path / name) for name in ("whole", "part")]
     assert rows[0] == rows[1] and len(rows[0]) == len({row["step"] for row in rows[0]})
-    # Two processes learn what one does, to rounding (but for cells and depth, which each draws for itself).
-    plain = replace(AGENT, drop=0.0, future_cells=0)
+    # Two processes learn what one does, to rounding: but for cells and depth, which each draws for itself,
+    # and for goals, which each compares with its own.
+    plain = replace(AGENT, drop=0.0, future_cells=0, goal_weight=0.0)
     losses: list[float] = []
     for count in (1, 2):
         out = tmp_path / f"plain-{count}"

@@ -100,9 +100,10 @@ def test_what_is_logged(uninterrupted: Path) -> None:
     for row in rows:
         step = int(row["step"])
         assert row["learning_rate"] == learning_rate(step, 10, TEN.learning_rate, TEN.warm_up, TEN.floor)
-        assert {"loss", "action_loss", "future_loss", "gradient_norm"} <= set(row)
+        assert {"loss", "action_loss", "future_loss", "goal_loss", "gradient_norm"} <= set(row)
         assert ("held_out_action_loss" in row) == (step in (3, 7, 9))
         expected = row["action_loss"] + AGENT.future_weight * row["future_loss"]
+        expected += AGENT.goal_weight * row["goal_loss"]
         assert row["loss"] == pytest.approx(expected, rel=1e-5)
     losses = [row["held_out_action_loss"] for row in rows[1:]]
     assert losses == sorted(losses, reverse=True)
