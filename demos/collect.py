@@ -40,6 +40,11 @@ class Collection:
     size: int = 64
     noise: Noise = field(default_factory=Noise)
 
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """Every arm and task."""
+        return list(product(self.arms, self.tasks))
+
 
 # What each preset of a cycle collects; `robocat/presets.py` says the rest.
 COLLECTIONS: dict[str, Collection] = {

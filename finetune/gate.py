@@ -1,7 +1,7 @@
 """The comparison that lets a generation replace the one before it.
 
 On scenes and goals used for nothing else, all models on the same ones. Generation g + 1 is accepted if
-  - on the new arm and task it is better than generation g, the interval of the paired difference above zero;
+  - on what is new it is better than generation g, the interval of the paired difference above zero;
   - over the old arms and tasks together its paired difference does not lie below zero by more than noise: the
     interval is not wholly below zero, and its mean is no worse than `MARGIN`.
 Beside it stands the control that matters, the same training without the practice data. It does not decide; it
@@ -26,55 +26,55 @@ class Verdict:
     Attributes:
         accepted: Whether the new generation replaces its parent.
         reasons: One line a condition.
-        new: The new arm and task.
-        versus_parent: On the new one, new generation minus parent.
-        versus_control: On the new one, new generation minus the training without practice.
+        versus_parent: Over all that is new, new generation minus parent.
+        versus_control: Over all that is new, new generation minus the training without practice.
+        new: The same two for each new arm and task.
         old: For each old arm and task, new generation minus parent.
         old_mean: The same over all of them.
     """
 
     accepted: bool
     reasons: tuple[str, ...]
-    new: Cell
     versus_parent: Difference
     versus_control: Difference
+    new: tuple[tuple[Cell, Difference, Difference], ...]
     old: tuple[tuple[Cell, Difference], ...]
     old_mean: Difference
 
     def record(self) -> dict[str, object]:
         """As JSON."""
-        arm, task = self.new
         return {
             "accepted": self.accepted,
             "reasons": list(self.reasons),
-            "new": {
-                "arm": arm,
-                "task": task,
-                "versus_parent": asdict(self.versus_parent),
-                "versus_control": asdict(self.versus_control),
-            },
+            "versus_parent": asdict(self.versus_parent),
+            "versus_control": asdict(self.versus_control),
+            "new": [
+                {"arm": a, "task": t, "versus_parent": asdict(parent), "versus_control": asdict(control)}
+                for (a, t), parent, control in self.new
+            ],
             "old": [{"arm": a, "task": t, "difference": asdict(d)} for (a, t), d in self.old],
             "old_mean": asdict(self.old_mean),
         }
 
 
-def judge(candidate: Scores, parent: Scores, control: Scores, new: Cell, old: Sequence[Cell]) -> Verdict:
-    """Compares paired scores."""
-    gain = candidate.paired(parent, *new)
+def judge(
+    candidate: Scores, parent: Scores, control: Scores, new: Sequence[Cell], old: Sequence[Cell]
+) -> Verdict:
+    """Compares paired scores on new arms and tasks and on old ones."""
+    gain = candidate.paired_over(parent, new)
     change = candidate.paired_over(parent, old)
     better = gain.low > 0.0
     kept = change.high >= 0.0 and change.mean >= -MARGIN
-    arm, task = new
     reasons = (
-        f"{'better' if better else 'not better'} on {arm} {task}: {_says(gain)}",
+        f"{'better' if better else 'not better'} on {', '.join(map(' '.join, new))}: {_says(gain)}",
         f"{'not worse' if kept else 'worse'} on {len(old)} old cells: {_says(change)}",
     )
     return Verdict(
         accepted=better and kept,
         reasons=reasons,
-        new=new,
         versus_parent=gain,
-        versus_control=candidate.paired(control, *new),
+        versus_control=candidate.paired_over(control, new),
+        new=tuple((cell, candidate.paired(parent, *cell), candidate.paired(control, *cell)) for cell in new),
         old=tuple((cell, candidate.paired(parent, *cell)) for cell in old),
         old_mean=change,
     )

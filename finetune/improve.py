@@ -89,15 +89,14 @@ class Cycle:
         return self.out / "tokeniser"
 
     @property
-    def new(self) -> tuple[str, str]:
-        """The new arm and task."""
-        return self.preset.adaptation.arms[0], self.preset.adaptation.tasks[0]
+    def new(self) -> list[tuple[str, str]]:
+        """The new arms and tasks, which the branch is for."""
+        return self.preset.adaptation.cells
 
     @property
     def old(self) -> list[tuple[str, str]]:
         """Arms and tasks of the demonstrations."""
-        collection = self.preset.collection
-        return [(arm, task) for arm in collection.arms for task in collection.tasks]
+        return self.preset.collection.cells
 
     def data(self, stores: dict[str, float]) -> Data:
         paths = tuple(self.store(name) for name in stores)
@@ -142,7 +141,8 @@ class Cycle:
     def _practise(self) -> Summary:
         preset, store = self.preset, self.store("practice")
         bench = Bench(self.tokeniser, self.store("adaptation"), workers=preset.workers)
-        practise_episodes(self.model(BRANCH), self.new, bench, out=store, plan=preset.practice)
+        for cell in self.new:
+            practise_episodes(self.model(BRANCH), cell, bench, out=store, plan=preset.practice)
         return _stock(store)
 
     def _next(self) -> Summary:
@@ -163,7 +163,7 @@ class Cycle:
         """Every model on every arm and task it should know, on seeds of their own."""
         plan = self.preset.evaluation
         old = [Cell(arm, task, plan.episodes, plan.first_seed) for arm, task in self.old]
-        new = [Cell(*self.new, plan.episodes, plan.first_seed)]
+        new = [Cell(arm, task, plan.episodes, plan.first_seed) for arm, task in self.new]
         goals = self.store("goals")
         make_goals(self._bench(goals), old + new, plan.goal_seed)
         for name in (BASE, BRANCH, SCRATCH, NEXT, CONTROL):
@@ -175,13 +175,13 @@ class Cycle:
 
     def _gate(self) -> Summary:
         plan = self.preset.evaluation
-        new = [Cell(*self.new, plan.gate_episodes, plan.gate_seed)]
+        new = [Cell(arm, task, plan.gate_episodes, plan.gate_seed) for arm, task in self.new]
         old = [Cell(arm, task, plan.gate_old_episodes, plan.gate_seed) for arm, task in self.old]
         goals = self.store("gate-goals")
         make_goals(self._bench(goals), old + new, plan.gate_seed + 50_000)
         scores = {
             name: self._measure(name, cells, goals, f"gate-{name}", None)
-            for name, cells in ((BASE, old + new), (NEXT, old + new), (CONTROL, new), (BRANCH, new))
+            for name, cells in ((BASE, old + new), (NEXT, old + new), (CONTROL, new))
         }
         verdict = judge(scores[NEXT], scores[BASE], scores[CONTROL], self.new, self.old)
         write_json(self.out / "gate.json", verdict.record())

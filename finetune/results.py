@@ -10,6 +10,7 @@ from robocat.scores import Rate
 
 EN_DASH = "\N{EN DASH}"
 _KNOWN = "all that was known"
+_NEW = "all that is new"
 _ROLES = {
     "generalist-0": "the demonstrations",
     "scratch": "the new task's demonstrations alone, from nothing",
@@ -95,17 +96,23 @@ def _differences(run: Run) -> Html:
     """A forest plot: one line per comparison, all on one scale."""
     gate = run.gate
     assert gate is not None
-    new = " ".join(gate.new)
-    lines: list[tuple[str, str, Difference]] = [
-        (f"{new}", "generalist 0", gate.versus_parent),
-        (f"{new}", "control without practice", gate.versus_control),
-        *((" ".join(cell), "generalist 0", difference) for cell, difference in gate.old),
-        (_KNOWN, "generalist 0", gate.old_mean),
-    ]
+    parent, control = "generalist 0", "control without practice"
+    lines: list[tuple[str, str, Difference]] = []
+    for cell, versus_parent, versus_control in gate.new:
+        name = " ".join(cell)
+        lines += [(name, parent, versus_parent), (name, control, versus_control)]
+    if len(gate.new) > 1:
+        lines += [(_NEW, parent, gate.versus_parent), (_NEW, control, gate.versus_control)]
+    known = len(lines)
+    lines += [(" ".join(cell), parent, difference) for cell, difference in gate.old]
+    lines.append((_KNOWN, parent, gate.old_mean))
     ends = [end for _, _, each in lines for end in (each.low, each.high)]
     low, high = min(0.0, *ends) - 0.03, max(0.0, *ends) + 0.03
     titles = ("on, against", "points", "", "95% interval", "scenes", "won : lost", "p")
-    rows = [_difference(what, whom, each, (low, high), i) for i, (what, whom, each) in enumerate(lines)]
+    rows = [
+        _difference(what, whom, each, (low, high), first=i == known)
+        for i, (what, whom, each) in enumerate(lines)
+    ]
     note = tag(
         "p",
         "Difference of success rates in percentage points, on the same scenes for both; 95% intervals by "
@@ -116,7 +123,7 @@ def _differences(run: Run) -> Html:
     return join((note, table([tag("th", title) for title in titles], rows, "forest")))
 
 
-def _difference(what: str, whom: str, each: Difference, span: tuple[float, float], index: int) -> Html:
+def _difference(what: str, whom: str, each: Difference, span: tuple[float, float], *, first: bool) -> Html:
     low, high = span
 
     def at(value: float) -> float:
@@ -139,7 +146,7 @@ def _difference(what: str, whom: str, each: Difference, span: tuple[float, float
         tag("td", whole(each.n), class_="number"),
         tag("td", f"{each.only_a} : {each.only_b}", class_="number"),
         tag("td", p, class_="number"),
-        class_="first" if index == 2 else "total" if what == _KNOWN else None,
+        class_="first" if first else "total" if what in (_KNOWN, _NEW) else None,
     )
 
 
@@ -149,8 +156,9 @@ def headline(run: Run, standing: Standing) -> tuple[str, str]:
         name = (standing.last or "the next generalist").replace("-", " ").capitalize()
         title = f"{name} is {'accepted' if gate.accepted else 'rejected'}"
         new, control, old = gate.versus_parent, gate.versus_control, gate.old_mean
+        what = ", ".join(" ".join(cell) for cell, *_ in gate.new)
         sentence = (
-            f"On {' '.join(gate.new)}: {_change(new)} against the generalist it comes from, and "
+            f"On {what}: {_change(new)} against the generalist it comes from, and "
             f"{_change(control)} against the control without practice. "
             f"On what was known before: {_change(old)}."
         )

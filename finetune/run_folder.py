@@ -144,7 +144,7 @@ class Run:
         """What the branch adapted to: arms at tasks that are in no demonstration of the first generalist."""
         adaptation, demos = self.stores.get("adaptation"), self.stores.get("demos")
         new = set() if adaptation is None or demos is None else set(adaptation.cells) - set(demos.cells)
-        return new | ({self.gate.new} if self.gate is not None else set())
+        return new | ({cell for cell, *_ in self.gate.new} if self.gate is not None else set())
 
     def seconds(self, name: str) -> float | None:
         """How long a stage took, None if it has not finished."""
@@ -272,19 +272,29 @@ def _verdict(file: Path) -> Verdict | None:
     if not file.exists():
         return None
     record = read(file)
-    new = need(record, "new", dict, file)
     return Verdict(
         accepted=need(record, "accepted", bool, file),
         reasons=tuple(need(record, "reasons", list, file)),
-        new=_cell(new, file),
-        versus_parent=build(Difference, need(new, "versus_parent", dict, file), file),
-        versus_control=build(Difference, need(new, "versus_control", dict, file), file),
+        versus_parent=_difference(record, "versus_parent", file),
+        versus_control=_difference(record, "versus_control", file),
+        new=tuple(
+            (
+                _cell(each, file),
+                _difference(each, "versus_parent", file),
+                _difference(each, "versus_control", file),
+            )
+            for each in need(record, "new", list, file)
+        ),
         old=tuple(
-            (_cell(each, file), build(Difference, need(each, "difference", dict, file), file))
+            (_cell(each, file), _difference(each, "difference", file))
             for each in need(record, "old", list, file)
         ),
-        old_mean=build(Difference, need(record, "old_mean", dict, file), file),
+        old_mean=_difference(record, "old_mean", file),
     )
+
+
+def _difference(record: Mapping[str, Any], key: str, file: Path) -> Difference:
+    return build(Difference, need(record, key, dict, file), file)
 
 
 def _cell(record: Mapping[str, Any], file: Path) -> Cell:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from demos.collect import Collection
+from demos.expert import SILENT
 from robocat.agent import AgentConfig
 from robocat.vqgan import VQGANConfig
 
@@ -73,24 +74,33 @@ class Practice:
     """How a branch practises.
 
     Attributes:
-        episodes: Attempts.
+        episodes: Attempts at each of its arms and tasks.
         explore: Standard deviation of the noise added to executed Cartesian actions; the label stays the
             policy's own mean action.
         first_seed: Seeds of the scenes.
     """
 
-    episodes: int = 500
+    episodes: int = 300
     explore: float = 0.1
     first_seed: int = 200_000
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How models are measured: `episodes` for each arm and task, on seeds used for nothing else."""
+    """How models are measured, on seeds used for nothing else.
+
+    Attributes:
+        episodes: Episodes for each arm and task.
+        first_seed: Seeds of their scenes.
+        gate_episodes: Episodes of the gate for each new arm and task: 200 resolve gains of 8 points.
+        gate_old_episodes: And for each old one.
+        gate_seed: Seeds of the gate's scenes.
+        goal_seed: Seeds of the scenes in which experts bring about goals.
+    """
 
     episodes: int = 50
     first_seed: int = 500_000
-    gate_episodes: int = 300
+    gate_episodes: int = 200
     gate_old_episodes: int = 25
     gate_seed: int = 600_000
     goal_seed: int = 400_000
@@ -117,7 +127,11 @@ class Preset:
     train: Training = field(default_factory=Training)
     adaptation: Collection = field(
         default_factory=lambda: Collection(
-            arms=("kuka_hand",), tasks=("lift",), episodes=100, first_seed=100_000
+            arms=("kuka_hand",),
+            tasks=("lift", "stack"),
+            episodes=100,
+            first_seed=100_000,
+            noise=SILENT,  # as a teleoperator's are
         )
     )
     finetune: Training = field(

@@ -16,7 +16,7 @@ DEBUG = Preset(
     tokeniser=TokeniserTraining(steps=12, batch=16, warm_up=4, images=600, checkpoint_every=5),
     agent=AgentConfig(width=32, blocks=1, heads=2, image_tokens=2, patch_width=16, future_cells=4),
     train=Training(steps=12, batch=16, warm_up=4, held_out=0.2, evaluate_every=5, checkpoint_every=5),
-    adaptation=Collection(arms=("kuka_hand",), tasks=("lift",), episodes=4, first_seed=100_000, size=32),
+    adaptation=Collection(("kuka_hand",), ("reach", "lift"), episodes=4, first_seed=100_000, size=32),
     finetune=Training(steps=6, batch=16, warm_up=2, held_out=0.2, evaluate_every=3, checkpoint_every=3),
     practice=Practice(episodes=4),
     retrain=Training(steps=6, batch=16, warm_up=2, held_out=0.2, evaluate_every=3, checkpoint_every=3),

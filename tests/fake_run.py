@@ -48,7 +48,7 @@ def fake_run(folder: Path, rng: np.random.Generator, old: list[Cell] = OLD, epis
     scores = {
         name: Scores.load(folder / "scores" / f"gate-{name}.json") for name in MODELS if name != "scratch"
     }
-    verdict = judge(scores["generalist-1"], scores["generalist-0"], scores["control-1"], NEW, old)
+    verdict = judge(scores["generalist-1"], scores["generalist-0"], scores["control-1"], [NEW], old)
     write(folder / "gate.json", verdict.record())
     _stages(folder, rng)
     write(folder / "run.json", _about())

@@ -22,7 +22,7 @@ def _scores(model: str, new: int, old: tuple[int, int] = (80, 90), shift: int = 
 
 
 def _judged(candidate: Scores, parent: Scores) -> Verdict:
-    return judge(candidate, parent, _scores("control-1", 30), NEW, OLD)
+    return judge(candidate, parent, _scores("control-1", 30), [NEW], OLD)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_loss_beyond_the_margin_is_no_noise() -> None:
         old = [Trial(*OLD[0], "red", seed, "g", generation == 0 or seed > 0, 9) for seed in range(12)]
         scores.append(Scores(f"generalist-{generation}", generation, "x", (*new, *old), 1.0, {}))
     parent, candidate = scores
-    verdict = judge(candidate, parent, parent, NEW, OLD[:1])
+    verdict = judge(candidate, parent, parent, [NEW], OLD[:1])
     assert verdict.old_mean.high >= 0 > -MARGIN > verdict.old_mean.mean
     assert not verdict.accepted
 
@@ -64,7 +64,7 @@ def test_the_control_is_shown_but_does_not_decide() -> None:
     verdict = _judged(_scores("generalist-1", 60), _scores("generalist-0", 20))
     assert verdict.versus_parent.mean == pytest.approx(0.4)
     assert verdict.versus_control.mean == pytest.approx(0.3)
-    worse = judge(_scores("generalist-1", 60), _scores("generalist-0", 20), _scores("c", 99), NEW, OLD)
+    worse = judge(_scores("generalist-1", 60), _scores("generalist-0", 20), _scores("c", 99), [NEW], OLD)
     assert worse.accepted and worse.versus_control.high < 0
 
 
@@ -76,6 +76,18 @@ def test_each_old_cell_is_shown() -> None:
     assert verdict.old_mean.n == 2 * SCENES
 
 
+def test_what_is_new_counts_together_and_is_shown_apart() -> None:
+    """One new cell gained, one lost: what decides is all of it."""
+    one, other = _scores("generalist-1", 60, (90, 80)), _scores("generalist-0", 20, (80, 85))
+    verdict = judge(one, other, _scores("control-1", 30), [NEW, OLD[0]], OLD[1:])
+    assert verdict.versus_parent.mean == pytest.approx((0.4 + 0.1) / 2)
+    assert verdict.versus_parent.n == 2 * SCENES
+    assert [cell for cell, *_ in verdict.new] == [NEW, OLD[0]]
+    assert [each.mean for _, each, _ in verdict.new] == pytest.approx([0.4, 0.1])
+    assert [each.mean for *_, each in verdict.new] == pytest.approx([0.3, 0.1])
+    assert verdict.reasons[0].startswith("better on kuka_iiwa14 lift, panda lift: +0.250")
+
+
 def test_scenes_must_be_the_same() -> None:
     with pytest.raises(ValueError, match="cannot be paired"):
         _judged(_scores("generalist-1", 60, shift=1000), _scores("generalist-0", 20))
@@ -84,14 +96,15 @@ def test_scenes_must_be_the_same() -> None:
 def test_cells_must_have_been_tried() -> None:
     one, other = _scores("generalist-1", 60), _scores("generalist-0", 20)
     with pytest.raises(UnknownName, match="'sawyer lift'"):
-        judge(one, other, other, ("sawyer", "lift"), OLD)
+        judge(one, other, other, [("sawyer", "lift")], OLD)
 
 
 def test_record_is_json() -> None:
     verdict = _judged(_scores("generalist-1", 60), _scores("generalist-0", 20))
     record = json.loads(json.dumps(verdict.record()))
     assert record["accepted"] is True and len(record["reasons"]) == 2
-    assert (record["new"]["arm"], record["new"]["task"]) == NEW
-    assert record["new"]["versus_parent"]["mean"] == pytest.approx(0.4)
+    assert [(each["arm"], each["task"]) for each in record["new"]] == [NEW]
+    assert record["new"][0]["versus_control"]["mean"] == pytest.approx(0.3)
+    assert record["versus_parent"]["mean"] == pytest.approx(0.4)
     assert [(each["arm"], each["task"]) for each in record["old"]] == OLD
     assert record["old_mean"]["n"] == 2 * SCENES

@@ -76,10 +76,9 @@ def test_stores_are_sound_and_as_planned(run: Path) -> None:
         store = EpisodeStore(run / "stores" / name)
         assert store.check() == []
         counts[name] = len(store)
-    plan = preset.collection
-    assert counts["demos"] == len(plan.arms) * len(plan.tasks) * plan.episodes
-    assert counts["adaptation"] == preset.adaptation.episodes
-    assert counts["practice"] == preset.practice.episodes
+    for name, plan in (("demos", preset.collection), ("adaptation", preset.adaptation)):
+        assert counts[name] == len(plan.arms) * len(plan.tasks) * plan.episodes
+    assert counts["practice"] == len(preset.adaptation.cells) * preset.practice.episodes
     practice = EpisodeStore(run / "stores" / "practice").entries()
     branch = read_agent(run / "models" / "branch")
     assert {(e.controller, e.policy, e.generation) for e in practice} == {
@@ -127,8 +126,10 @@ def test_models_are_compared_on_the_same_scenes(run: Path) -> None:
     ]
     assert not {e.seed for e in entries} & set[int]().union(*seeds.values())
     verdict = read_json(run / "gate.json")
-    paired = scores["gate-generalist-1"].paired(scores["gate-generalist-0"], "kuka_hand", "lift")
-    assert verdict["new"]["versus_parent"]["mean"] == paired.mean
+    new = PRESETS["debug"].adaptation.cells
+    paired = scores["gate-generalist-1"].paired_over(scores["gate-generalist-0"], new)
+    assert verdict["versus_parent"]["mean"] == paired.mean
+    assert [(each["arm"], each["task"]) for each in verdict["new"]] == new
 
 
 def test_a_finished_run_is_left_alone(run: Path) -> None:

@@ -124,7 +124,7 @@ def test_gate_says_what_the_record_says(whole: Path, page: Page) -> None:
     for reason in record["reasons"]:
         assert reason in page.text["gate"]
     rows = page.tables["gate"][0][1:]
-    expected = [record["new"]["versus_parent"], record["new"]["versus_control"]]
+    expected = [each[key] for each in record["new"] for key in ("versus_parent", "versus_control")]
     expected += [each["difference"] for each in record["old"]] + [record["old_mean"]]
     for row, values in zip(rows, expected, strict=True):
         each = Difference(**values)
@@ -135,6 +135,19 @@ def test_gate_says_what_the_record_says(whole: Path, page: Page) -> None:
     assert [row[0].split()[:2] for row in rows[:2]] == [list(NEW)] * 2
     own = Scores.load(whole / "scores" / "gate-generalist-1.json").cell(*NEW)
     assert f"{own.successes}/{own.n}" in page.tables["gate"][1][-2][-1]
+
+
+def test_several_new_cells_are_shown_apart_and_together(folder: Path) -> None:
+    path = folder / "gate.json"
+    record = json.loads(path.read_text())
+    record["new"].append(record["new"][0] | {"task": "stack"})
+    path.write_text(json.dumps(record))
+    names = [row[0] for row in _page(folder).tables["gate"][0][1:]]
+    whom = ("generalist 0", "control without practice")
+    shown = [
+        f"{name} {other}" for name in (" ".join(NEW), f"{NEW[0]} stack", "all that is new") for other in whom
+    ]
+    assert names[:6] == shown
 
 
 def test_loop_counts_what_the_stores_hold(whole: Path, page: Page) -> None:

@@ -65,7 +65,7 @@ def _set(record: dict[str, object], key: str, value: object) -> None:
     [
         ("run.json", lambda record: record.pop("seed"), "'seed'"),
         ("gate.json", lambda record: record.pop("new"), "'new'"),
-        ("gate.json", lambda record: record["new"]["versus_parent"].pop("n"), "'n'"),
+        ("gate.json", lambda record: record["new"][0]["versus_parent"].pop("n"), "'n'"),
         ("gate.json", lambda record: _set(record["old_mean"], "low", 2.0), "low <= mean"),
         ("models/branch/config.json", lambda record: _set(record, "steps", "many"), "steps: got 'many'"),
         ("models/branch/config.json", lambda record: _set(record, "steps", True), "steps: got True"),
