@@ -18,6 +18,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "pictures": ("bench.pictures:main", "docs/arms.png and docs/tasks.png"),
     "loop": ("bench.pictures:loop", "docs/loop.svg, from a run"),
     "policy": ("bench.policy:policy", "how fast a trained policy acts"),
+    "ablation": ("bench.ablation:main", "what a part of the agent is worth, trained anew on a run's data"),
     "cycle": ("bench.cycle:cycle", "what a finished cycle reached"),
 }
 ALONE = ("sim", "pictures")  # those that need no run
@@ -27,7 +28,7 @@ def main(args: list[str]) -> int:
     """Runs the bench named first, with its flags, or those that need no run; returns the exit code."""
     if args[:1] in (["-h"], ["--help"]):
         print("usage: python -m bench [name] [options]\n")
-        print(*(f"  {name:<10}{line}" for name, (_, line) in BENCHES.items()), sep="\n")
+        print(*(f"  {name:<11}{line}" for name, (_, line) in BENCHES.items()), sep="\n")
         return 0
     try:
         chosen = (

@@ -2,13 +2,16 @@
 
 import importlib
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench.__main__ import ALONE, BENCHES, main
+from bench.ablation import _changes, _variant
 from bench.measure import milliseconds, summary
 from bench.pictures import SHOWN, SIDE_PX, portrait
+from robocat.agent import AgentConfig
 from sim.arms import ARMS
 from sim.tasks import TASKS
 
@@ -50,6 +53,18 @@ def test_portraits_are_the_same_again_and_show_something() -> None:
         assert 0.2 < (pixels != 255).any(axis=2).mean() < 0.8
         np.testing.assert_array_equal(portrait(ARMS[name]), pixels)
     assert not np.array_equal(*pictures.values())
+
+
+def test_a_variant_changes_what_it_names() -> None:
+    start = AgentConfig()
+    name, config = _variant("small:width=64,goal_weight=0,goal_at=step", start)
+    assert (name, config) == ("small", replace(start, width=64, goal_weight=0.0, goal_at="step"))
+    assert _changes(config, start) == {"width": 64, "goal_weight": 0.0, "goal_at": "step"}
+    assert _variant("same", start) == ("same", start)
+    with pytest.raises(
+        ValueError, match="variant 'odd': no field 'wdth' in the agent; fields: width, blocks"
+    ):
+        _variant("odd:wdth=3", start)
 
 
 def test_every_task_has_a_picture() -> None:
