@@ -62,7 +62,7 @@ def test_a_variant_changes_what_it_names() -> None:
     assert _changes(config, start) == {"width": 64, "goal_weight": 0.0, "goal_at": "step"}
     assert _variant("same", start) == ("same", start)
     with pytest.raises(
-        ValueError, match="variant 'odd': no field 'wdth' in the agent; fields: width, blocks"
+        ValueError, match="variant 'odd': no field 'wdth' in the agent; fields: width"
     ):
         _variant("odd:wdth=3", start)
 
