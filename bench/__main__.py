@@ -39,7 +39,11 @@ def main(args: list[str]) -> int:
         return 2
     for name, (target, _) in chosen.items():
         module, function = target.split(":")
-        tyro.cli(getattr(importlib.import_module(module), function), args=args[1:], prog=f"bench {name}")
+        try:
+            tyro.cli(getattr(importlib.import_module(module), function), args=args[1:], prog=f"bench {name}")
+        except (ValueError, OSError) as error:
+            print(f"bench {name}: {error}", file=sys.stderr)
+            return 1
     return 0
 
 

@@ -2,9 +2,13 @@
 
 python -m bench ablation runs/cycle
 python -m bench ablation runs/cycle --variants "plain:goal_weight=0" "wide:width=192" --tasks stack push
+
+The intervals are about scenes. What weights and the order of the data do to a training shows in its
+repetition with other seeds.
 """
 
 import ast
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,14 +17,17 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.record import write
+from demos.store import EpisodeStore
 from finetune.side_by_side import Job, train_side_by_side
 from robocat.agent import AgentConfig
 from robocat.agent_checkpoint import AgentCard
-from robocat.checkpoint import read_json
+from robocat.checkpoint import config_hash, read_json
 from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
 from robocat.presets import PRESETS
 from robocat.scores import Scores
+from sim.names import pick
+from sim.tasks import find_task
 
 AS_IT_IS = "as-it-is"
 
@@ -33,7 +40,7 @@ def main(
     steps: int = 3000,
     episodes: int = 50,
     first_seed: int = 800_000,
-    seed: int = 0,
+    seeds: tuple[int, ...] = (0,),
     workers: int = 2,
 ) -> None:
     """Trains variants of a run's generalist on its demonstrations and compares them with the one as it is.
@@ -42,67 +49,107 @@ def main(
         run: A run whose demonstrations and tokeniser are used; variants are kept below it.
         variants: Each a name and what is changed in `AgentConfig`, such as "narrow:width=64,heads=2".
         tasks: What is measured, on every arm of the demonstrations.
-        steps: Optimiser steps of each.
+        steps: Optimiser steps of each training.
         episodes: Episodes for each arm and task.
         first_seed: Seeds of their scenes.
-        seed: Seeds weights and draws.
+        seeds: Of weights and draws; every variant is trained once with each.
         workers: Processes.
     """
     about = read_json(run / "run.json")
-    preset, folder = PRESETS[about["preset"]], run / "ablation" / f"{steps}-steps-seed-{seed}"
-    configs = {AS_IT_IS: preset.agent} | dict(_variant(each, preset.agent) for each in variants)
-    data = Data((run / "stores" / "demos",), (1.0,), run / "tokeniser", run / "tokens")
-    training = replace(preset.train, steps=steps)
-    jobs = [
-        Job(data, folder / name, config, training, AgentCard(name, 0, None), seed)
+    preset = pick(PRESETS, about["preset"], "preset")
+    cells = [
+        Cell(arm, find_task(task).name, episodes, first_seed)
+        for arm in preset.collection.arms
+        for task in tasks
+    ]
+    configs = parse_variants(variants, preset.agent)
+    store, training = run / "stores" / "demos", replace(preset.train, steps=steps)
+    data = Data((store,), (1.0,), run / "tokeniser", run / "tokens")
+    digest = EpisodeStore(store).digest()
+    folders = {
+        (name, seed): run / "ablation" / f"{name}-{config_hash(config, training, digest, seed)}"
         for name, config in configs.items()
+        for seed in seeds
+    }
+    jobs = [
+        Job(data, out, configs[name], training, AgentCard(name, 0, None), seed)
+        for (name, seed), out in folders.items()
     ]
     train_side_by_side(jobs, workers)
-    cells = [Cell(arm, task, episodes, first_seed) for arm in preset.collection.arms for task in tasks]
     bench = Bench(run / "tokeniser", run / "stores" / f"goals-{first_seed}", workers=workers)
     make_goals(bench, cells, first_seed + 50_000)
-    scores = {name: measure(name, folder / name, cells, bench) for name in configs}
-    changes = {name: _changes(config, preset.agent) for name, config in configs.items()}
-    _write(about, scores, changes, {"steps": steps, "seed": seed, "first_seed": first_seed})
+    scores = {key: measure(key[0], out, cells, bench) for key, out in folders.items()}
+    settings = {"preset": about["preset"], "run_seed": about["seed"], "steps": steps, "episodes": episodes}
+    figures = {
+        name: {
+            "changed": changed(config, preset.agent),
+            "by_seed": {seed: _figures(scores[name, seed], scores[AS_IT_IS, seed]) for seed in seeds},
+        }
+        for name, config in configs.items()
+    }
+    _show(figures)
+    names = "-".join(name for name in configs if name != AS_IT_IS)
+    write(f"ablation-{names}", {**settings, "first_seed": first_seed, "variants": figures})
 
 
-def _variant(text: str, config: AgentConfig) -> tuple[str, AgentConfig]:
-    """A name and a configuration from "name:field=value,field=value"."""
-    name, _, changes = text.partition(":")
-    values = dict(change.split("=", 1) for change in changes.split(",")) if changes else {}
-    fields = asdict(config)
-    for field, value in values.items():
-        if field not in fields:
-            raise ValueError(
-                f"variant {name!r}: no field {field!r} in the agent; fields: {', '.join(fields)}"
-            )
-        kind = type(fields[field])
-        fields[field] = value if kind is str else kind(ast.literal_eval(value))
-    return name, AgentConfig(**fields)
+def parse_variants(texts: tuple[str, ...], start: AgentConfig) -> dict[str, AgentConfig]:
+    """Configurations by name, the one as it is first, from texts such as "name:field=value,field=value".
+
+    Raises:
+        ValueError: A text of another form, a name given twice, a field the agent has not, or a value of
+            another kind.
+    """
+    configs = {AS_IT_IS: start}
+    for text in texts:
+        name, _, changes = text.partition(":")
+        pairs = [change.partition("=") for change in changes.split(",")]
+        if not name or not all(field and value for field, _, value in pairs):
+            raise ValueError(f"variant {text!r}: expected name:field=value,field=value")
+        if name in configs:
+            raise ValueError(f"variant {text!r}: the name {name!r} is taken; names: {', '.join(configs)}")
+        values = asdict(start)
+        for field, _, value in pairs:
+            pick(values, field, "field of AgentConfig")
+            values[field] = _value(text, value, values[field])
+        configs[name] = AgentConfig(**values)
+    return configs
 
 
-def _changes(config: AgentConfig, start: AgentConfig) -> dict[str, object]:
+def _value(variant: str, text: str, like: object) -> object:
+    """A value of the kind that stands there now; a whole number serves as a float."""
+    try:
+        value: object = text if isinstance(like, str) else ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = None
+    if isinstance(like, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(like):
+        raise ValueError(f"variant {variant!r}: got {text!r}, expected a {type(like).__name__}")
+    return value
+
+
+def changed(config: AgentConfig, start: AgentConfig) -> dict[str, object]:
+    """The fields in which two configurations differ, as the first has them."""
     return {key: value for key, value in asdict(config).items() if value != asdict(start)[key]}
 
 
-def _write(
-    about: dict[str, object],
-    scores: dict[str, Scores],
-    changes: dict[str, dict[str, object]],
-    settings: dict[str, int],
-) -> None:
-    """Rates by task with intervals and, against the one as it is, paired differences."""
-    start = scores[AS_IT_IS]
-    table = Table("variant", "task", "success", "against as it is", title="ablation, 95 % intervals")
+def _figures(scores: Scores, start: Scores) -> dict[str, object]:
+    """Rate of each task with its interval and, against the one as it is, the paired difference."""
     figures: dict[str, object] = {}
-    for name, each in scores.items():
-        rates: dict[str, object] = {}
-        for task, rate in each.by_task().items():
-            cells = [cell for cell in each.cells() if cell[1] == task]
-            gap = each.paired_over(start, cells)
-            rates[task] = {"rate": asdict(rate), "difference": asdict(gap)}
-            shown = f"{rate.mean:.0%} ({rate.low:.0%}-{rate.high:.0%}), n {rate.n}"
-            table.add_row(name, task, shown, f"{gap.mean:+.2f} ({gap.low:+.2f} to {gap.high:+.2f})")
-        figures[name] = {"changed": changes[name], "tasks": rates}
+    for task, rate in scores.by_task().items():
+        cells = [cell for cell in scores.cells() if cell[1] == task]
+        figures[task] = {"rate": asdict(rate), "difference": asdict(scores.paired_over(start, cells))}
+    return figures
+
+
+def _show(figures: Mapping[str, Mapping[str, object]]) -> None:
+    title = "each trained once a seed; 95 % intervals over scenes"
+    table = Table("variant", "seed", "task", "success", "against as it is", title=title)
+    for name, figure in figures.items():
+        for seed, tasks in figure["by_seed"].items():  # pyright: ignore[reportAttributeAccessIssue]
+            for task, each in tasks.items():
+                rate, gap = each["rate"], each["difference"]
+                share = f"{rate['successes'] / rate['n']:.0%} ({rate['low']:.0%}-{rate['high']:.0%})"
+                change = f"{gap['mean']:+.2f} ({gap['low']:+.2f} to {gap['high']:+.2f})"
+                table.add_row(name, str(seed), task, f"{share}, n {rate['n']}", change)
     Console().print(table)
-    write(f"ablation-{about['preset']}", {"run_seed": about["seed"], **settings, "variants": figures})

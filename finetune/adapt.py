@@ -1,4 +1,4 @@
-"""A generalist and a few hundred demonstrations become a branch for one arm and task.
+"""A generalist and some demonstrations become a branch for an arm and one or a few tasks.
 
 For example:
 

@@ -1,7 +1,8 @@
 """The comparison that lets a generation replace the one before it.
 
 On scenes and goals used for nothing else, all models on the same ones. Generation g + 1 is accepted if
-  - on what is new it is better than generation g, the interval of the paired difference above zero;
+  - on what is new it is better than generation g, the interval of the paired difference over all of it above
+    zero, and at no new arm and task worse by more than `MARGIN`;
   - over the old arms and tasks together its paired difference does not lie below zero by more than noise: the
     interval is not wholly below zero, and its mean is no worse than `MARGIN`.
 Beside it stands the control that matters, the same training without the practice data. It does not decide; it
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass
 from robocat.intervals import Difference
 from robocat.scores import Scores
 
-MARGIN = 0.05  # a loss on old tasks that nobody may call noise, however wide the interval
+MARGIN = 0.05  # a loss that nobody may call noise, however wide the interval
 
 Cell = tuple[str, str]
 
@@ -63,7 +64,7 @@ def judge(
     """Compares paired scores on new arms and tasks and on old ones."""
     gain = candidate.paired_over(parent, new)
     change = candidate.paired_over(parent, old)
-    better = gain.low > 0.0
+    better = gain.low > 0.0 and all(candidate.paired(parent, *cell).mean >= -MARGIN for cell in new)
     kept = change.high >= 0.0 and change.mean >= -MARGIN
     reasons = (
         f"{'better' if better else 'not better'} on {', '.join(map(' '.join, new))}: {_says(gain)}",

@@ -20,7 +20,7 @@ from finetune.report import report, summary_table
 from finetune.side_by_side import Job, train_side_by_side
 from finetune.stages import Stage, Summary, open_run, run_stages
 from robocat.agent_checkpoint import AgentCard
-from robocat.checkpoint import read_json, write_json
+from robocat.checkpoint import CheckpointError, read_json, write_json
 from robocat.config import Collection, Preset, Training
 from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
@@ -46,7 +46,9 @@ def improve(preset: str = "nano", out: Path = Path("runs/cycle")) -> None:
     with alone(out):
         open_run(out, preset, chosen)
         torch.set_num_threads(chosen.workers)
-        run_stages(out, Cycle(out, chosen).stages(), chosen.workers)
+        cycle = Cycle(out, chosen)
+        cycle.check_stores()
+        run_stages(out, cycle.stages(), chosen.workers)
         report(out)
     console = Console()
     console.print(summary_table(out))
@@ -101,6 +103,23 @@ class Cycle:
     def data(self, stores: dict[str, float]) -> Data:
         paths = tuple(self.store(name) for name in stores)
         return Data(paths, tuple(stores.values()), self.tokeniser, self.out / "tokens")
+
+    def check_stores(self) -> None:
+        """Sees that nobody has added to a store since its stage was finished.
+
+        Raises:
+            CheckpointError: A store is not what its stage left: later stages would learn from other data.
+        """
+        for manifest in sorted((self.out / "stages").glob("*.json")):
+            stage = read_json(manifest)
+            if (digest := stage["summary"].get("digest")) is None:
+                continue
+            store = self.store("demos" if stage["name"] == "demonstrations" else stage["name"])
+            if EpisodeStore(store).digest() != digest:
+                raise CheckpointError(
+                    f"{store} has changed since {manifest.stem} finished; take out what was added, or choose "
+                    "another --out"
+                )
 
     # The stages.
 
@@ -207,4 +226,5 @@ def _stock(path: Path) -> Summary:
         "episodes": len(entries),
         "successful": sum(entry.success for entry in entries),
         "steps": sum(entry.length for entry in entries),
+        "digest": EpisodeStore(path).digest(),
     }

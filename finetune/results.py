@@ -13,8 +13,8 @@ _KNOWN = "all that was known"
 _NEW = "all that is new"
 _ROLES = {
     "generalist-0": "the demonstrations",
-    "scratch": "the new task's demonstrations alone, from nothing",
-    "branch": "generalist 0, fine-tuned on the new task",
+    "scratch": "the demonstrations of what is new alone, from nothing",
+    "branch": "generalist 0, fine-tuned on what is new",
     "control": "demonstrations again, with no practice",
     "generalist": "demonstrations and practice",
 }

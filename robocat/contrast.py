@@ -2,7 +2,8 @@
 
 What a goal asks for is otherwise learnt only through the actions that it changes, which may be few and late:
 of a stack, which block lies below matters once the upper one is in the hand. Which goals mean the same is
-known where they are drawn: the goal of an episode is any success of its arm, task and variation.
+known where they are drawn: those of one task and variation. Where several processes share a batch, each
+compares the goals of its own rows.
 """
 
 import torch
@@ -19,9 +20,10 @@ def contrast(vectors_BD: Tensor, meaning_B: Tensor) -> Tensor:
         vectors_BD: What is made of each goal.
         meaning_B: Equal numbers where goals mean the same.
     """
-    unit_BD = F.normalize(vectors_BD, dim=1)
+    unit_BD = F.normalize(vectors_BD.float(), dim=1)
     itself = torch.eye(len(unit_BD), dtype=torch.bool, device=unit_BD.device)
-    likeness_BB = (unit_BD @ unit_BD.T / TEMPERATURE).masked_fill(itself, -torch.inf)
+    with torch.autocast(unit_BD.device.type, enabled=False):  # bfloat16 tells likenesses of 10 apart by 0.06
+        likeness_BB = (unit_BD @ unit_BD.T / TEMPERATURE).masked_fill(itself, -torch.inf)
     same_BB = (meaning_B[:, None] == meaning_B) & ~itself
     log_share_BB = likeness_BB.log_softmax(dim=1).masked_fill(~same_BB, 0.0)
     count_B = same_BB.sum(dim=1)

@@ -7,7 +7,7 @@ store.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from robocat.vocabulary import Embodiment, embodiment
 from sim.arms import find_arm
 
 Index = NDArray[np.int64]
-Meaning = tuple[str, str, str]  # arm, task and variation: any success of one is a goal for another
+Kind = tuple[str, str, str]  # arm, task and variation: any success of one is a goal for another
 
 
 class NothingToLearn(ValueError):
@@ -44,6 +44,7 @@ class _Pool:
     episodes: tuple[TokenEpisode, ...]
     rows: Index  # (M,) first rows of windows
     episode_of: Index  # (M,) index into episodes
+    meaning_of: Index  # (E,) a number for what each episode's goal asks for
 
 
 def held_out(id: str, share: float) -> bool:
@@ -74,7 +75,7 @@ class Mixture:
             raise ValueError(f"token sets of {len(tokenisers)} tokenisers cannot be mixed: {named}")
         self._context = context
         self._pools: list[_Pool] = []
-        self._goals: dict[Meaning, list[tuple[ArmTokens, TokenEpisode]]] = {}
+        self._goals: dict[Kind, list[tuple[ArmTokens, TokenEpisode]]] = {}
         for source in sources:
             self._add(source, held_out_share, validation)
         if not self._pools:
@@ -92,7 +93,7 @@ class Mixture:
             if not episode.success or held_out(episode.id, share) != validation:
                 continue
             tokens = source.tokens.arms[episode.arm]
-            self._goals.setdefault(_meaning(episode), []).append((tokens, episode))
+            self._goals.setdefault(_kind(episode), []).append((tokens, episode))
             if episode.rows > self._context:
                 groups.setdefault((episode.arm, episode.task), []).append(episode)
         windows = sum(e.rows - self._context for episodes in groups.values() for e in episodes)
@@ -102,7 +103,15 @@ class Mixture:
             owner = [np.full(len(r), i) for i, r in enumerate(rows)]
             weight = source.share * sum(map(len, rows)) / windows
             body = embodiment(find_arm(arm), tokens.proprio_names)
-            pool = _Pool(body, tokens, weight, tuple(episodes), np.concatenate(rows), np.concatenate(owner))
+            pool = _Pool(
+                body,
+                tokens,
+                weight,
+                tuple(episodes),
+                rows=np.concatenate(rows),
+                episode_of=np.concatenate(owner),
+                meaning_of=np.array([_meaning(episode) for episode in episodes], dtype=np.int64),
+            )
             self._pools.append(pool)
 
     @property
@@ -154,21 +163,20 @@ class Mixture:
 
     def _rows(
         self, pool: _Pool, rng: np.random.Generator, count: int, future: int, hindsight: float
-    ) -> dict[str, NDArray[Any]]:
+    ) -> dict[str, NDArray[np.uint16] | Index]:
         pick = rng.integers(len(pool.rows), size=count)
         row, owner = pool.rows[pick], pool.episode_of[pick]
         last = np.array([pool.episodes[o].start + pool.episodes[o].rows - 1 for o in owner])
         window = row[:, None] + np.arange(self._context)  # (B, T)
         ahead = np.minimum(window + future, last[:, None])
         tokens = pool.tokens
-        numbers = {meaning: i for i, meaning in enumerate(self._goals)}
         return {
             "proprio": tokens.proprio[window],
             "codes": tokens.codes[window],
             "action": tokens.action[window],
             "future": tokens.codes[ahead],
             "goal": np.stack([self._goal(pool, rng, int(o), hindsight) for o in owner]),
-            "meaning": np.array([numbers[_meaning(pool.episodes[o])] for o in owner]),
+            "meaning": pool.meaning_of[owner],
         }
 
     def _goal(
@@ -177,10 +185,15 @@ class Mixture:
         """Codes of a goal image (V, C): the same episode's last, or another success's of the same meaning."""
         episode, tokens = pool.episodes[owner], pool.tokens
         if rng.random() >= hindsight:
-            others = self._goals[_meaning(episode)]
+            others = self._goals[_kind(episode)]
             tokens, episode = others[int(rng.integers(len(others)))]
         return tokens.codes[episode.start + episode.rows - 1]
 
 
-def _meaning(episode: TokenEpisode) -> Meaning:
+def _kind(episode: TokenEpisode) -> Kind:
     return episode.arm, episode.task, episode.variation
+
+
+def _meaning(episode: TokenEpisode) -> int:
+    """A number for what an episode's goal asks for, the same whichever arm is to bring it about."""
+    return crc32(f"{episode.task} {episode.variation}".encode())

@@ -68,7 +68,7 @@ def main_train(
 
 
 def _child(name: str, parent: Path) -> AgentCard:
-    """The card of the generation after a parent; after a control, which has none, of the first."""
+    """The card of the generation after a parent's; a parent of none was trained from scratch."""
     before = read_card(parent).generation
     return AgentCard(name, 0 if before is None else before + 1, str(parent))
 
@@ -102,7 +102,7 @@ def train(
         seed: Seeds weights and draws.
         parent: Checkpoint whose weights it starts from.
         replica: Which of the processes this is that train the network together. Their number is part of what
-            a training is, since sums differ in the last bits.
+            a training is: sums differ in the last bits, and each compares the goals of its own rows only.
 
     Raises:
         CheckpointError: If tokeniser, parent and what is in `out` do not belong together.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import mujoco
 import numpy as np
 
 from sim.arms.arm import Arm
@@ -53,10 +54,15 @@ def channels(arm: Arm) -> tuple[Channel, ...]:
 def _gripper_channels(arm: Arm) -> list[Channel]:
     if not _is_hand(arm):
         return [Channel("width", "m", 0.0, arm.gripper.width_m[-1] + 0.01)]
-    limits = _limits(arm, arm.gripper.joints)
+    joints = [arm_model(arm).joint(name) for name in arm.gripper.joints]
+    for joint in joints:
+        if joint.type[0] != mujoco.mjtJoint.mjJNT_HINGE or joint.range[0] >= joint.range[1]:
+            raise ValueError(
+                f"gripper {arm.gripper.name!r}: joint {joint.name!r} of a hand: expected a hinge with a range"
+            )
     return [
-        Channel(f"finger_{i}", "rad", low - SLACK_FINGER_RAD, high + SLACK_FINGER_RAD)
-        for i, (low, high) in enumerate(limits, start=1)
+        Channel(f"finger_{i}", "rad", joint.range[0] - SLACK_FINGER_RAD, joint.range[1] + SLACK_FINGER_RAD)
+        for i, joint in enumerate(joints, start=1)
     ]
 
 

@@ -88,6 +88,12 @@ class Scene:
         self._tool = model.site("tool").id
         self._pads = tuple([model.geom(name).id for name in side] for side in arm.gripper.pads)
         # Pads are boxes whose first half size is across: two of them take that off their middles' distance.
+        for pad in (pad for side in self._pads for pad in side):
+            if model.geom_type[pad] != mujoco.mjtGeom.mjGEOM_BOX:
+                kind = mujoco.mjtGeom(model.geom_type[pad]).name
+                raise ValueError(
+                    f"pad {model.geom(pad).name!r} of {arm.gripper.name} is {kind}, expected a box"
+                )
         self._pads_thick_m = sum(float(model.geom_size[side[0], 0]) for side in self._pads)
         self._hand = model.body("hand").id
         blocks = [thing.name for thing in things if isinstance(thing, Block)]
@@ -119,7 +125,7 @@ class Scene:
         self.data.ctrl[self._gripper_ctrl] = _between(width_m, gripper.width_m, gripper.controls_at)
 
     def command(self, joints_rad: Array, gripper: Array) -> None:
-        """Sets the actuators' targets: joints [rad], and those of the gripper in its own units."""
+        """Sets the actuators' targets: joints (n,) [rad], gripper (m,) [m] or [rad]."""
         self.data.ctrl[self._ctrl] = joints_rad
         self.data.ctrl[self._gripper_ctrl] = gripper
 

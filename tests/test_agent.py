@@ -175,16 +175,16 @@ def test_loss_falls_on_one_batch_of_two_arms(layout: str, context: int) -> None:
 @layouts
 @contexts
 def test_every_weight_has_a_gradient(layout: str, context: int, modulate: bool, future_weight: float) -> None:
-    """But for the declared: what predicts the future if nobody asks for it, and modulation that is off."""
+    """But for what predicts the future if nobody asks for it; modulation that is off has no weights."""
     options = {**CASES[layout], "modulate": modulate, "future_weight": future_weight}
     agent = _agent(context=context, **options).train()
     agent.losses(_window(PANDA, context), PANDA).total.backward()
     idle = {name for name, weight in agent.named_parameters() if weight.grad is None or not weight.grad.any()}
     declared = {name for name, _ in agent.named_parameters() if name.startswith("future.")}
     declared = declared if future_weight == 0.0 else set[str]()
-    if not modulate:
-        declared |= {name for name, _ in agent.named_parameters() if name.startswith("stem.film.")}
     assert idle == declared
+    films = [name for name, _ in agent.named_parameters() if name.startswith("stem.film.")]
+    assert bool(films) == (modulate and bool(options["image_tokens"]))
 
 
 @torch.inference_mode()

@@ -36,11 +36,24 @@ def tell(data: mujoco.MjData, chosen: Arm, pose: int) -> None:
 
 
 def opening_m(model: mujoco.MjModel, data: mujoco.MjData, chosen: Arm) -> float:
-    """The gap between the pads of the two sides, along the direction in which they close."""
-    x = data.body("hand").xmat.reshape(3, 3)[:, 0]
-    sides = [[data.geom(pad).xpos @ x for pad in side] for side in chosen.gripper.pads]
-    thick = sum(model.geom(side[0]).size[0] for side in chosen.gripper.pads)
-    return float(abs(np.mean(sides[0]) - np.mean(sides[1])) - thick)
+    """The gap between the middles of the faces of the pads of the two sides."""
+    sides: list[np.ndarray] = []
+    for side, inwards in zip(chosen.gripper.pads, _inwards(data, chosen), strict=True):
+        pads = [(data.geom(pad), model.geom(pad).size[0]) for pad in side]
+        # The first axis of a pad's box, turned so that it points at the other side.
+        axes = [pad.xmat.reshape(3, 3)[:, 0] for pad, _ in pads]
+        faces = [
+            pad.xpos + np.sign(axis @ inwards) * half * axis
+            for (pad, half), axis in zip(pads, axes, strict=True)
+        ]
+        sides.append(np.mean(faces, axis=0))
+    return float(np.linalg.norm(sides[0] - sides[1]))
+
+
+def _inwards(data: mujoco.MjData, chosen: Arm) -> list[np.ndarray]:
+    """From each side's pads to the other's."""
+    one, other = (np.mean([data.geom(pad).xpos for pad in side], axis=0) for side in chosen.gripper.pads)
+    return [other - one, one - other]
 
 
 def with_scene(
@@ -145,7 +158,8 @@ def test_gripper_lifts_and_holds_a_cube(name: str) -> None:
     data = put_home(model, chosen, down)
     tell(data, chosen, 0)
     mujoco.mj_step(model, data, nstep=200)
-    assert opening_m(model, data, chosen) == pytest.approx(CUBE_M, abs=2e-3)
+    # A finger of the hand turns until its pad lies flat, which takes a little of the way.
+    assert opening_m(model, data, chosen) == pytest.approx(CUBE_M, abs=2e-3 if name == "kuka_hand" else 1e-3)
     for step in range(250):
         data.ctrl[: len(up)] = down + (up - down) * (step + 1) / 250
         mujoco.mj_step(model, data)

@@ -2,13 +2,14 @@
 
 import importlib
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench.__main__ import ALONE, BENCHES, main
-from bench.ablation import _changes, _variant
+from bench.ablation import AS_IT_IS, changed, parse_variants
 from bench.measure import milliseconds, summary
 from bench.pictures import SHOWN, SIDE_PX, portrait
 from robocat.agent import AgentConfig
@@ -57,14 +58,31 @@ def test_portraits_are_the_same_again_and_show_something() -> None:
 
 def test_a_variant_changes_what_it_names() -> None:
     start = AgentConfig()
-    name, config = _variant("small:width=64,goal_weight=0,goal_at=step", start)
-    assert (name, config) == ("small", replace(start, width=64, goal_weight=0.0, goal_at="step"))
-    assert _changes(config, start) == {"width": 64, "goal_weight": 0.0, "goal_at": "step"}
-    assert _variant("same", start) == ("same", start)
-    with pytest.raises(
-        ValueError, match="variant 'odd': no field 'wdth' in the agent; fields: width"
-    ):
-        _variant("odd:wdth=3", start)
+    configs = parse_variants(("small:width=64,goal_weight=0,goal_at=step", "deep:blocks=3"), start)
+    assert configs == {
+        AS_IT_IS: start,
+        "small": replace(start, width=64, goal_weight=0.0, goal_at="step"),
+        "deep": replace(start, blocks=3),
+    }
+    assert changed(configs["small"], start) == {"width": 64, "goal_weight": 0.0, "goal_at": "step"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (("odd:wdth=3",), "unknown field of AgentConfig 'wdth'; did you mean 'width'"),
+        (("odd",), "variant 'odd': expected name:field=value"),
+        ((":width=3",), "expected name:field=value"),
+        (("odd:width",), "expected name:field=value"),
+        (("odd:width=2.7",), "variant 'odd:width=2.7': got '2.7', expected a int"),
+        (("odd:width=abc",), "got 'abc', expected a int"),
+        (("a:width=64", "a:width=96"), "variant 'a:width=96': the name 'a' is taken; names: as-it-is, a"),
+        (("as-it-is:width=96",), "the name 'as-it-is' is taken"),
+    ],
+)
+def test_an_odd_variant_is_refused(texts: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        parse_variants(texts, AgentConfig())
 
 
 def test_every_task_has_a_picture() -> None:

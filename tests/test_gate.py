@@ -77,8 +77,8 @@ def test_each_old_cell_is_shown() -> None:
 
 
 def test_what_is_new_counts_together_and_is_shown_apart() -> None:
-    """One new cell gained, one lost: what decides is all of it."""
-    one, other = _scores("generalist-1", 60, (90, 80)), _scores("generalist-0", 20, (80, 85))
+    """What decides is all of it, but no part may pay for another."""
+    one, other = _scores("generalist-1", 60, (90, 85)), _scores("generalist-0", 20, (80, 85))
     verdict = judge(one, other, _scores("control-1", 30), [NEW, OLD[0]], OLD[1:])
     assert verdict.versus_parent.mean == pytest.approx((0.4 + 0.1) / 2)
     assert verdict.versus_parent.n == 2 * SCENES
@@ -86,6 +86,10 @@ def test_what_is_new_counts_together_and_is_shown_apart() -> None:
     assert [each.mean for _, each, _ in verdict.new] == pytest.approx([0.4, 0.1])
     assert [each.mean for *_, each in verdict.new] == pytest.approx([0.3, 0.1])
     assert verdict.reasons[0].startswith("better on kuka_iiwa14 lift, panda lift: +0.250")
+    assert verdict.accepted
+    lost = _scores("generalist-1", 60, (70, 85))
+    verdict = judge(lost, other, _scores("control-1", 30), [NEW, OLD[0]], OLD[1:])
+    assert verdict.versus_parent.low > 0 and not verdict.accepted
 
 
 def test_scenes_must_be_the_same() -> None:

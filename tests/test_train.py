@@ -189,6 +189,11 @@ def test_the_verb_counts_generations(data: Data, agent: Path, tmp_path: Path) ->
     out, given = tmp_path / "models" / "next", {"stores": data.stores, "tokeniser": data.tokeniser}
     loop.main_train(**given, out=out, preset="debug", parent=agent, steps=1, workers=1)
     assert read_card(out) == AgentCard("next", 1, str(agent))
+    scratch = tmp_path / "models" / "scratch"
+    loop.train(data, scratch, AGENT, replace(TEN, steps=1), AgentCard("scratch", None, None), seed=0)
+    out = tmp_path / "models" / "after"
+    loop.main_train(**given, out=out, preset="debug", parent=scratch, steps=1, workers=1)
+    assert read_card(out) == AgentCard("after", 0, str(scratch))
 
 
 def test_a_child_begins_as_its_parent(data: Data, agent: Path, tmp_path: Path) -> None:

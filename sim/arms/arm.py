@@ -28,14 +28,16 @@ class Gripper:
     Attributes:
         name: Short name, "panda_hand".
         mjcf: File in sim/assets (or an absolute path) with root body "hand", site "tool" and camera "wrist".
-        numbers: Names of its action numbers. One opens or closes everything (bang-bang); several are as many
-            as there are actuators, and each moves its own between closed (-1) and open (+1).
-        width_m: Openings between the middles of opposing pads [m], from closed to open, at which is given:
-        joints_at: positions of its joints, slides [m] or hinges [rad], one each;
-        controls_at: what its actuators are told to be there, one each.
-        joints: Names of its joints.
+        numbers: Names of its action numbers, slots of `robocat.vocabulary`. One opens or closes everything
+            (bang-bang); several are as many as there are actuators, and each moves its own between closed
+            (-1) and open (+1).
+        joints: Names of its joints; those of a hand, which has several numbers, are hinges.
         actuators: Names of its position actuators.
-        pads: Names of the pad geoms, (one side, the other side): what both sides touch is grasped.
+        width_m: Some openings between the middles of opposing pads [m], from closed to open.
+        joints_at: At each of these, the positions of the joints, slides [m] or hinges [rad].
+        controls_at: At each of these, what the actuators are told, [m] or [rad].
+        pads: Names of the pad geoms, (one side, the other side), boxes whose first axis is the closing one:
+            what both sides touch is grasped.
         source: Where the figures come from.
     """
 
