@@ -201,3 +201,21 @@ def test_gripper_opens_and_closes_as_declared(name: str) -> None:
         assert opening_m(model, data, chosen) == pytest.approx(chosen.gripper.width_m[pose], abs=2e-3)
         reached = [data.joint(joint).qpos[0] for joint in chosen.gripper.joints]
         np.testing.assert_allclose(reached, chosen.gripper.joints_at[pose], atol=3e-3)
+
+
+@pytest.mark.parametrize("name", sorted(ARMS))
+def test_gripper_presses_as_hard_as_declared(name: str) -> None:
+    """34 to 35 N from either side, on a cube that nothing else holds; weight is a sixtieth of that."""
+    chosen = ARMS[name]
+    bare_model, model = load(chosen).compile(), with_scene(chosen, cube_at=(0.5, 0.0, 0.02))
+    down = solve(bare_model, chosen, np.array(chosen.home_rad), np.array([0.5, 0.0, 0.02]))
+    data = put_home(model, chosen, down)
+    tell(data, chosen, 0)
+    mujoco.mj_step(model, data, nstep=400)
+    force, pressed = np.zeros(6), {side: 0.0 for side in chosen.gripper.pads}
+    for index in range(data.ncon):
+        names = {model.geom(geom).name for geom in data.contact.geom[index]}
+        mujoco.mj_contactForce(model, data, index, force)
+        for side in pressed:
+            pressed[side] += force[0] if names & set(side) else 0.0
+    assert [*pressed.values()] == pytest.approx([34.5, 34.5], abs=2.0)
