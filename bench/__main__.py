@@ -15,13 +15,14 @@ from sim.names import UnknownName, pick
 
 BENCHES: dict[str, tuple[str, str]] = {
     "sim": ("bench.sim:main", "how fast the simulation is, and what takes the time"),
+    "experts": ("bench.experts:main", "how often the scripted experts succeed"),
     "pictures": ("bench.pictures:main", "docs/arms.png and docs/tasks.png"),
     "loop": ("bench.pictures:loop", "docs/loop.svg, from a run"),
     "policy": ("bench.policy:policy", "how fast a trained policy acts"),
     "ablation": ("bench.ablation:main", "what a part of the agent is worth, trained anew on a run's data"),
     "cycle": ("bench.cycle:cycle", "what a finished cycle reached"),
 }
-ALONE = ("sim", "pictures")  # those that need no run
+ALONE = ("sim", "experts", "pictures")  # those that need no run
 
 
 def main(args: list[str]) -> int:

@@ -10,12 +10,20 @@ from pathlib import Path
 import tyro
 
 from bench.record import write
+from finetune.run_folder import read_run
+from finetune.standing import Standing
 from robocat.checkpoint import read_json
-from robocat.scores import Scores
+from robocat.scores import Rate, Scores
 
 
 def cycle(run: tyro.conf.Positional[Path] = Path("runs/cycle")) -> None:
-    """Gathers a run's records into one file of results; what is not there yet is left out."""
+    """Gathers a run's records into one file of results, and prints the README's table of them.
+
+    Args:
+        run: Folder of the run; what it has not reached yet is left out.
+    """
+    record = read_run(run)
+    print(markdown(Standing.of(record, record.scores)))
     about = read_json(run / "run.json")
     stages = [read_json(path) for path in sorted((run / "stages").glob("*.json"))]
     write(
@@ -37,6 +45,23 @@ def cycle(run: tyro.conf.Positional[Path] = Path("runs/cycle")) -> None:
             "gate": read_json(run / "gate.json") if (run / "gate.json").exists() else None,
         },
     )
+
+
+def markdown(standing: Standing) -> str:
+    """A table for the README: models down; across, tasks over the arms that knew them, then what is new."""
+    tasks = list(dict.fromkeys(task for name in standing.scores for task in standing.by_task(name)))
+    new = sorted(standing.new_cells)
+    rows = [["", *tasks, *map(" ".join, new)]]
+    rows.append(["---"] * len(rows[0]))
+    for name in standing.scores:
+        known = standing.by_task(name)
+        rates = [*(known.get(task) for task in tasks), *(standing.rate(name, cell) for cell in new)]
+        rows.append([name, *map(_said, rates)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _said(rate: Rate | None) -> str:
+    return f"{rate.mean:.0%} ({100 * rate.low:.0f}-{100 * rate.high:.0f}, n {rate.n})" if rate else ""
 
 
 def _rates(scores: Scores) -> dict[str, object]:
