@@ -49,6 +49,7 @@ class Training:
         hindsight: Share of goals that are the end of the same episode; the others are the end of another
             success of the same arm, task and variation.
         held_out: Share of episodes kept from training, for the held-out loss.
+        quick: Share of a policy's own successes that is learnt from, the quickest ones.
         precision: "fp32", or "bf16" for matrix products, on CPUs that have it; whether it
             pays at the width of `nano` is not measured.
         evaluate_every: Steps between held-out losses.
@@ -64,6 +65,7 @@ class Training:
     clip: float = 1.0
     hindsight: float = 0.2
     held_out: float = 0.03
+    quick: float = 0.5
     precision: str = "fp32"
     evaluate_every: int = 500
     checkpoint_every: int = 500

@@ -8,7 +8,7 @@ from robocat.agent import AgentConfig
 from robocat.agent_checkpoint import read_agent
 from robocat.checkpoint import config_hash
 from robocat.config import Training
-from robocat.mixture import Source, held_out
+from robocat.mixture import Source, held_out, worth_learning
 from robocat.tokens import TokenEpisode, build
 
 
@@ -60,12 +60,14 @@ def identity_of(
     """What a training must be to go on from another's state; its schedule may differ."""
     data = [(s.tokens.tokeniser, s.tokens.store_digest, s.share) for s in sources]
     origin = None if parent is None else read_agent(parent)["weights"]
-    return config_hash(config, data, training.hindsight, training.held_out, seed, origin, replicas)
+    drawn = training.hindsight, training.held_out, training.quick
+    return config_hash(config, data, drawn, seed, origin, replicas)
 
 
 def learnt_from(source: Source, training: Training) -> list[TokenEpisode]:
-    """The episodes of a source that training takes windows from: the successes that are not kept apart."""
-    return [e for e in source.tokens.episodes if e.success and not held_out(e.id, training.held_out)]
+    """The episodes of a source that a training is about: those worth learning that are not kept apart."""
+    worth = worth_learning(source.tokens.episodes, training.quick)
+    return [episode for episode in worth if not held_out(episode.id, training.held_out)]
 
 
 def lineage(data: Data, sources: Sequence[Source], training: Training, seed: int) -> dict[str, object]:

@@ -1,11 +1,11 @@
 """Drawing training windows from token sets: which data, in which shares, with which goals.
 
-The declared rule of what is learnt from (measured in bench/results): successes only. Failures stay in the
-store.
+The declared rule of what is learnt from is `worth_learning`. Everything else stays in the store.
 """
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -52,6 +52,30 @@ def held_out(id: str, share: float) -> bool:
     return int(hashlib.sha256(id.encode()).hexdigest()[:8], 16) / 2**32 < share
 
 
+def worth_learning(episodes: Iterable[TokenEpisode], quick: float) -> list[TokenEpisode]:
+    """Successes; and of those that a policy made, for each arm, task and variation, the quickest share.
+
+    A policy's own success may hold long dithering, which would be most of what is learnt: steps are drawn
+    alike, so the slower an episode the more it counts.
+
+    Raises:
+        ValueError: A share that is none.
+    """
+    if not 0.0 < quick <= 1.0:
+        raise ValueError(f"quick {quick} is out of range; expected above 0 and at most 1")
+    successes = [episode for episode in episodes if episode.success]
+    practised: dict[Kind, list[TokenEpisode]] = {}
+    for episode in successes:
+        if episode.controller == "policy":
+            practised.setdefault(_kind(episode), []).append(episode)
+    kept = {
+        episode.id
+        for each in practised.values()
+        for episode in sorted(each, key=lambda e: (e.rows, e.id))[: math.ceil(quick * len(each))]
+    }
+    return [episode for episode in successes if episode.controller != "policy" or episode.id in kept]
+
+
 class Mixture:
     """Windows from several sources: a source by its share, then any of its steps alike.
 
@@ -60,6 +84,7 @@ class Mixture:
         held_out_share: Share of episodes kept apart.
         context: Control steps a window; episodes shorter than that are passed over.
         validation: Draw from those kept apart instead of from the others.
+        quick: Share of a policy's successes that is learnt from, see `worth_learning`.
 
     Raises:
         NothingToLearn: If there is no success on the side asked for.
@@ -67,13 +92,18 @@ class Mixture:
     """
 
     def __init__(
-        self, sources: Sequence[Source], held_out_share: float, context: int = 1, validation: bool = False
+        self,
+        sources: Sequence[Source],
+        held_out_share: float,
+        context: int = 1,
+        validation: bool = False,
+        quick: float = 1.0,
     ) -> None:
         tokenisers = {source.tokens.tokeniser for source in sources}
         if len(tokenisers) != 1:
             named = ", ".join(sorted(tokenisers)) or "none given"
             raise ValueError(f"token sets of {len(tokenisers)} tokenisers cannot be mixed: {named}")
-        self._context = context
+        self._context, self._quick = context, quick
         self._pools: list[_Pool] = []
         self._goals: dict[Kind, list[tuple[ArmTokens, TokenEpisode]]] = {}
         for source in sources:
@@ -89,8 +119,8 @@ class Mixture:
 
     def _add(self, source: Source, share: float, validation: bool) -> None:
         groups: dict[tuple[str, str], list[TokenEpisode]] = {}
-        for episode in source.tokens.episodes:
-            if not episode.success or held_out(episode.id, share) != validation:
+        for episode in worth_learning(source.tokens.episodes, self._quick):
+            if held_out(episode.id, share) != validation:
                 continue
             tokens = source.tokens.arms[episode.arm]
             self._goals.setdefault(_kind(episode), []).append((tokens, episode))

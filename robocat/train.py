@@ -119,7 +119,7 @@ def train(
         if replica.leads and not learnt_from(source, training):
             note = f"{path} holds no success to learn from: its share of the windows goes to other stores"
             Console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
-    fit = Mixture(sources, training.held_out, agent.config.context)
+    fit = Mixture(sources, training.held_out, agent.config.context, quick=training.quick)
     held = held_out_batches(sources, training, agent.config, seed)
     optimiser = make_optimiser(agent, training)
     identity = identity_of(agent.config, sources, training, seed=seed, parent=parent, replicas=replica.count)
@@ -256,7 +256,8 @@ def held_out_batches(
 ) -> list[tuple[Embodiment, Window]]:
     """Fixed batches of episodes kept apart; none if so few episodes are there that none is."""
     try:
-        mixture = Mixture(sources, training.held_out, config.context, validation=True)
+        kept = training.held_out, config.context
+        mixture = Mixture(sources, *kept, validation=True, quick=training.quick)
     except NothingToLearn:
         return []
     drawn: list[tuple[Embodiment, Window]] = []

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from robocat.agent import Window
-from robocat.mixture import Mixture, NothingToLearn, Source, held_out
+from robocat.mixture import Mixture, NothingToLearn, Source, held_out, worth_learning
 from robocat.tokens import TokenEpisode, TokenSet
 from robocat.vocabulary import Embodiment, embodiment
 from sim.arms import find_arm
@@ -131,6 +131,36 @@ def test_goals_that_mean_the_same_bear_one_number(maker: _Maker) -> None:
     assert set(meant) == {(task, variation) for _, task, variation in kinds}
     assert all(len(numbers) == 1 for numbers in meant.values())
     assert len(set().union(*meant.values())) == len(meant) == 3
+
+
+def test_of_a_policys_successes_the_quickest_are_learnt_from(maker: _Maker) -> None:
+    """A share of each variation's, rounded up; an expert's all, and nobody's failures."""
+    made = [
+        _episode(
+            number,
+            variation=variation,
+            controller=controller,
+            rows=10 + (7 * number) % 20,
+            success=number != 5,
+        )
+        for number, (variation, controller) in enumerate(
+            [*[("red", "policy")] * 7, *[("blue", "policy")] * 4, *[("red", "expert")] * 3]
+        )
+    ]
+    kept = worth_learning(made, 0.5)
+    assert [e for e in kept if e.controller == "expert"] == made[11:]
+    for variation, count in (("red", 3), ("blue", 2)):
+        group = [e for e in made if (e.variation, e.controller) == (variation, "policy") and e.success]
+        expected = sorted(group, key=lambda e: e.rows)[:count]
+        assert {e.id for e in kept if e.controller == "policy" and e.variation == variation} == {
+            e.id for e in expected
+        }
+    assert worth_learning(made, 1.0) == [e for e in made if e.success]
+    with pytest.raises(ValueError, match="quick 0.0 is out of range; expected above 0 and at most 1"):
+        worth_learning(made, 0.0)
+    tokens = maker.make(made)
+    few, all_of_it = (Mixture([Source(tokens)], 0.0, quick=share).windows for share in (0.5, 1.0))
+    assert few == sum(e.rows - 1 for e in kept) < all_of_it
 
 
 def test_short_episodes_are_passed_over(maker: _Maker) -> None:
