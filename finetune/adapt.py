@@ -15,11 +15,13 @@ from robocat.presets import PRESETS
 from robocat.train import describe, train
 from sim.names import pick
 
+STORES = Path("runs/cycle/stores")
+
 
 def finetune(
     *,
     parent: Path = Path("runs/cycle/models/generalist-0"),
-    stores: tuple[Path, ...] = (Path("runs/cycle/stores/adaptation"),),
+    stores: tuple[Path, ...] | None = None,
     tokeniser: Path = Path("runs/cycle/tokeniser"),
     out: Path = Path("runs/cycle/models/branch"),
     preset: str = "nano",
@@ -31,7 +33,8 @@ def finetune(
 
     Args:
         parent: The generalist.
-        stores: Stores of demonstrations of the new arm or task.
+        stores: Stores of demonstrations, with even shares. If not given, `adaptation` and, so that a few are
+            not learnt by heart, `demos` of runs/cycle, from which the parent has learnt.
         tokeniser: The generalist's tokeniser.
         out: Folder of the branch's checkpoint; token sets are kept beside the folder it is in, in `tokens`.
         preset: Which preset's schedule.
@@ -40,6 +43,8 @@ def finetune(
         seed: Seeds draws, and the weights of a control.
     """
     chosen = pick(PRESETS, preset, "preset")
+    if stores is None:
+        stores = (STORES / "adaptation",) if from_scratch else (STORES / "adaptation", STORES / "demos")
     training = chosen.finetune if steps is None else replace(chosen.finetune, steps=steps)
     data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
     before = "finished before, " if finished(out) else ""

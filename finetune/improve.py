@@ -145,14 +145,21 @@ class Cycle:
         return self._trained(BASE)
 
     def _branch(self) -> Summary:
-        """The branch, and beside it the control: the same network from scratch on the same demonstrations."""
-        preset, data, parent = self.preset, self.data({"adaptation": 1.0}), self.model(BASE)
+        """The branch, and beside it the control: the same network from scratch on the same demonstrations.
+
+        What the parent learnt from is replayed beside what is new. Without it a few demonstrations are learnt
+        by heart, and practice would be of a worse policy than the next generation's own start.
+        """
+        preset, parent, old = self.preset, self.model(BASE), self.preset.shares.base
+        both = self.data({"demos": old, "adaptation": 1.0 - old})
         self._tokens("adaptation")
         scratch: Training = replace(preset.finetune, learning_rate=preset.train.learning_rate)
         tuned, alone = AgentCard(BRANCH, 0, str(parent)), AgentCard(SCRATCH, None, None)
         jobs = [
-            Job(data, self.model(BRANCH), preset.agent, preset.finetune, tuned, preset.seed, parent),
-            Job(data, self.model(SCRATCH), preset.agent, scratch, alone, preset.seed),
+            Job(both, self.model(BRANCH), preset.agent, preset.finetune, tuned, preset.seed, parent),
+            Job(
+                self.data({"adaptation": 1.0}), self.model(SCRATCH), preset.agent, scratch, alone, preset.seed
+            ),
         ]
         train_side_by_side(jobs, preset.workers)
         return self._trained(BRANCH)

@@ -99,7 +99,7 @@ def test_lineage_leads_back_to_the_stores(run: Path) -> None:
             assert store["digest"] == EpisodeStore(store["path"]).digest()
     assert learnt == {
         "generalist-0": {"demos"},
-        "branch": {"adaptation"},
+        "branch": {"demos", "adaptation"},
         "scratch": {"adaptation"},
         "generalist-1": {"demos", "adaptation", "practice"},
         "control-1": {"demos", "adaptation"},
