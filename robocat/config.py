@@ -114,8 +114,8 @@ class Shares:
     """What a later generation is trained on: shares of the windows."""
 
     base: float = 0.5
-    adaptation: float = 0.2
-    practice: float = 0.3
+    adaptation: float = 0.3
+    practice: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Preset:
         )
     )
     finetune: Training = field(
-        default_factory=lambda: Training(steps=300, learning_rate=7e-4, checkpoint_every=100)
+        default_factory=lambda: Training(steps=600, learning_rate=7e-4, checkpoint_every=200)
     )
     practice: Practice = field(default_factory=Practice)
     retrain: Training = field(
