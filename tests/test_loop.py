@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from demos.collect import Collection, collect_experts
 from demos.store import EpisodeStore
 from finetune.improve import improve
 from robocat import cli
@@ -137,6 +139,17 @@ def test_a_finished_run_is_left_alone(run: Path) -> None:
     improve("debug", run)
     again = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     assert {path for path in again if again[path] != files.get(path)} <= {run / "report.html"}
+
+
+def test_a_store_that_was_added_to_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Later stages would learn from other data than earlier ones, and nobody would know."""
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    collect_experts(copy / "stores" / "demos", Collection(("sawyer",), ("reach",), 1, size=32), 1, "more")
+    assert cli.main(["improve", "--preset", "debug", "--out", str(copy)]) == 1
+    said = capsys.readouterr().err
+    assert "stores/demos has changed since 00-demonstrations finished" in said
 
 
 def test_another_preset_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,66 @@
+"""What the README says can be done can be done, and what it names is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from robocat.cli import COMMANDS, main
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    fenced = re.findall(r"^```([a-z]*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    return [text for named, text in fenced if named == language]
+
+
+def _commands() -> list[list[str]]:
+    lines = [line for block in _blocks("sh") for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+ROBOCAT = [words[1:] for words in _commands() if words and words[0] == "robocat" and words[1:] != ["--help"]]
+
+
+def test_make_has_its_targets() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {words[1] for words in _commands() if words and words[0] == "make"}
+    assert named == {"cycle", "test"} <= targets
+
+
+@pytest.mark.parametrize("words", ROBOCAT, ids=" ".join)
+def test_verbs_have_the_options_that_are_used(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    verb = words[0] if words[0] in COMMANDS else " ".join(words[:2])
+    assert verb in COMMANDS
+    with pytest.raises(SystemExit):
+        main([*verb.split(), "--help"])
+    said = capsys.readouterr().out
+    assert all(word in said for word in words if word.startswith("--"))
+
+
+@pytest.mark.parametrize("code", _blocks("python"))
+def test_python_runs(code: str) -> None:
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert set(names["observation"]) == {"images", "proprio", "goal"}  # pyright: ignore
+
+
+def test_what_is_shown_and_drawn_is_there() -> None:
+    shown = re.findall(r"!\[[^]]*\]\(([^)]*)\)", TEXT)
+    assert len(shown) >= 3
+    assert all((ROOT / path).is_file() for path in shown)
+
+
+def test_every_file_in_the_tree_is_there() -> None:
+    tree = next(block for block in _blocks("") if block.startswith("sim/"))
+    folder, missing = ROOT, list[str]()
+    for line in tree.splitlines():
+        if line and not line.startswith(" "):
+            folder = ROOT / line.split("/")[0]
+        for name in re.findall(r"\b[a-z_]+\.py\b", line):
+            if not (folder / name).is_file():
+                missing.append(f"{folder.name}/{name}")
+    assert not missing
