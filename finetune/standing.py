@@ -56,8 +56,11 @@ class Standing:
 
     @property
     def new_name(self) -> str:
-        """What is new, in words: "kuka_iiwa14 lift"."""
-        return ", ".join(f"{arm} {task}" for arm, task in sorted(self.new_cells))
+        """What is new, in words, each arm named once: "kuka_hand lift, stack"."""
+        tasks: dict[str, list[str]] = {}
+        for arm, task in sorted(self.new_cells):
+            tasks.setdefault(arm, []).append(task)
+        return "; ".join(f"{arm} {', '.join(each)}" for arm, each in tasks.items())
 
     def rate(self, model: str, cell: Cell) -> Rate | None:
         """A model's rate at one arm and task; None if it was not tried."""
