@@ -49,7 +49,7 @@ class AgentConfig:
         future_weight: Weight of that loss; 0 leaves it out.
         future_cells: How many cells a camera and window are scored, drawn at random; 0 scores all.
         goal_weight: Weight of the loss that makes goals of one meaning alike, see `robocat.contrast`; 0, as
-            RoboCat has it, leaves it out.
+            RoboCat has it, leaves it out. A first value: 0.5 did as well, one training each.
     """
 
     width: int = 128

@@ -115,10 +115,8 @@ def train(
     tokeniser = load_tokeniser(data.tokeniser)
     agent = _first(config, tokeniser, seed, parent)
     sources = sources_of(data, agent.config.cameras)
-    for path, source in zip(data.stores, sources, strict=True):
-        if replica.leads and not learnt_from(source, training):
-            note = f"{path} holds no success to learn from: its share of the windows goes to other stores"
-            Console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
+    if replica.leads:
+        _name_barren(data, sources, training)
     fit = Mixture(sources, training.held_out, agent.config.context, quick=training.quick)
     held = held_out_batches(sources, training, agent.config, seed)
     optimiser = make_optimiser(agent, training)
@@ -144,6 +142,14 @@ def train(
     origin = lineage(data, sources, training, seed)
     save_agent(out, agent, tokeniser.weights, card, lineage=origin, steps=training.steps)
     clear_state(out)
+
+
+def _name_barren(data: Data, sources: Sequence[Source], training: Training) -> None:
+    """Says which stores have nothing to learn from: whoever gave the shares should know."""
+    for path, source in zip(data.stores, sources, strict=True):
+        if not learnt_from(source, training):
+            note = f"{path} holds no success to learn from: its share of the windows goes to other stores"
+            Console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
 
 
 def train_together(

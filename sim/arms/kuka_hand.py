@@ -9,6 +9,7 @@ KUKA_HAND = replace(
     KUKA_IIWA14,
     name="kuka_hand",
     title="KUKA LBR iiwa 14 R820, three-finger hand",
+    # As the KUKA's home, solved for a tool that is 25 mm farther from the flange.
     home_rad=(0.0, 0.34935, 0.0, -1.65444, 0.0, 1.1378, 0.0),
     gripper=THREE_FINGER,
     cartesian_dof=6,
