@@ -49,8 +49,8 @@ class Training:
         hindsight: Share of goals that are the end of the same episode; the others are the end of another
             success of the same arm, task and variation.
         held_out: Share of episodes kept from training, for the held-out loss.
-        quick: Share of a policy's own successes that is learnt from, the quickest ones. Half is a first value:
-            what it is worth was within noise.
+        quick: Share of a policy's own successes that is learnt from, the quickest ones. Half is a first
+            value: what it is worth was within noise.
         precision: "fp32", or "bf16" for matrix products, on CPUs that have it; whether it
             pays at the width of `nano` is not measured.
         evaluate_every: Steps between held-out losses.
