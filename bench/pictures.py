@@ -30,7 +30,7 @@ GAP_PX, LINE_PX = 8, 30
 INK, PAPER = (30, 30, 34), (255, 255, 255)
 # Blocks on the table before the arm, for its size to be seen: x, y [m] and yaw [rad].
 LAID = {"red": (0.52, -0.12, 0.3), "green": (0.46, 0.12, -0.2), "blue": (0.57, 0.03, 0.6)}
-SHOWN = {"reach": "green", "push": "red", "lift": "blue", "stack": "red-on-blue"}
+SHOWN = {"reach": "green", "push": "red", "lift": "blue", "place": "green", "stack": "red-on-blue"}
 
 Pixels = NDArray[np.uint8]
 

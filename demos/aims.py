@@ -12,7 +12,7 @@ import numpy as np
 from sim.objects import TARGET
 from sim.poses import Array, wrap
 from sim.scene import Scene
-from sim.tasks import stack
+from sim.tasks import place, stack
 from sim.tasks.reach import hover_point_m
 from sim.tasks.task import side_m
 
@@ -55,19 +55,43 @@ def grasp_aim(scene: Scene, name: str) -> Aim:
 def stack_aim(scene: Scene, variation: str) -> Aim:
     """Grasp the upper block, carry it over the lower one, down a funnel, let go, and rise."""
     upper, lower = stack.pair(variation)
-    tool, offset = scene.tool_m, stack.offset_m(scene, variation)
-    across = float(np.linalg.norm(offset[:2]))
-    placed = across < 0.012 and abs(offset[2]) < 0.006
-    if placed or (stack.seated(scene, variation) and not scene.grasped(upper)):
-        free = scene.width_m > side_m(scene, upper) + 0.012
-        up = tool + np.array([0.0, 0.0, 0.08 if free else 0.0])
-        up[2] = min(up[2], scene.position_m(upper)[2] + 0.10)
-        return Aim(up, scene.tool_tilt_rad[2], True)
+    offset = stack.offset_m(scene, variation)
+    if stack.seated(scene, variation) and _settled(scene, upper, offset):
+        return _let_go(scene, upper)
     if scene.grasped(upper):
-        rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, 0.05))
-        aim = _rise_first(scene, tool + offset + np.array([0.0, 0.0, rise]))
-        return Aim(aim, _grasp_yaw(scene, lower), False)
+        return _carry(scene, offset, _grasp_yaw(scene, lower))
     return grasp_aim(scene, upper)
+
+
+def place_aim(scene: Scene, variation: str) -> Aim:
+    """Grasp the block, carry it over the disc, down a funnel, let go, and rise."""
+    offset = place.offset_m(scene, variation)
+    if place.lies(scene, variation) and _settled(scene, variation, offset):
+        return _let_go(scene, variation)
+    if scene.grasped(variation):
+        return _carry(scene, offset, float(scene.tool_tilt_rad[2]))
+    return grasp_aim(scene, variation)
+
+
+def _settled(scene: Scene, name: str, offset_m: Array) -> bool:
+    """Whether a block that is about where it belongs is let go: it is right there, or not held any more."""
+    there = float(np.linalg.norm(offset_m[:2])) < 0.012 and abs(offset_m[2]) < 0.006
+    return there or not scene.grasped(name)
+
+
+def _let_go(scene: Scene, name: str) -> Aim:
+    """Open, then rise."""
+    tool = scene.tool_m
+    free = scene.width_m > side_m(scene, name) + 0.012
+    up = tool + np.array([0.0, 0.0, 0.08 if free else 0.0])
+    up[2] = min(up[2], scene.position_m(name)[2] + 0.10)
+    return Aim(up, scene.tool_tilt_rad[2], True)
+
+
+def _carry(scene: Scene, offset_m: Array, yaw_rad: float) -> Aim:
+    """With a held block to where it belongs, down a funnel."""
+    rise = float(np.clip(FUNNEL * (np.linalg.norm(offset_m[:2]) - 0.008), 0.0, 0.05))
+    return Aim(_rise_first(scene, scene.tool_m + offset_m + np.array([0.0, 0.0, rise])), yaw_rad, False)
 
 
 def push_aim(scene: Scene, variation: str) -> Aim:
@@ -107,5 +131,6 @@ AIMS: dict[str, Callable[[Scene, str], Aim]] = {
     "reach": reach_aim,
     "push": push_aim,
     "lift": lift_aim,
+    "place": place_aim,
     "stack": stack_aim,
 }

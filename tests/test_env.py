@@ -238,7 +238,7 @@ def test_actions_out_of_range_are_clipped() -> None:
             {"arm": "pnada"},
             "unknown arm 'pnada'; did you mean 'panda'? arms: kuka_hand, kuka_iiwa14, panda, sawyer, ur5e",
         ),
-        ({"task": "lft"}, "unknown task 'lft'; did you mean 'lift'? tasks: lift, push, reach, stack"),
+        ({"task": "lft"}, "unknown task 'lft'; did you mean 'lift'? tasks: lift, place, push, reach, stack"),
         ({"cameras": ("frnt",)}, "unknown camera 'frnt'; did you mean 'front'? cameras: front, wrist"),
         (
             {"cameras": ("front", "front")},

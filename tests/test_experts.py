@@ -76,5 +76,5 @@ def test_noise_strays_from_what_is_meant_and_comes_from_the_seed() -> None:
 
 def test_a_task_without_an_expert_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(AIMS, "lift")
-    with pytest.raises(UnknownName, match="unknown expert 'lift'; experts: push, reach, stack"):
+    with pytest.raises(UnknownName, match="unknown expert 'lift'; experts: place, push, reach, stack"):
         Expert().begin(0, blind("panda", "lift"), 0)

@@ -10,7 +10,7 @@ from demos.expert import action_towards
 from sim.names import UnknownName
 from sim.objects import TARGET
 from sim.scene import TABLE_CENTRE_M
-from sim.tasks import TASKS, find_task, push, stack
+from sim.tasks import TASKS, find_task, place, push, stack
 from sim.tasks.task import CLEARANCE_M, COLOUR_NAMES, PATCH_M, closeness, side_m, spread
 from tests.worlds import PAIRS, blind
 
@@ -144,6 +144,24 @@ def test_a_stack_in_the_hand_is_none_yet() -> None:
     scene.forward()
     assert scene.grasped("red") and stack.seated(scene, "red-on-blue")
     assert not env.task.success(scene, "red-on-blue")
+
+
+def test_a_block_held_on_the_disc_is_not_placed_yet() -> None:
+    """Nor is one above it, nor another block."""
+    env = blind("panda", "place")
+    env.reset(seed=0, options={"variation": "green"})
+    env._pose_success(np.random.default_rng(0))
+    scene = env.scene
+    assert place.lies(scene, "green") and env.task.success(scene, "green")
+    assert not env.task.success(scene, "red")
+    scene.set_joints(env._control.reach(scene.position_m("green")))
+    scene.set_gripper(0.0395)
+    scene.forward()
+    assert scene.grasped("green") and place.lies(scene, "green")
+    assert not env.task.success(scene, "green")
+    scene.place("green", scene.position_m("green") + np.array([0.0, 0.0, 0.03]))
+    scene.forward()
+    assert not place.lies(scene, "green")
 
 
 def test_a_block_thrown_into_the_air_is_not_lifted() -> None:

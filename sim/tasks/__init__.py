@@ -2,12 +2,13 @@
 
 from sim.names import pick
 from sim.tasks.lift import LIFT
+from sim.tasks.place import PLACE
 from sim.tasks.push import PUSH
 from sim.tasks.reach import REACH
 from sim.tasks.stack import STACK
 from sim.tasks.task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (REACH, PUSH, LIFT, STACK)}
+TASKS: dict[str, Task] = {task.name: task for task in (REACH, PUSH, LIFT, PLACE, STACK)}
 
 
 def find_task(name: str) -> Task:
