@@ -19,9 +19,9 @@ from finetune.standing import Standing
 from sim.arms import ARMS
 from sim.arms.arm import Arm
 from sim.env import make
-from sim.objects import BLOCKS
 from sim.scene import Scene, cell
 from sim.tasks import TASKS
+from sim.things.blocks import BLOCKS
 
 DOCS = Path(__file__).parents[1] / "docs"
 SIDE_PX = 320

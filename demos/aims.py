@@ -1,4 +1,4 @@
-"""Scripted experts: for each task, where the tool should go from here.
+"""Scripted experts: for each family of tasks, where the tool should go from here.
 
 Each is a function of the present state alone, with no phases to remember, so it recovers from whatever noise,
 a slip or another controller has done to the world; and what it does can be imitated from one observation.
@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.objects import TARGET
+from sim.names import pick
 from sim.poses import Array, wrap
 from sim.scene import Scene
-from sim.tasks import place, stack
+from sim.tasks.moves import Arrangement, Move, Moves
 from sim.tasks.reach import hover_point_m
-from sim.tasks.task import side_m
+from sim.tasks.task import Task, grip_m
+from sim.things.blocks import TARGET
 
 FUNNEL = 3.0  # height kept per metre of sideways error: steep enough that fingers clear neighbours
 CLEAR_M = 0.09  # height above a block at which the open gripper passes over everything
@@ -43,55 +44,53 @@ def lift_aim(scene: Scene, variation: str) -> Aim:
 
 
 def grasp_aim(scene: Scene, name: str) -> Aim:
-    """Above the block, down a funnel around it, and shut."""
-    tool, block = scene.tool_m, scene.position_m(name)
-    across = float(np.linalg.norm(tool[:2] - block[:2]))
+    """Above the thing, down a funnel around it, and shut."""
+    tool, grip = scene.tool_m, grip_m(scene, name)
+    across = float(np.linalg.norm(tool[:2] - grip[:2]))
     rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, CLEAR_M))
-    shut = across < ALIGNED_M and abs(tool[2] - block[2]) < 0.012
-    aim = _rise_first(scene, block + np.array([0.0, 0.0, rise]))
+    shut = across < ALIGNED_M and abs(tool[2] - grip[2]) < 0.012
+    aim = _rise_first(scene, grip + np.array([0.0, 0.0, rise]))
     return Aim(aim, _grasp_yaw(scene, name), not shut)
 
 
-def stack_aim(scene: Scene, variation: str) -> Aim:
-    """Grasp the upper block, carry it over the lower one, down a funnel, let go, and rise."""
-    upper, lower = stack.pair(variation)
-    offset = stack.offset_m(scene, variation)
-    if stack.seated(scene, variation) and _settled(scene, upper, offset):
-        return _let_go(scene, upper)
-    if scene.grasped(upper):
-        return _carry(scene, offset, _grasp_yaw(scene, lower))
-    return grasp_aim(scene, upper)
+def arrange_aim(scene: Scene, variation: str, moves: Moves) -> Aim:
+    """The first move that is not made: grasp the thing, carry it over its place, down a funnel, let go, rise."""
+    wanted = moves(scene, variation)
+    move = next((move for move in wanted if not move.done(scene)), None)
+    if move is None:
+        return _let_go(scene, wanted[-1].name)
+    if move.lies(scene) and _settled(scene, move):
+        return _let_go(scene, move.name)
+    if scene.grasped(move.name):
+        return _carry(scene, move)
+    return grasp_aim(scene, move.name)
 
 
-def place_aim(scene: Scene, variation: str) -> Aim:
-    """Grasp the block, carry it over the disc, down a funnel, let go, and rise."""
-    offset = place.offset_m(scene, variation)
-    if place.lies(scene, variation) and _settled(scene, variation, offset):
-        return _let_go(scene, variation)
-    if scene.grasped(variation):
-        return _carry(scene, offset, float(scene.tool_tilt_rad[2]))
-    return grasp_aim(scene, variation)
-
-
-def _settled(scene: Scene, name: str, offset_m: Array) -> bool:
-    """Whether a block that is about where it belongs is let go: it is right there, or not held any more."""
-    there = float(np.linalg.norm(offset_m[:2])) < 0.012 and abs(offset_m[2]) < 0.006
-    return there or not scene.grasped(name)
+def _settled(scene: Scene, move: Move) -> bool:
+    """Whether a thing that is about where it belongs is let go: it is right there, or not held any more."""
+    offset = move.offset_m(scene)
+    there = np.linalg.norm(offset[:2]) < 1.5 * move.tight_m and abs(offset[2]) < move.drop_m
+    return bool(there) or not scene.grasped(move.name)
 
 
 def _let_go(scene: Scene, name: str) -> Aim:
     """Open, then rise."""
     tool = scene.tool_m
-    free = scene.width_m > side_m(scene, name) + 0.012
+    free = scene.width_m > scene.solid(name).grip.width_m + 0.012
     up = tool + np.array([0.0, 0.0, 0.08 if free else 0.0])
-    up[2] = min(up[2], scene.position_m(name)[2] + 0.10)
+    up[2] = min(up[2], grip_m(scene, name)[2] + 0.10)
     return Aim(up, scene.tool_tilt_rad[2], True)
 
 
-def _carry(scene: Scene, offset_m: Array, yaw_rad: float) -> Aim:
-    """With a held block to where it belongs, down a funnel."""
-    rise = float(np.clip(FUNNEL * (np.linalg.norm(offset_m[:2]) - 0.008), 0.0, 0.05))
-    return Aim(_rise_first(scene, scene.tool_m + offset_m + np.array([0.0, 0.0, rise])), yaw_rad, False)
+def _carry(scene: Scene, move: Move) -> Aim:
+    """With a held thing to where it belongs, down a funnel."""
+    offset, tool = move.offset_m(scene), float(scene.tool_tilt_rad[2])
+    rise = float(np.clip(FUNNEL * (np.linalg.norm(offset[:2]) - move.tight_m), 0.0, 0.05))
+    yaw = tool
+    if move.yaw_rad is not None and move.turns:
+        turn = wrap(move.yaw_rad - scene.yaw_rad(move.name), 2 * np.pi / move.turns)
+        yaw = float(np.clip(tool + turn, -np.pi / 4, np.pi / 4))
+    return Aim(_rise_first(scene, scene.tool_m + offset + np.array([0.0, 0.0, rise])), yaw, False)
 
 
 def push_aim(scene: Scene, variation: str) -> Aim:
@@ -122,15 +121,23 @@ def _rise_first(scene: Scene, aim_m: Array) -> Array:
 
 
 def _grasp_yaw(scene: Scene, name: str) -> float:
-    """The yaw nearest to the tool's, of the four a turn, at which the jaws close on two faces of a block."""
-    tool = float(scene.tool_tilt_rad[2])
-    return float(np.clip(tool + wrap(scene.yaw_rad(name) - tool, np.pi / 2), -np.pi / 4, np.pi / 4))
+    """The yaw nearest to the tool's at which the jaws close on two faces of a thing."""
+    tool, turns = float(scene.tool_tilt_rad[2]), scene.solid(name).grip.turns
+    if turns == 0:
+        return tool
+    nearest = tool + wrap(scene.yaw_rad(name) - tool, 2 * np.pi / turns)
+    return float(np.clip(nearest, -np.pi / 4, np.pi / 4))
 
 
-AIMS: dict[str, Callable[[Scene, str], Aim]] = {
-    "reach": reach_aim,
-    "push": push_aim,
-    "lift": lift_aim,
-    "place": place_aim,
-    "stack": stack_aim,
-}
+AIMS: dict[str, Callable[[Scene, str], Aim]] = {"reach": reach_aim, "push": push_aim, "lift": lift_aim}
+
+
+def aim(task: Task, scene: Scene, variation: str) -> Aim:
+    """Where the tool should go for a task.
+
+    Raises:
+        UnknownName: If there is no expert for the task's family.
+    """
+    if isinstance(task, Arrangement):
+        return arrange_aim(scene, variation, task.moves)
+    return pick(AIMS, task.family, "expert")(scene, variation)

@@ -1,15 +1,15 @@
 """A scripted expert as a controller: its aims as actions, with exploration noise that is not its label."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from demos.aims import AIMS, Aim
+from demos.aims import Aim
+from demos.aims import aim as aim_of
 from demos.controller import Act, Action
 from demos.episode import Provenance
 from sim.env import ManipulationEnv, Observation
-from sim.names import pick
 from sim.poses import Array
 from sim.scene import Scene
 
@@ -34,6 +34,11 @@ class Noise:
     burst_steps: int = 4
     burst_size: float = 0.8
     gripper_rate: float = 0.15
+
+
+    def scaled(self, share: float) -> "Noise":
+        """The same with so much of its strength."""
+        return replace(self, std=share * self.std, burst_size=share * self.burst_size)
 
 
 SILENT = Noise(std=0.0, burst_rate=0.0)
@@ -64,8 +69,8 @@ class Expert:
         return Provenance(controller="expert", policy=None, generation=None, seed=seed)
 
     def begin(self, slot: int, env: ManipulationEnv, seed: int) -> None:
-        """Looks the task's expert up; unknown tasks raise `UnknownName`."""
-        pick(AIMS, env.task.name, "expert")
+        """Looks the task's expert up; a task without one raises `UnknownName`."""
+        aim_of(env.task, env.scene, env.variation)
         self._slots[slot] = _Slot(env, np.random.default_rng([seed, 1]), self._noise)
 
     def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
@@ -78,14 +83,14 @@ class _Slot:
     """One environment with its own noise."""
 
     def __init__(self, env: ManipulationEnv, rng: np.random.Generator, noise: Noise) -> None:
-        self._env, self._rng, self._noise = env, rng, noise
+        self._env, self._rng, self._noise = env, rng, noise.scaled(env.task.noise_share)
         self._burst_left = 0
         self._burst: Array = np.zeros(env.arm.action_size)
         self._flip = False
 
     def act(self) -> Act:
         env = self._env
-        aim = AIMS[env.task.name](env.scene, env.variation)
+        aim = aim_of(env.task, env.scene, env.variation)
         label = action_towards(env.scene, aim, env.control_hz)
         return Act(self._stray(label), label)
 

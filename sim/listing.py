@@ -12,7 +12,6 @@ from rich.table import Table
 from sim.arms import ARMS
 from sim.arms.arm import Arm
 from sim.control import arm_model
-from sim.objects import Block
 from sim.registration import environment_ids
 from sim.tasks import TASKS
 from sim.tasks.task import Task
@@ -66,9 +65,7 @@ def tasks() -> None:
 
 
 def _things(task: Task) -> str:
-    return ", ".join(
-        f"{thing.name} {'block' if isinstance(thing, Block) else 'disc'}" for thing in task.things
-    )
+    return ", ".join(f"{thing.name} {thing.word}" for thing in task.things)
 
 
 @lru_cache(maxsize=16)

@@ -6,8 +6,8 @@ import mujoco
 import numpy as np
 
 from sim.arms.arm import Arm, load
-from sim.objects import Block, Thing
 from sim.poses import DOWN, Array, quaternion_z, rotation_log
+from sim.things.thing import Fixture, Solid, Thing
 
 TIMESTEP_S = 0.002
 # Where things are put: a patch in front of the arm the size of RGB-stacking's basket (0.25 m square there).
@@ -96,11 +96,14 @@ class Scene:
                 )
         self._pads_thick_m = sum(float(model.geom_size[side[0], 0]) for side in self._pads)
         self._hand = model.body("hand").id
-        blocks = [thing.name for thing in things if isinstance(thing, Block)]
+        solids = [thing for thing in things if isinstance(thing, Solid)]
+        fixtures = [thing for thing in things if isinstance(thing, Fixture)]
         self._body = {name: model.body(name).id for name in self.things}
-        self._geom = {name: model.geom(name).id for name in blocks}
-        self._free = {name: (model.joint(name).qposadr[0], model.joint(name).dofadr[0]) for name in blocks}
-        self._mocap = {name: model.body(name).mocapid[0] for name in self.things if name not in blocks}
+        self._geoms = {s.name: frozenset(model.geom(name).id for name in s.geoms) for s in solids}
+        free = {solid.name: model.joint(solid.name) for solid in solids}
+        self._free = {name: (joint.qposadr[0], joint.dofadr[0]) for name, joint in free.items()}
+        self._mocap = {fixture.name: model.body(fixture.name).mocapid[0] for fixture in fixtures}
+        self._slide = {f.name: model.joint(f"{f.name}.slide").qposadr[0] for f in fixtures if f.slide}
         self._state_size = mujoco.mj_stateSize(model, STATE)
 
     # What is written.
@@ -138,11 +141,16 @@ class Scene:
         """Puts a thing at a world position (3,) [m] with a yaw [rad], at rest."""
         if name in self._mocap:
             self.data.mocap_pos[self._mocap[name]] = position_m
+            self.data.mocap_quat[self._mocap[name]] = quaternion_z(yaw_rad)
             return
         qpos, dof = self._free[name]
         self.data.qpos[qpos : qpos + 3] = position_m
         self.data.qpos[qpos + 3 : qpos + 7] = quaternion_z(yaw_rad)
         self.data.qvel[dof : dof + 6] = 0.0
+
+    def set_slide(self, name: str, position_m: float) -> None:
+        """Moves the part of a fixture that moves to a position along its way [m]."""
+        self.data.qpos[self._slide[name]] = position_m
 
     def forward(self) -> None:
         """Recomputes every derived quantity after writes, and wakes what sleeps.
@@ -208,19 +216,43 @@ class Scene:
         matrix = self.data.xmat[self._body[name]]
         return float(np.arctan2(matrix[3], matrix[0]))
 
+    def solid(self, name: str) -> Solid:
+        """A thing that is free to move.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        thing = self.things[name]
+        if not isinstance(thing, Solid):
+            raise ValueError(f"{name!r} is not free to move; things that are: {', '.join(self._free)}")
+        return thing
+
+    def slide_m(self, name: str) -> float:
+        """How far the part of a fixture that moves is along its way [m]."""
+        return float(self.data.qpos[self._slide[name]])
+
     def grasped(self, name: str) -> bool:
-        """Whether pads on both sides touch a block."""
+        """Whether pads on both sides touch a solid."""
         return all(self._sides_on(name))
 
     def touched(self, name: str) -> bool:
-        """Whether any finger pad touches a block."""
+        """Whether any finger pad touches a solid."""
         return any(self._sides_on(name))
 
+    def in_contact(self, name: str, other: str) -> bool:
+        """Whether two solids touch each other."""
+        one, two = self._geoms[name], self._geoms[other]
+        return any(
+            (a in one and b in two) or (b in one and a in two) for a, b in self.data.contact.geom.tolist()
+        )
+
     def _sides_on(self, name: str) -> list[bool]:
-        """Whether a pad of each side is in contact with a block."""
-        pairs: list[list[int]] = self.data.contact.geom.tolist()  # A dozen: faster as lists than as an array.
-        block = self._geom[name]
-        return [any([pad, block] in pairs or [block, pad] in pairs for pad in side) for side in self._pads]
+        """Whether a pad of each side is in contact with a solid."""
+        geoms = self._geoms[name]
+        # A dozen contacts: faster one by one than as an array.
+        pairs: list[list[int]] = self.data.contact.geom.tolist()
+        met = {one if other in geoms else other for one, other in pairs if one in geoms or other in geoms}
+        return [not met.isdisjoint(side) for side in self._pads]
 
     # The whole state, for exact replay.
 

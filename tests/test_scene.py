@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from sim.arms import ARMS
-from sim.objects import BLOCKS, TARGET
 from sim.poses import DOWN, rotation_z
 from sim.scene import STATE, Scene, compile_model
+from sim.things.blocks import BLOCKS, TARGET
 from tests.worlds import actions, blind
 
 arms = pytest.mark.parametrize("arm", ARMS)

@@ -8,10 +8,10 @@ import pytest
 from demos.aims import AIMS
 from demos.expert import action_towards
 from sim.names import UnknownName
-from sim.objects import TARGET
 from sim.scene import TABLE_CENTRE_M
 from sim.tasks import TASKS, find_task, place, push, stack
 from sim.tasks.task import CLEARANCE_M, COLOUR_NAMES, PATCH_M, closeness, side_m, spread
+from sim.things.blocks import TARGET
 from tests.worlds import PAIRS, blind
 
 pairs = pytest.mark.parametrize(("arm", "task"), PAIRS)

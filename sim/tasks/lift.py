@@ -1,18 +1,19 @@
-"""Lift: hold one of the blocks in the air."""
+"""Lift: hold one of the things in the air."""
 
 import numpy as np
 
-from sim.objects import BLOCKS
 from sim.poses import Array
 from sim.scene import Scene
-from sim.tasks.task import COLOUR_NAMES, Task, closeness, scatter_blocks, side_m
+from sim.tasks.task import Task, grip_m, names, nearness, scatter
+from sim.things.blocks import BLOCKS
+from sim.things.thing import Thing
 
-HEIGHT_M = 0.08  # of the block's centre above where it lay
+HEIGHT_M = 0.08  # of the thing above where it lay
 
 
 def height_m(scene: Scene, name: str) -> float:
-    """How far a block's centre is above resting on the table [m]."""
-    return float(scene.position_m(name)[2] - side_m(scene, name) / 2)
+    """How far a thing is above resting on the table [m]."""
+    return float(scene.position_m(name)[2] - scene.solid(name).rest_m)
 
 
 def _success(scene: Scene, variation: str) -> bool:
@@ -22,25 +23,33 @@ def _success(scene: Scene, variation: str) -> bool:
 def _progress(scene: Scene, variation: str) -> float:
     if _success(scene, variation):
         return 1.0
-    near = closeness(float(np.linalg.norm(scene.tool_m - scene.position_m(variation))), 0.01, 0.3)
     risen = float(np.clip(height_m(scene, variation) / HEIGHT_M, 0.0, 1.0))
-    return 0.4 * near + 0.2 * scene.grasped(variation) + 0.4 * risen * scene.touched(variation)
+    held = 0.2 * scene.grasped(variation) + 0.4 * risen * scene.touched(variation)
+    return 0.4 * nearness(scene, variation) + held
 
 
 def _pose(scene: Scene, variation: str, rng: np.random.Generator) -> tuple[Array, float]:
-    lifted = scene.position_m(variation) + np.array([0.0, 0.0, HEIGHT_M + rng.uniform(0.02, 0.06)])
-    scene.place(variation, lifted)
-    return lifted, side_m(scene, variation)
+    up = np.array([0.0, 0.0, HEIGHT_M + rng.uniform(0.02, 0.06)])
+    tool_m = grip_m(scene, variation) + up
+    scene.place(variation, scene.position_m(variation) + up)
+    return tool_m, scene.solid(variation).grip.width_m
 
 
-LIFT = Task(
-    name="lift",
-    summary="grasp the block of one colour and hold it in the air",
-    variations=COLOUR_NAMES,
-    things=BLOCKS,
-    horizon_s=8.0,
-    place=scatter_blocks,
-    success=_success,
-    progress=_progress,
-    pose=_pose,
-)
+def lift(name: str, what: str, things: tuple[Thing, ...], held_out: bool = False) -> Task:
+    """Lifting any of some things; `what` names one of them in words."""
+    return Task(
+        name=name,
+        family="lift",
+        summary=f"grasp {what} and hold it in the air",
+        variations=names(things),
+        things=things,
+        horizon_s=8.0,
+        place=scatter,
+        success=_success,
+        progress=_progress,
+        pose=_pose,
+        held_out=held_out,
+    )
+
+
+LIFT = lift("lift", "the block of one colour", BLOCKS)

@@ -2,35 +2,39 @@
 
 import numpy as np
 
-from sim.objects import BLOCKS, TARGET
 from sim.poses import Array
 from sim.scene import TABLE_CENTRE_M, Scene
-from sim.tasks.task import COLOUR_NAMES, PATCH_M, Task, closeness, side_m, spread
+from sim.tasks.task import PATCH_M, Task, closeness, names, spread
+from sim.things.blocks import BLOCKS, TARGET
+from sim.things.thing import Solid
 
 TOLERANCE_M = 0.03  # between the block's centre and the disc's
 TRAVEL_M = (0.07, 0.16)  # how far the block is pushed
 CORRIDOR_M = 0.06  # other blocks keep this far from the straight way
+GAP_M = 0.007  # between disc and blocks: nothing is grasped there
 
 
 def _place(scene: Scene, variation: str, rng: np.random.Generator) -> None:
     """Scatters blocks and disc until the straight way from block to disc is free and of the right length."""
-    names = (variation, *(name for name in COLOUR_NAMES if name != variation))
+    others = [name for name in names([*scene.things.values()]) if name != variation]
+    order = [variation, *others, TARGET.name]
     while True:
-        points = spread(rng, len(names) + 1, clearance_m=0.07)
-        blocks, target = points[:-1], points[-1]
+        points = spread(rng, [scene.things[name].radius_m for name in order], GAP_M)
+        block, target = points[0], points[-1]
         inside = np.all(np.abs(target - TABLE_CENTRE_M) <= PATCH_M - 0.01)
         if (
             inside
-            and TRAVEL_M[0] <= np.linalg.norm(target - blocks[0]) <= TRAVEL_M[1]
-            and all(_distance_to_way(other, blocks[0], target) > CORRIDOR_M for other in blocks[1:])
+            and TRAVEL_M[0] <= np.linalg.norm(target - block) <= TRAVEL_M[1]
+            and all(_distance_to_way(other, block, target) > CORRIDOR_M for other in points[1:-1])
         ):
             break
-    for name, point in zip(names, blocks, strict=True):
-        # Turned to face the way it will go: a cube pushed on its corner turns instead of sliding.
-        way = target - blocks[0]
-        heading = np.arctan2(way[1], way[0]) if name == variation else 0.0
-        scene.place(name, np.array([*point, side_m(scene, name) / 2]), heading + rng.uniform(-0.3, 0.3))
-    scene.place(TARGET.name, np.array([*target, 0.001]))
+    # Turned to face the way it will go: a cube pushed on its corner turns instead of sliding.
+    way = target - block
+    headings = [float(np.arctan2(way[1], way[0])), *np.zeros(len(others))]
+    for name, point, heading in zip(order, points[:-1], headings, strict=False):
+        height = scene.solid(name).rest_m
+        scene.place(name, np.array([*point, height]), heading + rng.uniform(-0.3, 0.3))
+    scene.place(TARGET.name, np.array([*target, 0.0]))
 
 
 def _distance_to_way(point: Array, start: Array, end: Array) -> float:
@@ -48,7 +52,7 @@ def offset_m(scene: Scene, variation: str) -> Array:
 
 
 def _success(scene: Scene, variation: str) -> bool:
-    flat = scene.position_m(variation)[2] < side_m(scene, variation) * 0.75
+    flat = scene.position_m(variation)[2] < scene.solid(variation).rest_m * 1.5
     return bool(flat and np.linalg.norm(offset_m(scene, variation)) < TOLERANCE_M)
 
 
@@ -62,20 +66,27 @@ def _pose(scene: Scene, variation: str, rng: np.random.Generator) -> tuple[Array
     way = offset_m(scene, variation)
     unit = way / np.linalg.norm(way)
     target = scene.position_m(TARGET.name)[:2] + rng.uniform(-0.01, 0.01, 2)
-    half = side_m(scene, variation) / 2
+    half = scene.solid(variation).rest_m
     scene.place(variation, np.array([*target, half]), float(np.arctan2(unit[1], unit[0])))
     risen = half + rng.uniform(0.06, 0.10)
     return np.array([*(target - unit * (half + 0.015)), risen]), scene.arm.gripper.width_m[0]
 
 
-PUSH = Task(
-    name="push",
-    summary="slide the block of one colour onto the yellow disc",
-    variations=COLOUR_NAMES,
-    things=(*BLOCKS, TARGET),
-    horizon_s=10.0,
-    place=_place,
-    success=_success,
-    progress=_progress,
-    pose=_pose,
-)
+def push(name: str, what: str, blocks: tuple[Solid, ...], held_out: bool = False) -> Task:
+    """Pushing any of some blocks; `what` names one of them in words."""
+    return Task(
+        name=name,
+        family="push",
+        summary=f"slide {what} onto the yellow disc",
+        variations=names(blocks),
+        things=(*blocks, TARGET),
+        horizon_s=10.0,
+        place=_place,
+        success=_success,
+        progress=_progress,
+        pose=_pose,
+        held_out=held_out,
+    )
+
+
+PUSH = push("push", "the block of one colour", BLOCKS)

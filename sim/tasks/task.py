@@ -1,26 +1,28 @@
 """What a task is: things, where they are put, what must become true of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sim.objects import BLOCKS, Block, Thing
 from sim.poses import Array
 from sim.scene import TABLE_CENTRE_M, Scene
+from sim.things.thing import Solid, Thing
 
 # Half the sides of the patch on which things are put [m], about the table's centre (RGB-stacking: 0.10 both).
 PATCH_M = np.array([0.09, 0.13])
-# Centres of two things are at least this far apart [m]: an open jaw, 5.5 cm from the tool, fits between.
-CLEARANCE_M = 0.075
+# Two things are at least this far apart [m]: an open jaw, 5.5 cm from the tool, fits between two 4 cm cubes
+# that turn a corner to each other.
+GAP_M = 0.0185
 
 
 @dataclass(frozen=True)
 class Task:
-    """A family of tasks; a variation says which of the things is meant.
+    """A few tasks that are told apart by their goal images: each variation says which of the things is meant.
 
     Attributes:
         name: Key in `TASKS`.
+        family: What is to be done, such as "lift", with whatever things.
         summary: One line for `robocat tasks`.
         variations: Names, e.g. colours; the goal image alone tells the agent which one it is.
         things: What lies on the table.
@@ -30,9 +32,13 @@ class Task:
         progress: Shaped progress in [0, 1]; 1 whenever `success` holds.
         pose: Poses the world in a success, for a goal image when nobody has brought one:
             (scene, variation, generator) to the tool position (3,) [m], opening [m] of the gripper.
+        noise_share: How much of the usual noise demonstrations of it bear: what must be hit within 2 mm cannot
+            be with actions that stray by 6 mm.
+        held_out: Whether it is there to measure what was never trained on: nothing is collected of it.
     """
 
     name: str
+    family: str
     summary: str
     variations: tuple[str, ...]
     things: tuple[Thing, ...]
@@ -41,39 +47,54 @@ class Task:
     success: Callable[[Scene, str], bool]
     progress: Callable[[Scene, str], float]
     pose: Callable[[Scene, str, np.random.Generator], tuple[Array, float]]
+    noise_share: float = 1.0
+    held_out: bool = False
 
 
 HOLD_S = 0.5  # success must hold this long: a cube flying past is not lifted
-COLOUR_NAMES = tuple(block.name for block in BLOCKS)
 
 
-def side_m(scene: Scene, name: str) -> float:
-    """Edge length [m] of a block in the scene."""
-    thing = scene.things[name]
-    if not isinstance(thing, Block):
-        raise ValueError(f"{name!r} is not a block; blocks: {', '.join(COLOUR_NAMES)}")
-    return thing.side_m
+def names(things: Sequence[Thing]) -> tuple[str, ...]:
+    """Names of those that are free to move: what variations speak of."""
+    return tuple(thing.name for thing in things if isinstance(thing, Solid))
 
 
-def spread(rng: np.random.Generator, count: int, clearance_m: float = CLEARANCE_M) -> Array:
-    """Draws points (count, 2) [m] on the patch, no two nearer than the clearance (rejection sampling)."""
+def spread(rng: np.random.Generator, radii_m: Sequence[float], gap_m: float = GAP_M) -> Array:
+    """Draws middles (n, 2) [m] of circles on the patch, no two nearer than the gap (rejection sampling)."""
     points: list[Array] = []
-    while len(points) < count:
+    while len(points) < len(radii_m):
         point = np.asarray(TABLE_CENTRE_M) + rng.uniform(-PATCH_M, PATCH_M)
-        if all(np.linalg.norm(point - other) >= clearance_m for other in points):
+        radius = radii_m[len(points)] + gap_m
+        if all(np.linalg.norm(point - o) >= radius + r for o, r in zip(points, radii_m, strict=False)):
             points.append(point)
         elif rng.random() < 0.01:
             points.clear()  # an unlucky start can leave no room for the rest
     return np.array(points)
 
 
-def scatter_blocks(scene: Scene, variation: str, rng: np.random.Generator) -> None:
-    """Puts every block flat on the patch at random, with any yaw."""
-    del variation  # Every block may be the one that is meant.
-    for name, point in zip(COLOUR_NAMES, spread(rng, len(COLOUR_NAMES)), strict=True):
-        scene.place(name, np.array([*point, side_m(scene, name) / 2]), rng.uniform(-np.pi / 4, np.pi / 4))
+def scatter(scene: Scene, variation: str, rng: np.random.Generator) -> None:
+    """Puts everything on the patch at random, as it stands, turned so that jaws can hold it."""
+    del variation  # Every one of the things may be the one that is meant.
+    things = list(scene.things.values())
+    points = spread(rng, [thing.radius_m for thing in things])
+    for thing, point in zip(things, points, strict=True):
+        yaw = rng.uniform(-np.pi / 4, np.pi / 4)
+        if isinstance(thing, Solid):
+            scene.place(thing.name, np.array([*point, thing.rest_m]), yaw)
+        else:
+            scene.place(thing.name, np.array([*point, 0.0]))
 
 
 def closeness(distance_m: float, tolerance_m: float, margin_m: float) -> float:
     """1 within the tolerance [m], falling linearly to 0 over the margin [m] beyond it."""
     return min(1.0, max(0.0, 1.0 - (distance_m - tolerance_m) / margin_m))
+
+
+def nearness(scene: Scene, name: str) -> float:
+    """How near the tool is to where it holds a thing, 0 to 1."""
+    return closeness(float(np.linalg.norm(scene.tool_m - grip_m(scene, name))), 0.01, 0.3)
+
+
+def grip_m(scene: Scene, name: str) -> Array:
+    """Where the tool holds a thing: world position (3,) [m]."""
+    return scene.position_m(name) + np.array([0.0, 0.0, scene.solid(name).grip.at_m])
