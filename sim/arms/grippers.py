@@ -57,3 +57,19 @@ THREE_FINGER = Gripper(
         "shortened to the reach and opening of the other grippers, 34 N between the pads"
     ),
 )
+
+XARM_GRIPPER = Gripper(
+    name="xarm_gripper",
+    mjcf="xarm_gripper.xml",
+    numbers=("gripper",),
+    joints=("finger_left", "finger_right"),
+    actuators=("gripper",),
+    width_m=(0.0, 0.084),
+    joints_at=((0.0, 0.0), (0.042, 0.042)),
+    controls_at=((0.0,), (0.084,)),
+    pads=(("pad_left",), ("pad_right",)),
+    source=(
+        "UFACTORY, xArm gripper manual, from memory: 0.82 kg, stroke 84 mm, tool point 172 mm from the "
+        "flange, 30 N (35 N used here, as with the other grippers)"
+    ),
+)
