@@ -68,6 +68,15 @@ def test_readings_are_the_scenes(arm: str) -> None:
         ).tolist()
 
 
+def test_a_joint_that_turns_without_end_reads_the_same_after_each_turn() -> None:
+    env = blind("kinova_gen3", "lift")
+    env.reset(seed=0)
+    before = read(env.scene)
+    env.scene.set_joints(env.scene.joints_rad + 2 * np.pi * np.array([1, 0, -1, 0, 2, 0, -1]))
+    env.scene.forward()
+    np.testing.assert_allclose(read(env.scene), before, atol=1e-9)
+
+
 def test_readings_beyond_the_range_are_clipped_only_for_the_observation() -> None:
     env = blind("panda", "lift")
     env.reset(seed=0)
