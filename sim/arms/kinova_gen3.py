@@ -13,6 +13,7 @@ KINOVA_GEN3 = Arm(
     force_limit_nm=(32.0, 32.0, 32.0, 32.0, 32.0, 13.0, 13.0),
     gripper=ROBOTIQ_2F85,
     cartesian_dof=4,
+    # Somewhat slower than the arms whose joints turn faster: at 0.3 m/s the elbow is often at its limit.
     linear_m_s=0.25,
     angular_rad_s=1.2,
     source=(
