@@ -13,7 +13,7 @@ import pytest
 
 from sim.arms import ARMS, Arm, find_arm, load
 from sim.arms.arm import ASSETS
-from sim.arms.grippers import PANDA_HAND, ROBOTIQ_2F85, THREE_FINGER, XARM_GRIPPER
+from sim.arms.grippers import KINOVA_KG3, PANDA_HAND, ROBOTIQ_2F85, THREE_FINGER, XARM_GRIPPER
 from sim.names import UnknownName
 from tests.worlds import joint_limits
 
@@ -114,6 +114,7 @@ def test_gripper_weighs_what_its_maker_says(bare: tuple[Arm, mujoco.MjModel]) ->
         ROBOTIQ_2F85.name: 0.925,
         THREE_FINGER.name: 0.98,
         XARM_GRIPPER.name: 0.82,
+        KINOVA_KG3.name: 0.727,
     }
     expected = weights[chosen.gripper.name]
     total = model.body_subtreemass[model.body("hand").id]

@@ -3,6 +3,7 @@
 from sim.arms.arm import Arm as Arm
 from sim.arms.arm import Gripper as Gripper
 from sim.arms.arm import load as load
+from sim.arms.jaco2 import JACO2
 from sim.arms.kinova_gen3 import KINOVA_GEN3
 from sim.arms.kuka_hand import KUKA_HAND
 from sim.arms.kuka_iiwa14 import KUKA_IIWA14
@@ -20,6 +21,7 @@ ARMS: dict[str, Arm] = {
     "ur5e": UR5E,
     "xarm7": XARM7,
     "kinova_gen3": KINOVA_GEN3,
+    "jaco2": JACO2,
 }
 
 
