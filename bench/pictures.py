@@ -27,6 +27,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 SIDE_PX = 320
 FINER = 3  # pictures are drawn so many times larger and shrunk, which smooths their edges
 GAP_PX, LINE_PX = 8, 30
+ACROSS = 5  # arms in a row at most: in the README a row is as wide as the page
 INK, PAPER = (30, 30, 34), (255, 255, 255)
 # Blocks on the table before the arm, for its size to be seen: x, y [m] and yaw [rad].
 LAID = {"red": (0.52, -0.12, 0.3), "green": (0.46, 0.12, -0.2), "blue": (0.57, 0.03, 0.6)}
@@ -45,7 +46,8 @@ def main(out: Path = DOCS, arm: str = "ur5e", seed: int = 11) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     arms = [(each.title, portrait(each)) for each in ARMS.values()]
-    _grid([arms]).save(out / "arms.png", optimize=True)
+    rows = [arms[i : i + ACROSS] for i in range(0, len(arms), ACROSS)]
+    _grid(rows).save(out / "arms.png", optimize=True)
     begins, ends = zip(*(_task(arm, task, seed + i) for i, task in enumerate(TASKS)), strict=True)
     _grid([begins, ends]).save(out / "tasks.png", optimize=True)
     print(out / "arms.png", out / "tasks.png", sep="\n")

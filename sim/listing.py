@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sim.arms import ARMS
-from sim.arms.arm import Arm
+from sim.arms.arm import Arm, span_rad
 from sim.control import arm_model
 from sim.registration import environment_ids
 from sim.tasks import TASKS
@@ -90,11 +90,11 @@ def reach_m(arm: Arm) -> float:
     best = 0.0
     for _ in range(4):
         for joint in joints:
-            data.qpos[joint.qposadr[0]] = rng.uniform(*joint.range)
+            data.qpos[joint.qposadr[0]] = rng.uniform(*span_rad(model, joint.name))
         for _ in range(6):
             for joint in joints[1:]:
                 reached: dict[float, float] = {}
-                for angle in np.linspace(joint.range[0], joint.range[1], 61):
+                for angle in np.linspace(*span_rad(model, joint.name), 61):
                     data.qpos[joint.qposadr[0]] = angle
                     reached[distance_m()] = angle
                 data.qpos[joint.qposadr[0]] = reached[max(reached)]

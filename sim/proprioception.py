@@ -1,13 +1,15 @@
 """What an arm feels: named channels with units and declared ranges."""
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import mujoco
 import numpy as np
 
-from sim.arms.arm import Arm
+from sim.arms.arm import Arm, span_rad
 from sim.control import TILT_LIMIT_RAD, TOOL_HIGH_M, TOOL_LOW_M, arm_model
-from sim.poses import Array
+from sim.poses import Array, wrap
 from sim.scene import Scene
 
 # The measured tool may lag or sag a little beyond the fence of the commanded one.
@@ -36,9 +38,13 @@ class Channel:
 def channels(arm: Arm) -> tuple[Channel, ...]:
     """Joint positions, tool position, tool orientation (yaw, or roll, pitch and yaw), and the gripper's
     opening or, of a hand, the position of each of its joints.
+
+    A joint that turns without end is within half a turn of zero.
     """
-    limits = enumerate(_limits(arm, arm.joints), start=1)
-    joints = [Channel(f"joint_{i}", "rad", *ends) for i, ends in limits]
+    model = arm_model(arm)
+    joints = [
+        Channel(f"joint_{i}", "rad", *span_rad(model, name)) for i, name in enumerate(arm.joints, start=1)
+    ]
     position = [
         Channel(f"tool_{axis}", "m", float(low) - SLACK_M, float(high) + SLACK_M)
         for axis, low, high in zip("xyz", TOOL_LOW_M, TOOL_HIGH_M, strict=True)
@@ -70,9 +76,11 @@ def _is_hand(arm: Arm) -> bool:
     return len(arm.gripper.numbers) > 1
 
 
-def _limits(arm: Arm, joints: tuple[str, ...]) -> list[tuple[float, float]]:
+@lru_cache(maxsize=16)
+def _endless(arm: Arm) -> tuple[int, ...]:
+    """Which joints turn without end."""
     model = arm_model(arm)
-    return [(float(model.joint(name).range[0]), float(model.joint(name).range[1])) for name in joints]
+    return tuple(i for i, name in enumerate(arm.joints) if not model.jnt_limited[model.joint(name).id])
 
 
 def read(scene: Scene) -> Array:
@@ -80,4 +88,7 @@ def read(scene: Scene) -> Array:
     tilt = scene.tool_tilt_rad
     orientation = tilt[2:] if scene.arm.cartesian_dof == 4 else tilt
     gripper = scene.fingers if _is_hand(scene.arm) else [scene.width_m]
-    return np.concatenate([scene.joints_rad, scene.tool_m, orientation, gripper])
+    joints = scene.joints_rad
+    for i in _endless(scene.arm):
+        joints[i] = wrap(joints[i], 2 * math.pi)
+    return np.concatenate([joints, scene.tool_m, orientation, gripper])

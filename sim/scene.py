@@ -70,8 +70,8 @@ def _add_table(spec: mujoco.MjSpec) -> None:
 class Scene:
     """One world: a shared compiled model and its own data.
 
-    Frames: world origin at the arm's base, x forward, z up, table top at z = 0. The tool frame sits between
-    the fingertips with z pointing out of the gripper.
+    Frames: world origin on the table top, at or under the arm's base, x forward, z up. The tool frame sits
+    between the fingertips with z pointing out of the gripper.
     """
 
     def __init__(self, arm: Arm, things: tuple[Thing, ...]) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from sim.arms import ARMS, Arm, find_arm, load
 from sim.arms.arm import ASSETS
-from sim.arms.grippers import PANDA_HAND, ROBOTIQ_2F85, THREE_FINGER
+from sim.arms.grippers import KINOVA_KG3, PANDA_HAND, ROBOTIQ_2F85, THREE_FINGER, XARM_GRIPPER
 from sim.names import UnknownName
+from tests.worlds import joint_limits
 
 DATA = Path(__file__).parent / "data"
 HOME_M = np.array([0.5, 0.0, 0.25])
@@ -56,11 +57,14 @@ def test_tip_is_where_the_published_kinematics_put_it(bare: tuple[Arm, mujoco.Mj
     data = mujoco.MjData(model)
     figures = published(chosen)
     assert len(figures["forward_kinematics"]) == 32
+    # The base is the file's outermost body. The figures leave out what it stands on.
+    (base,) = np.flatnonzero(model.body_parentid[1:] == 0) + 1
+    assert model.body_quat[base].tolist() == [1.0, 0.0, 0.0, 0.0]
     for qpos, pos, quat in figures["forward_kinematics"]:
         data.qpos[: len(qpos)] = qpos
         mujoco.mj_kinematics(model, data)
         tip = data.body(figures["tip"])
-        np.testing.assert_allclose(tip.xpos, pos, atol=1e-4)
+        np.testing.assert_allclose(tip.xpos - data.xpos[base], pos, atol=1e-4)
         # Sign-free: q and -q are one rotation. The sine of half the angle, since arccos is blind near 1.
         inverse, apart = np.zeros(4), np.zeros(4)
         mujoco.mju_negQuat(inverse, tip.xquat)
@@ -76,8 +80,11 @@ def test_joints_and_force_limits_are_the_published_ones(bare: tuple[Arm, mujoco.
     assert [model.actuator(i).name for i in range(model.nu)] == [*chosen.joints, *chosen.gripper.actuators]
     for (name, figures), declared in zip(joints.items(), chosen.force_limit_nm, strict=True):
         joint, actuator = model.joint(name), model.actuator(name)
-        np.testing.assert_allclose(joint.range, figures["range"], atol=1e-9)
-        np.testing.assert_allclose(actuator.ctrlrange, figures["range"], atol=1e-9)
+        # A joint that turns without end has no range, and MuJoCo two zeros for it.
+        limited = figures["range"] is not None
+        assert bool(model.jnt_limited[joint.id]) == bool(model.actuator_ctrllimited[actuator.id]) == limited
+        np.testing.assert_allclose(joint.range, figures["range"] or (0.0, 0.0), atol=1e-9)
+        np.testing.assert_allclose(actuator.ctrlrange, figures["range"] or (0.0, 0.0), atol=1e-9)
         assert joint.damping[0] == figures["damping"]
         assert joint.frictionloss[0] == figures["frictionloss"]
         assert declared == figures["force"]
@@ -102,7 +109,13 @@ def test_masses_and_inertias_are_the_published_ones(bare: tuple[Arm, mujoco.MjMo
 
 def test_gripper_weighs_what_its_maker_says(bare: tuple[Arm, mujoco.MjModel]) -> None:
     chosen, model = bare
-    weights = {PANDA_HAND.name: 0.73, ROBOTIQ_2F85.name: 0.925, THREE_FINGER.name: 0.98}
+    weights = {
+        PANDA_HAND.name: 0.73,
+        ROBOTIQ_2F85.name: 0.925,
+        THREE_FINGER.name: 0.98,
+        XARM_GRIPPER.name: 0.82,
+        KINOVA_KG3.name: 0.727,
+    }
     expected = weights[chosen.gripper.name]
     total = model.body_subtreemass[model.body("hand").id]
     assert total == pytest.approx(expected, rel=1e-9)
@@ -124,7 +137,7 @@ def test_home_points_straight_down_over_the_workspace(bare: tuple[Arm, mujoco.Mj
     tool = at_home(model, chosen).site("tool")
     np.testing.assert_allclose(tool.xpos, HOME_M, atol=1e-3)
     np.testing.assert_allclose(tool.xmat.reshape(3, 3), DOWN, atol=2e-3)
-    low, high = model.jnt_range[: len(chosen.joints)].T
+    low, high = joint_limits(model, chosen)
     assert np.minimum(chosen.home_rad - low, high - chosen.home_rad).min() > 0.3
 
 

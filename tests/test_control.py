@@ -10,7 +10,7 @@ from sim.arms import ARMS
 from sim.control import LEAD_LIMIT_M, TILT_LIMIT_RAD, TOOL_HIGH_M, TOOL_LOW_M, CartesianControl
 from sim.env import ManipulationEnv
 from sim.poses import Array
-from tests.worlds import blind
+from tests.worlds import blind, joint_limits
 
 arms = pytest.mark.parametrize("arm", ARMS)
 rates = pytest.mark.parametrize("hz", [10, 20])
@@ -53,7 +53,7 @@ def test_limits_hold_whatever_is_asked(arm: str, hz: int, monkeypatch: pytest.Mo
     for action in _saturated(env, 200):
         env.step(action)
         measured.append(scene.joints_rad)
-    low, high = np.array([scene.model.joint(name).range for name in env.arm.joints]).T
+    low, high = joint_limits(scene.model, env.arm)
     limit = np.array(env.arm.velocity_limit_rad_s)
     assert np.all((np.array(commanded) >= low) & (np.array(commanded) <= high))
     assert np.all((np.array(measured) >= low - 1e-3) & (np.array(measured) <= high + 1e-3))

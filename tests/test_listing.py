@@ -39,7 +39,10 @@ def test_all_is_listed_at_any_width(
 @pytest.mark.parametrize(
     ("arm", "least_m", "most_m"),
     # The maker's reach, from the base's axis to the wrist, and that plus the hand beyond the wrist.
-    [("panda", 0.855, 1.1), ("ur5e", 0.85, 1.2), ("sawyer", 1.2, 1.5), ("kuka_iiwa14", 0.82, 1.15)],
+    [
+        *(("panda", 0.855, 1.1), ("ur5e", 0.85, 1.2), ("sawyer", 1.2, 1.5), ("kuka_iiwa14", 0.82, 1.15)),
+        *(("xarm7", 0.7, 0.95), ("kinova_gen3", 0.902, 1.1)),
+    ],
 )
 def test_reach_is_the_makers_and_the_hands(arm: str, least_m: float, most_m: float) -> None:
     assert least_m < reach_m(ARMS[arm]) < most_m

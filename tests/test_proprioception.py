@@ -32,7 +32,9 @@ def test_ranges_hold_the_joints_limits_and_the_fence(arm: str) -> None:
     for channel in env.channels:
         if channel.name.startswith("joint"):
             joint = env.scene.model.joint(env.arm.joints[int(channel.name[6:]) - 1])
-            assert (channel.low, channel.high) == tuple(joint.range)
+            endless = not env.scene.model.jnt_limited[joint.id]
+            expected = (-np.pi, np.pi) if endless else tuple(joint.range)
+            assert (channel.low, channel.high) == expected
     declared = {channel.name: channel for channel in env.channels}
     for axis, low, high in zip("xyz", TOOL_LOW_M, TOOL_HIGH_M, strict=True):
         assert declared[f"tool_{axis}"].low < low < high < declared[f"tool_{axis}"].high
@@ -64,6 +66,15 @@ def test_readings_are_the_scenes(arm: str) -> None:
         assert [values["tool_roll"], values["tool_pitch"]] == scene.tool_tilt_rad[:2].astype(
             np.float32
         ).tolist()
+
+
+def test_a_joint_that_turns_without_end_reads_the_same_after_each_turn() -> None:
+    env = blind("kinova_gen3", "lift")
+    env.reset(seed=0)
+    before = read(env.scene)
+    env.scene.set_joints(env.scene.joints_rad + 2 * np.pi * np.array([1, 0, -1, 0, 2, 0, -1]))
+    env.scene.forward()
+    np.testing.assert_allclose(read(env.scene), before, atol=1e-9)
 
 
 def test_readings_beyond_the_range_are_clipped_only_for_the_observation() -> None:

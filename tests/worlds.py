@@ -3,10 +3,11 @@
 from itertools import product
 from typing import Any
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arms import ARMS
+from sim.arms import ARMS, Arm
 from sim.env import ManipulationEnv, Observation, make
 from sim.tasks import TASKS
 
@@ -16,6 +17,13 @@ PAIRS = list(product(ARMS, TASKS))
 def blind(arm: str, task: str, **options: Any) -> ManipulationEnv:
     """An environment without cameras, which costs half and needs no OpenGL."""
     return make(arm, task, cameras=(), **options)
+
+
+def joint_limits(model: mujoco.MjModel, arm: Arm) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and greatest angles (n,) [rad] of an arm's joints, infinite for those that turn without end."""
+    ids = [model.joint(name).id for name in arm.joints]
+    low, high = np.where(model.jnt_limited[ids, None], model.jnt_range[ids], [-np.inf, np.inf]).T
+    return low, high
 
 
 def actions(env: ManipulationEnv, steps: int, seed: int = 0, size: float = 1.0) -> NDArray[np.float32]:

@@ -3,11 +3,14 @@
 from sim.arms.arm import Arm as Arm
 from sim.arms.arm import Gripper as Gripper
 from sim.arms.arm import load as load
+from sim.arms.jaco2 import JACO2
+from sim.arms.kinova_gen3 import KINOVA_GEN3
 from sim.arms.kuka_hand import KUKA_HAND
 from sim.arms.kuka_iiwa14 import KUKA_IIWA14
 from sim.arms.panda import PANDA
 from sim.arms.sawyer import SAWYER
 from sim.arms.ur5e import UR5E
+from sim.arms.xarm7 import XARM7
 from sim.names import pick
 
 ARMS: dict[str, Arm] = {
@@ -16,6 +19,9 @@ ARMS: dict[str, Arm] = {
     "panda": PANDA,
     "sawyer": SAWYER,
     "ur5e": UR5E,
+    "xarm7": XARM7,
+    "kinova_gen3": KINOVA_GEN3,
+    "jaco2": JACO2,
 }
 
 

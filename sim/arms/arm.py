@@ -1,6 +1,7 @@
 """What an arm is: its model file, joints, limits, home, gripper and action scale.
 
-Frames: the arm's base is the world origin, x forward, y left, z up, the table top at z = 0. The tool
+Frames: the world origin is on the table top, at the arm's base or under it, x forward, y left, z up. The
+model of an arm that is short puts its base on a stand, for the tool to reach the whole workspace. The tool
 frame lies between the fingertips: z points out of the gripper (down when it grasps from above), x is the
 direction in which the fingers close, y completes the right-handed frame.
 """
@@ -81,7 +82,8 @@ class Arm:
         name: Key in the table of arms, "panda".
         title: Full name, "Franka Emika Panda".
         mjcf: File in sim/assets (or an absolute path): the arm alone, with a site "flange" in its tip body.
-        joints: Hinge joints from base to tip; position actuators bear the same names, ctrl in [rad].
+        joints: Hinge joints from base to tip, some perhaps without a range, which turn without end; position
+            actuators bear the same names, ctrl in [rad].
         home_rad: Joint angles [rad] at which the tool is over the workspace's centre, (0.5, 0, 0.25) m,
             z straight down, x (the closing direction) along world +y, so y along world +x.
         velocity_limit_rad_s: Rated joint speeds [rad/s].
@@ -138,6 +140,14 @@ class Arm:
     def action_size(self) -> int:
         """How many numbers an action has."""
         return len(self.action_names)
+
+
+def span_rad(model: mujoco.MjModel, joint: str) -> tuple[float, float]:
+    """Least and greatest angle of a hinge [rad]; of one that turns without end, half a turn either way."""
+    if not model.jnt_limited[model.joint(joint).id]:
+        return -math.pi, math.pi
+    low, high = model.joint(joint).range
+    return float(low), float(high)
 
 
 def load(arm: Arm) -> mujoco.MjSpec:

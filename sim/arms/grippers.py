@@ -57,3 +57,38 @@ THREE_FINGER = Gripper(
         "shortened to the reach and opening of the other grippers, 34 N between the pads"
     ),
 )
+
+XARM_GRIPPER = Gripper(
+    name="xarm_gripper",
+    mjcf="xarm_gripper.xml",
+    numbers=("gripper",),
+    joints=("finger_left", "finger_right"),
+    actuators=("gripper",),
+    width_m=(0.0, 0.084),
+    joints_at=((0.0, 0.0), (0.042, 0.042)),
+    controls_at=((0.0,), (0.084,)),
+    pads=(("pad_left",), ("pad_right",)),
+    source=(
+        "UFACTORY, xArm gripper manual, from memory: 0.82 kg, stroke 84 mm, tool point 172 mm from the "
+        "flange, 30 N (35 N used here, as with the other grippers)"
+    ),
+)
+
+_PHALANGES = tuple(f"finger_{i}_{link}" for i in (1, 2, 3) for link in ("upper", "lower"))
+
+KINOVA_KG3 = Gripper(
+    name="kinova_kg3",
+    mjcf="kinova_kg3.xml",
+    numbers=("gripper",),
+    joints=_PHALANGES,
+    actuators=_PHALANGES,
+    width_m=(0.0132, 0.04, 0.0822),
+    # Tips together and pressing inwards, pads parallel, fingers open with pads parallel [rad].
+    joints_at=((-0.1, -0.22) * 3, (0.0, 0.0) * 3, (0.5, -0.5) * 3),
+    controls_at=((-0.1, -0.22) * 3, (0.0, 0.0) * 3, (0.5, -0.5) * 3),
+    pads=(("pad_1",), ("pad_2", "pad_3")),
+    source=(
+        "Kinova, KG-3 data sheet, from memory: three fingers, 0.727 kg, 40 N (34 N between the pads here), "
+        "opening 175 mm (82 mm here); where the fingers begin: kinova_description URDF, from memory"
+    ),
+)
