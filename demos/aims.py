@@ -10,12 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.names import pick
-from sim.poses import Array, wrap
+from sim.poses import Array, rotation_z, wrap
 from sim.scene import Scene
+from sim.tasks import operate
 from sim.tasks.moves import Arrangement, Move, Moves
 from sim.tasks.reach import hover_point_m
 from sim.tasks.task import Task, grip_m
 from sim.things.blocks import TARGET
+from sim.things.furniture import HANDLE_WIDTH_M
 
 FUNNEL = 3.0  # height kept per metre of sideways error: steep enough that fingers clear neighbours
 CLEAR_M = 0.09  # height above a block at which the open gripper passes over everything
@@ -54,7 +56,7 @@ def grasp_aim(scene: Scene, name: str) -> Aim:
 
 
 def arrange_aim(scene: Scene, variation: str, moves: Moves) -> Aim:
-    """The first move that is not made: grasp the thing, carry it over its place, down a funnel, let go, rise."""
+    """The first move that is not made: grasp the thing, carry it to its place, let go, rise."""
     wanted = moves(scene, variation)
     move = next((move for move in wanted if not move.done(scene)), None)
     if move is None:
@@ -85,7 +87,7 @@ def _let_go(scene: Scene, name: str) -> Aim:
 def _carry(scene: Scene, move: Move) -> Aim:
     """With a held thing to where it belongs, down a funnel."""
     offset, tool = move.offset_m(scene), float(scene.tool_tilt_rad[2])
-    rise = float(np.clip(FUNNEL * (np.linalg.norm(offset[:2]) - move.tight_m), 0.0, 0.05))
+    rise = float(np.clip(FUNNEL * (np.linalg.norm(offset[:2]) - move.tight_m), 0.0, move.clear_m))
     yaw = tool
     if move.yaw_rad is not None and move.turns:
         turn = wrap(move.yaw_rad - scene.yaw_rad(move.name), 2 * np.pi / move.turns)
@@ -113,6 +115,43 @@ def push_aim(scene: Scene, variation: str) -> Aim:
     return Aim(_rise_first(scene, behind + np.array([0.0, 0.0, rise])), 0.0, False)
 
 
+def open_aim(scene: Scene, variation: str) -> Aim:
+    """Down onto the handle with open jaws, shut them, pull."""
+    tool, handle = scene.tool_m, operate.handle_m(scene, variation)
+    yaw = scene.yaw_rad(variation)
+    across = float(np.linalg.norm(tool[:2] - handle[:2]))
+    if across < ALIGNED_M and abs(tool[2] - handle[2]) < 0.012:
+        held = scene.width_m < HANDLE_WIDTH_M + 0.006
+        pull = rotation_z(yaw) @ np.array([-0.04 if held else 0.0, 0.0, 0.0])
+        return Aim(handle + pull, yaw, False)
+    rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, 0.06))
+    return Aim(_rise_first(scene, handle + np.array([0.0, 0.0, rise])), yaw, True)
+
+
+def shut_aim(scene: Scene, variation: str) -> Aim:
+    """Before the handle with shut jaws, low, and push."""
+    handle, yaw = operate.handle_m(scene, variation), scene.yaw_rad(variation)
+    inward = rotation_z(yaw) @ np.array([1.0, 0.0, 0.0])
+    tool = scene.tool_m
+    way = tool - handle
+    along = float(way @ inward)
+    aside = float(np.linalg.norm(way[:2] - along * inward[:2]))
+    if along < -0.005 and aside < 0.012 and way[2] < 0.012:
+        return Aim(handle + inward * 0.03, yaw, False)
+    before = handle - inward * 0.04
+    rise = float(np.clip(FUNNEL * (np.linalg.norm(tool[:2] - before[:2]) - 0.012), 0.0, 0.07))
+    return Aim(_rise_first(scene, before + np.array([0.0, 0.0, rise])), yaw, False)
+
+
+def press_aim(scene: Scene, variation: str) -> Aim:
+    """Above the button with shut jaws, then down."""
+    tool, top = scene.tool_m, operate.top_m(scene, variation)
+    across = float(np.linalg.norm(tool[:2] - top[:2]))
+    rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, 0.06))
+    depth = -0.02 if rise == 0.0 else 0.02
+    return Aim(_rise_first(scene, top + np.array([0.0, 0.0, rise + depth])), 0.0, False)
+
+
 def _rise_first(scene: Scene, aim_m: Array) -> Array:
     """Holds back the sideways part of a move while the tool is lower than it should be."""
     tool = scene.tool_m
@@ -129,7 +168,14 @@ def _grasp_yaw(scene: Scene, name: str) -> float:
     return float(np.clip(nearest, -np.pi / 4, np.pi / 4))
 
 
-AIMS: dict[str, Callable[[Scene, str], Aim]] = {"reach": reach_aim, "push": push_aim, "lift": lift_aim}
+AIMS: dict[str, Callable[[Scene, str], Aim]] = {
+    "reach": reach_aim,
+    "push": push_aim,
+    "lift": lift_aim,
+    "open": open_aim,
+    "shut": shut_aim,
+    "press": press_aim,
+}
 
 
 def aim(task: Task, scene: Scene, variation: str) -> Aim:

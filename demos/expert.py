@@ -35,7 +35,6 @@ class Noise:
     burst_size: float = 0.8
     gripper_rate: float = 0.15
 
-
     def scaled(self, share: float) -> "Noise":
         """The same with so much of its strength."""
         return replace(self, std=share * self.std, burst_size=share * self.burst_size)

@@ -78,7 +78,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.size = size
         self.control_hz = control_hz
         self.render_mode = render_mode
-        self.scene = Scene(self.arm, self.task.things)
+        self.scene = Scene(self.arm, self.task.things, self.task.light)
         self._key = crc32(self.arm.name.encode()), crc32(self.task.name.encode())
         self.channels: tuple[Channel, ...] = channels(self.arm)
         self.max_steps = round(self.task.horizon_s * control_hz)

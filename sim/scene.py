@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 
 from sim.arms.arm import Arm, load
+from sim.light import DAY, Light
 from sim.poses import DOWN, Array, quaternion_z, rotation_log
 from sim.things.thing import Fixture, Solid, Thing
 
@@ -18,12 +19,12 @@ COMMAND_SIZE = 6
 
 
 @lru_cache(maxsize=64)
-def compile_model(arm: Arm, things: tuple[Thing, ...]) -> mujoco.MjModel:
+def compile_model(arm: Arm, things: tuple[Thing, ...], light: Light = DAY) -> mujoco.MjModel:
     """Compiles a cell; cached, so shared."""
-    return cell(arm, things).compile()
+    return cell(arm, things, light).compile()
 
 
-def cell(arm: Arm, things: tuple[Thing, ...]) -> mujoco.MjSpec:
+def cell(arm: Arm, things: tuple[Thing, ...], light: Light = DAY) -> mujoco.MjSpec:
     """The arm with its gripper, the table, the fixed camera and the things."""
     spec = load(arm)
     spec.modelname = f"{arm.name}-cell"
@@ -36,13 +37,13 @@ def cell(arm: Arm, things: tuple[Thing, ...]) -> mujoco.MjSpec:
     # Blocks at rest sleep until something moves them: half of the physics is theirs. See `Scene.forward`.
     spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP
     spec.nuserdata = COMMAND_SIZE
-    _add_table(spec)
+    _add_table(spec, light)
     for thing in things:
         thing.add_to(spec)
     return spec
 
 
-def _add_table(spec: mujoco.MjSpec) -> None:
+def _add_table(spec: mujoco.MjSpec, light: Light) -> None:
     """Table top at z = 0, one light, the fixed camera, and picture settings that render fast."""
     world = spec.worldbody
     world.add_geom(
@@ -53,11 +54,11 @@ def _add_table(spec: mujoco.MjSpec) -> None:
         rgba=(0.50, 0.49, 0.47, 1.0),
         friction=(1.0, 0.0, 0.0),
     )
-    world.add_light(pos=(0.8, -0.5, 2.0), dir=(-0.25, 0.3, -1.0), diffuse=(0.5, 0.5, 0.5), castshadow=False)
+    world.add_light(pos=light.at_m, dir=light.towards, diffuse=light.lamp, castshadow=False)
     # Faces the arm from 45 degrees above: things in front of the gripper stay in view. 5 mm a pixel at 64 px.
     world.add_camera(name="front", pos=(0.96, 0.0, 0.52), xyaxes=(0, 1, 0, -0.7071, 0, 0.7071), fovy=31.0)
-    spec.visual.headlight.ambient = (0.4, 0.4, 0.4)
-    spec.visual.headlight.diffuse = (0.25, 0.25, 0.25)
+    spec.visual.headlight.ambient = light.ambient
+    spec.visual.headlight.diffuse = light.camera
     spec.visual.headlight.specular = (0.0, 0.0, 0.0)
     # Shadows cost ten times the rest of a 64 px picture, multisampling twice.
     spec.visual.quality.shadowsize = 0
@@ -74,10 +75,10 @@ class Scene:
     between the fingertips with z pointing out of the gripper.
     """
 
-    def __init__(self, arm: Arm, things: tuple[Thing, ...]) -> None:
+    def __init__(self, arm: Arm, things: tuple[Thing, ...], light: Light = DAY) -> None:
         self.arm = arm
         self.things = {thing.name: thing for thing in things}
-        self.model = compile_model(arm, things)
+        self.model = compile_model(arm, things, light)
         self.data = mujoco.MjData(self.model)
         model = self.model
         joints = [model.joint(name) for name in arm.joints]
@@ -245,6 +246,12 @@ class Scene:
         return any(
             (a in one and b in two) or (b in one and a in two) for a, b in self.data.contact.geom.tolist()
         )
+
+    def only_touches(self, name: str, other: str) -> bool:
+        """Whether a solid touches nothing but another one."""
+        one, two = self._geoms[name], self._geoms[other]
+        met = [(a if b in one else b) for a, b in self.data.contact.geom.tolist() if (a in one) != (b in one)]
+        return all(geom in two for geom in met)
 
     def _sides_on(self, name: str) -> list[bool]:
         """Whether a pad of each side is in contact with a solid."""

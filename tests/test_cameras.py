@@ -12,7 +12,7 @@ import pytest
 from sim.arms import ARMS
 from sim.cameras import CAMERAS, Image, Pictures, pictures
 from sim.env import ManipulationEnv, make
-from sim.objects import COLOURS
+from sim.things.blocks import COLOURS
 from tests.worlds import actions
 
 arms = pytest.mark.parametrize("arm", ARMS)

@@ -1,6 +1,6 @@
 """Small helpers for tests that run environments."""
 
-from itertools import product
+from itertools import cycle, product
 from typing import Any
 
 import mujoco
@@ -11,7 +11,11 @@ from sim.arms import ARMS, Arm
 from sim.env import ManipulationEnv, Observation, make
 from sim.tasks import TASKS
 
-PAIRS = list(product(ARMS, TASKS))
+# Every task on one of the arms and the basic ones on each; tests marked slow take all arms with all tasks.
+BASIC = ("reach", "push", "lift", "stack")
+PAIRS = list(dict.fromkeys([*product(ARMS, BASIC), *zip(cycle(ARMS), TASKS, strict=False)]))
+# Tasks with the various triplets differ in shapes alone: where that is all the same, one of each will do.
+ALIKE = [(arm, task) for arm, task in PAIRS if "rgb" not in task or task.endswith("-1")]
 
 
 def blind(arm: str, task: str, **options: Any) -> ManipulationEnv:

@@ -5,15 +5,15 @@ import numpy as np
 from sim.poses import Array, rotation_z
 from sim.scene import TABLE_CENTRE_M, Scene
 from sim.tasks.moves import Arrangement, Move, arrangement
-from sim.tasks.task import names, spread
+from sim.tasks.task import beside_m, keep_clear, names, scatter, spread
 from sim.things.boards import OUTLINES, PEG_BOARD, PEGS, PITCH_M, SHAPE_BOARD, SHAPES
-from sim.things.gears import GEARS, SHAFT
-from sim.things.thing import Fixture, Solid
+from sim.things.gears import GEARS, LOOSE_SHAFT, PLATE_M, SHAFT, SHAFT_HEIGHT_M
+from sim.things.thing import Fixture, Solid, Thing
 
 IN_M = 0.006  # how far from the hole's middle and its depth a thing that is in it may be
+OFF_M = 0.09  # from the shaft, towards the middle of the table, to where a gear is put
 OUT_M = 0.05  # how far from where it was a thing is put that is removed
 NOISE_SHARE = 0.3
-PLATE_M = 0.004  # thickness of a shaft's plate
 BOARD_X_M = TABLE_CENTRE_M[0] + 0.075  # boards stand behind, things lie in front of them
 
 
@@ -21,6 +21,24 @@ def gear_moves(scene: Scene, variation: str) -> list[Move]:
     """The gear onto the shaft."""
     seat = scene.position_m(SHAFT.name) + np.array([0.0, 0.0, PLATE_M + scene.solid(variation).rest_m])
     return [Move(variation, seat, across_m=IN_M, up_m=IN_M, tight_m=0.002, drop_m=0.012)]
+
+
+def gear_out_moves(scene: Scene, variation: str) -> list[Move]:
+    """The gear off the shaft and beside it."""
+    seat = beside_m(scene, SHAFT.name, OFF_M) + np.array([0.0, 0.0, scene.solid(variation).rest_m])
+    return [Move(variation, seat, across_m=0.035, clear_m=SHAFT_HEIGHT_M + 0.03)]
+
+
+def place_on_shaft(scene: Scene, variation: str, rng: np.random.Generator) -> None:
+    """The shaft to one side with the gear that is meant on it, the others where they are not in the way."""
+    side = rng.choice([-1.0, 1.0])
+    shaft = np.asarray(TABLE_CENTRE_M) + np.array([0.03, 0.08 * side]) + rng.uniform(-0.02, 0.02, 2)
+    scene.place(SHAFT.name, np.array([*shaft, 0.0]))
+    on = scene.solid(variation)
+    scene.place(variation, np.array([*shaft, PLATE_M + on.rest_m]), rng.uniform(-np.pi, np.pi))
+    scene.forward()
+    seat = beside_m(scene, SHAFT.name, OFF_M)[:2]
+    keep_clear(scene, variation, rng, [(shaft, on.radius_m), (seat, on.radius_m)])
 
 
 def hole_m(scene: Scene, board: str, name: str) -> tuple[Array, float]:
@@ -42,7 +60,9 @@ def out_moves(scene: Scene, variation: str) -> list[Move]:
     """The thing out of its hole and onto the table before it."""
     seat, yaw = hole_m(scene, "board", variation)
     seat = seat - rotation_z(yaw) @ np.array([0.10, 0.0, 0.0])
-    return [Move(variation, seat, across_m=OUT_M - 0.01, yaw_rad=yaw, turns=scene.solid(variation).grip.turns)]
+    return [
+        Move(variation, seat, across_m=OUT_M - 0.01, yaw_rad=yaw, turns=scene.solid(variation).grip.turns)
+    ]
 
 
 def _place_board(scene: Scene, rng: np.random.Generator) -> None:
@@ -107,21 +127,33 @@ def remove(
     )
 
 
-def insert_gear(name: str, what: str, gears: tuple[Solid, ...], held_out: bool = False) -> Arrangement:
-    """Putting any of some gears on the shaft."""
+def gear(
+    name: str, shaft: Thing, gears: tuple[Solid, ...], off: bool = False, held_out: bool = False
+) -> Arrangement:
+    """Putting any of some gears on a shaft, or taking it off."""
+    loose = " that is not fixed" if isinstance(shaft, Solid) else ""
+    done = (
+        f"take the gear of one size off the shaft{loose}"
+        if off
+        else f"put the gear of one size on the shaft{loose}"
+    )
     return arrangement(
         name=name,
-        family="insert",
-        summary=f"put {what} on the shaft and let go",
+        family="remove" if off else "insert",
+        summary=f"{done} and let go",
         variations=names(gears),
-        things=(*gears, SHAFT),
-        moves=gear_moves,
-        noise_share=NOISE_SHARE,
+        things=(*gears, shaft),
+        moves=gear_out_moves if off else gear_moves,
+        noise_share=1.0 if off else NOISE_SHARE,
+        place=place_on_shaft if off else scatter,
         held_out=held_out,
     )
 
 
-INSERT_GEAR = insert_gear("insert-gear", "the gear of one size", GEARS)
+INSERT_GEAR = gear("insert-gear", SHAFT, GEARS)
+INSERT_GEAR_LOOSE = gear("insert-gear-loose", LOOSE_SHAFT, GEARS)
+REMOVE_GEAR = gear("remove-gear", SHAFT, GEARS, off=True)
+REMOVE_GEAR_LOOSE = gear("remove-gear-loose", LOOSE_SHAFT, GEARS, off=True)
 INSERT_SHAPE = insert("insert-shape", "the shape of one outline", SHAPE_BOARD, SHAPES)
 REMOVE_SHAPE = remove("remove-shape", "the shape of one outline", SHAPE_BOARD, SHAPES)
 INSERT_PEG = insert("insert-peg", "the peg of one outline", PEG_BOARD, PEGS)

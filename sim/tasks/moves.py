@@ -1,4 +1,4 @@
-"""Bringing things to where they belong: what placing, stacking, building, inserting and sorting have in common."""
+"""Bringing things to where they belong: what placing, stacking, building, inserting and sorting share."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from sim.poses import Array
 from sim.scene import Scene
-from sim.tasks.task import Task, closeness, nearness, scatter
+from sim.tasks.task import Task, closeness, grip_m, nearness, scatter
 from sim.things.thing import Thing
 
 ACROSS_M = 0.03  # RGB-stacking's shaped predicate: centres within 3 cm across
@@ -27,6 +27,7 @@ class Move:
         turns: How many yaws a turn are as good.
         tight_m: How far from its place, sideways, it may be when it is lowered all the way [m].
         drop_m: From what height above its place it may fall [m].
+        clear_m: How far above its place it is carried [m].
     """
 
     name: str
@@ -37,6 +38,7 @@ class Move:
     turns: int = 4
     tight_m: float = 0.008
     drop_m: float = 0.006
+    clear_m: float = 0.05
 
     def offset_m(self, scene: Scene) -> Array:
         """From where it is to where it belongs (3,) [m]."""
@@ -76,6 +78,7 @@ def arrangement(
     moves: Moves,
     horizon_s: float = 12.0,
     place: Callable[[Scene, str, np.random.Generator], None] = scatter,
+    leave_m: float = 0.0,
     noise_share: float = 1.0,
     held_out: bool = False,
 ) -> Arrangement:
@@ -90,18 +93,21 @@ def arrangement(
         moves: What is to be moved where, in the order in which it can be, given how things lie now.
         horizon_s: Time allowed [s].
         place: Puts the things for an episode.
+        leave_m: How far above the thing moved last the tool must be in the end [m].
         noise_share: See `Task`.
         held_out: See `Task`.
     """
 
     def success(scene: Scene, variation: str) -> bool:
-        return all(move.done(scene) for move in moves(scene, variation))
+        wanted = moves(scene, variation)
+        away = leave_m == 0.0 or scene.tool_m[2] - grip_m(scene, wanted[-1].name)[2] > leave_m
+        return away and all(move.done(scene) for move in wanted)
 
     def progress(scene: Scene, variation: str) -> float:
         wanted = moves(scene, variation)
         open_ = [move for move in wanted if not move.done(scene)]
         if not open_:
-            return 1.0
+            return 1.0 if success(scene, variation) else 0.95
         made = len(wanted) - len(open_)
         return (made + _part(scene, open_[0])) / len(wanted)
 
@@ -112,7 +118,9 @@ def arrangement(
             seat = move.seat_m
             scene.place(move.name, seat, move.yaw_rad or 0.0)
             scene.forward()
-        return seat + np.array([0.0, 0.0, rng.uniform(0.06, 0.10)]), scene.arm.gripper.width_m[-1]
+        return seat + np.array(
+            [0.0, 0.0, rng.uniform(max(0.06, leave_m + 0.02), leave_m + 0.10)]
+        ), scene.arm.gripper.width_m[-1]
 
     return Arrangement(
         name=name,

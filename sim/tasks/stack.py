@@ -1,16 +1,22 @@
 """Stack: put one thing on another and let go; a tower of three; two things side by side and one upon both."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 
-from sim.poses import Array, wrap
+from sim.poses import Array, rotation_z, wrap
 from sim.scene import Scene
 from sim.tasks.moves import Arrangement, Move, arrangement
 from sim.tasks.task import names
 from sim.things.blocks import BLOCKS
+from sim.things.prisms import prism
 from sim.things.thing import Solid
 
+SPARSE_ACROSS_M = 0.05
+SPARSE_ABOVE_M = 0.02
+PLANK = prism("plank", "plank", (0.80, 0.65, 0.45, 1.0), width_m=0.036, height_m=0.016, aspect=2.4)
+LEAVE_M = 0.08  # RGB-stacking has the gripper 10 cm above, give or take 3
 BESIDE_M = 0.004  # between two blocks that stand side by side
 
 
@@ -27,7 +33,9 @@ def seat_m(scene: Scene, upper: str, lower: str) -> Array:
 
 def on(scene: Scene, upper: str, lower: str) -> Move:
     """One thing onto another."""
-    return Move(upper, seat_m(scene, upper, lower), yaw_rad=scene.yaw_rad(lower), turns=turns(scene, upper, lower))
+    return Move(
+        upper, seat_m(scene, upper, lower), yaw_rad=scene.yaw_rad(lower), turns=turns(scene, upper, lower)
+    )
 
 
 def turns(scene: Scene, *things: str) -> int:
@@ -55,6 +63,40 @@ def stack(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = Fals
     )
 
 
+def rgb_stack(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = False) -> Arrangement:
+    """Stacking as the RGB-stacking benchmark judges it: sparse success within 20 s.
+
+    The upper thing's middle is within 5 cm across of the lower one's and 2 cm above it, they touch, and the
+    upper one touches neither table nor robot (Lee et al. 2021, the benchmark's code).
+    """
+    task = stack(name, f"{what} on another", solids, held_out)
+
+    def success(scene: Scene, variation: str) -> bool:
+        upper, lower = order(variation)[::-1]
+        apart = scene.position_m(upper) - scene.position_m(lower)
+        above = np.linalg.norm(apart[:2]) < SPARSE_ACROSS_M and apart[2] > SPARSE_ABOVE_M
+        return bool(above and scene.in_contact(upper, lower) and scene.only_touches(upper, lower))
+
+    def progress(scene: Scene, variation: str) -> float:
+        return 1.0 if success(scene, variation) else min(0.95, task.progress(scene, variation))
+
+    return replace(task, success=success, progress=progress, horizon_s=20.0)
+
+
+def stack_and_leave(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = False) -> Arrangement:
+    """Stacking, and then getting out of the way."""
+    return arrangement(
+        name=name,
+        family="stack-and-leave",
+        summary=f"put {what}, let go and leave",
+        variations=tuple("-on-".join(each) for each in permutations(names(solids), 2)),
+        things=solids,
+        moves=moves,
+        leave_m=LEAVE_M,
+        held_out=held_out,
+    )
+
+
 def tower(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = False) -> Arrangement:
     """Three of some things upon each other in any order; `what` names them in words."""
     return arrangement(
@@ -72,8 +114,8 @@ def tower(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = Fals
 def pyramid_moves(scene: Scene, variation: str) -> list[Move]:
     """The second of the other things beside the first, and the top one upon both."""
     one, other = (name for name in names([*scene.things.values()]) if name != variation)
-    # Behind each other as seen along the jaws, which then have room; the farther one is moved, so that nothing
-    # has to be crossed.
+    # Behind each other as seen along the jaws, which then have room; the farther one is moved, so that
+    # nothing has to be crossed.
     still, moved = sorted((one, other), key=lambda name: scene.position_m(name)[0])
     apart = scene.solid(still).grip.width_m / 2 + scene.solid(moved).grip.width_m / 2 + BESIDE_M
     yaw = wrap(scene.yaw_rad(still), np.pi / 2)
@@ -102,6 +144,45 @@ def pyramid(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = Fa
     )
 
 
+def inverted_moves(scene: Scene, variation: str) -> list[Move]:
+    """The plank onto the block that is meant, and the two others onto its ends."""
+    one, other = (name for name in names([*scene.things.values()]) if name not in (variation, PLANK.name))
+    yaw = wrap(scene.yaw_rad(PLANK.name), np.pi)
+    along = rotation_z(yaw) @ np.array([1.0, 0.0, 0.0])
+    base = Move(
+        PLANK.name,
+        seat_m(scene, PLANK.name, variation),
+        0.010,
+        yaw_rad=scene.yaw_rad(variation),
+        tight_m=0.004,
+    )
+    made = [base]
+    for side, name in ((-1.0, one), (1.0, other)):
+        shift = side * (scene.solid(name).grip.width_m + BESIDE_M) / 2
+        seat = seat_m(scene, name, PLANK.name) + shift * along
+        made.append(Move(name, seat, across_m=0.012, yaw_rad=yaw, tight_m=0.004))
+    return made
+
+
+def inverted_pyramid(name: str, what: str, blocks: tuple[Solid, ...], held_out: bool = False) -> Arrangement:
+    """A plank upon one of three blocks, and the two others upon the plank."""
+    return arrangement(
+        name=name,
+        family="inverted-pyramid",
+        summary=f"put the plank on one of {what} and the two others upon it",
+        variations=names(blocks),
+        things=(*blocks, PLANK),
+        moves=inverted_moves,
+        horizon_s=30.0,
+        noise_share=0.3,
+        held_out=held_out,
+    )
+
+
 STACK = stack("stack", "the block of one colour on the block of another", BLOCKS)
 TOWER = tower("tower", "the blocks", BLOCKS)
 PYRAMID = pyramid("pyramid", "the blocks", BLOCKS)
+STACK_AND_LEAVE = stack_and_leave(
+    "stack-and-leave", "the block of one colour on the block of another", BLOCKS
+)
+INVERTED_PYRAMID = inverted_pyramid("inverted-pyramid", "the blocks", BLOCKS)

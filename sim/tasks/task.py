@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim.light import DAY, Light
 from sim.poses import Array
 from sim.scene import TABLE_CENTRE_M, Scene
 from sim.things.thing import Solid, Thing
 
 # Half the sides of the patch on which things are put [m], about the table's centre (RGB-stacking: 0.10 both).
 PATCH_M = np.array([0.09, 0.13])
+WIDE_PATCH_M = np.array([0.115, 0.165])
 # Two things are at least this far apart [m]: an open jaw, 5.5 cm from the tool, fits between two 4 cm cubes
 # that turn a corner to each other.
 GAP_M = 0.0185
@@ -18,7 +20,7 @@ GAP_M = 0.0185
 
 @dataclass(frozen=True)
 class Task:
-    """A few tasks that are told apart by their goal images: each variation says which of the things is meant.
+    """A few tasks told apart by their goal images: each variation says which is meant.
 
     Attributes:
         name: Key in `TASKS`.
@@ -34,6 +36,7 @@ class Task:
             (scene, variation, generator) to the tool position (3,) [m], opening [m] of the gripper.
         noise_share: How much of the usual noise demonstrations of it bear: what must be hit within 2 mm cannot
             be with actions that stray by 6 mm.
+        light: How the scene is lit.
         held_out: Whether it is there to measure what was never trained on: nothing is collected of it.
     """
 
@@ -48,6 +51,7 @@ class Task:
     progress: Callable[[Scene, str], float]
     pose: Callable[[Scene, str, np.random.Generator], tuple[Array, float]]
     noise_share: float = 1.0
+    light: Light = DAY
     held_out: bool = False
 
 
@@ -59,11 +63,13 @@ def names(things: Sequence[Thing]) -> tuple[str, ...]:
     return tuple(thing.name for thing in things if isinstance(thing, Solid))
 
 
-def spread(rng: np.random.Generator, radii_m: Sequence[float], gap_m: float = GAP_M) -> Array:
-    """Draws middles (n, 2) [m] of circles on the patch, no two nearer than the gap (rejection sampling)."""
+def spread(
+    rng: np.random.Generator, radii_m: Sequence[float], gap_m: float = GAP_M, patch_m: Array = PATCH_M
+) -> Array:
+    """Draws middles (n, 2) [m] of circles on a patch, no two nearer than the gap (rejection sampling)."""
     points: list[Array] = []
     while len(points) < len(radii_m):
-        point = np.asarray(TABLE_CENTRE_M) + rng.uniform(-PATCH_M, PATCH_M)
+        point = np.asarray(TABLE_CENTRE_M) + rng.uniform(-patch_m, patch_m)
         radius = radii_m[len(points)] + gap_m
         if all(np.linalg.norm(point - o) >= radius + r for o, r in zip(points, radii_m, strict=False)):
             points.append(point)
@@ -75,14 +81,49 @@ def spread(rng: np.random.Generator, radii_m: Sequence[float], gap_m: float = GA
 def scatter(scene: Scene, variation: str, rng: np.random.Generator) -> None:
     """Puts everything on the patch at random, as it stands, turned so that jaws can hold it."""
     del variation  # Every one of the things may be the one that is meant.
+    stand(scene, rng, spread(rng, [thing.radius_m for thing in scene.things.values()]))
+
+
+def scatter_outside(scene: Scene, variation: str, rng: np.random.Generator) -> None:
+    """As `scatter`, but what is meant lies around the patch, where no other task puts anything."""
     things = list(scene.things.values())
-    points = spread(rng, [thing.radius_m for thing in things])
-    for thing, point in zip(things, points, strict=True):
+    meant = [thing.name for thing in things].index(variation)
+    while True:
+        points = spread(rng, [thing.radius_m for thing in things], patch_m=WIDE_PATCH_M)
+        if np.any(np.abs(points[meant] - TABLE_CENTRE_M) > PATCH_M):
+            break
+    stand(scene, rng, points)
+
+
+def stand(scene: Scene, rng: np.random.Generator, points_m: Array) -> None:
+    """Puts every thing at its point (n, 2) [m], as it stands, with any yaw at which jaws can hold it."""
+    for thing, point in zip(scene.things.values(), points_m, strict=True):
         yaw = rng.uniform(-np.pi / 4, np.pi / 4)
         if isinstance(thing, Solid):
             scene.place(thing.name, np.array([*point, thing.rest_m]), yaw)
         else:
             scene.place(thing.name, np.array([*point, 0.0]))
+
+
+def keep_clear(
+    scene: Scene, variation: str, rng: np.random.Generator, circles_m: Sequence[tuple[Array, float]]
+) -> None:
+    """Puts all solids but the one that is meant on the patch, outside some circles (middle (2,), radius)."""
+    others = [name for name in names([*scene.things.values()]) if name != variation]
+    radii = np.array([scene.solid(name).radius_m for name in others])
+    while True:
+        points = spread(rng, list(radii))
+        if all(np.all(np.linalg.norm(points - at, axis=1) > radii + r + GAP_M) for at, r in circles_m):
+            break
+    for name, point in zip(others, points, strict=True):
+        scene.place(name, np.array([*point, scene.solid(name).rest_m]), rng.uniform(-np.pi / 4, np.pi / 4))
+
+
+def beside_m(scene: Scene, name: str, distance_m: float) -> Array:
+    """A point on the table so far from a thing, towards the middle of the patch (3,) [m]."""
+    at = scene.position_m(name)[:2]
+    way = np.asarray(TABLE_CENTRE_M) - at
+    return np.array([*(at + distance_m * way / np.linalg.norm(way)), 0.0])
 
 
 def closeness(distance_m: float, tolerance_m: float, margin_m: float) -> float:

@@ -63,12 +63,16 @@ def _banana() -> Solid:
 APPLE = _round("apple", (0.028, 0.028, 0.026), 0.07, (0.80, 0.08, 0.10, 1.0), _stem(0.029))
 PEAR = _round(
     *("pear", (0.026, 0.026, 0.027), 0.07, (0.62, 0.75, 0.20, 1.0)),
-    Shape("ellipsoid", (0.016, 0.016, 0.020), (0.0, 0.0, 0.022), rgba=(0.62, 0.75, 0.20, 1.0), collides=False),
+    Shape(
+        "ellipsoid", (0.016, 0.016, 0.020), (0.0, 0.0, 0.022), rgba=(0.62, 0.75, 0.20, 1.0), collides=False
+    ),
     _stem(0.045),
 )
 LEMON = _round(
     *("lemon", (0.032, 0.024, 0.024), 0.06, (0.97, 0.90, 0.15, 1.0)),
-    Shape("ellipsoid", (0.007, 0.006, 0.006), (0.032, 0.0, 0.0), rgba=(0.85, 0.80, 0.15, 1.0), collides=False),
+    Shape(
+        "ellipsoid", (0.007, 0.006, 0.006), (0.032, 0.0, 0.0), rgba=(0.85, 0.80, 0.15, 1.0), collides=False
+    ),
 )
 ORANGE = _round("orange", (0.027, 0.027, 0.027), 0.07, (0.98, 0.52, 0.05, 1.0))
 PLUM = _round("plum", (0.024, 0.022, 0.022), 0.05, (0.35, 0.10, 0.38, 1.0), _stem(0.024))
@@ -90,7 +94,12 @@ def bowl(name: str, rgba: Rgba, radius_m: float = 0.062, height_m: float = 0.030
         middle = radius_m - 0.5 * height_m * math.tan(lean)
         # About its own long axis by the lean, then round the bowl.
         a, b = lean / 2, angle / 2
-        turn = (math.cos(a) * math.cos(b), -math.sin(a) * math.sin(b), math.sin(a) * math.cos(b), math.cos(a) * math.sin(b))
+        turn = (
+            math.cos(a) * math.cos(b),
+            -math.sin(a) * math.sin(b),
+            math.sin(a) * math.cos(b),
+            math.cos(a) * math.sin(b),
+        )
         at = (middle * math.cos(angle), middle * math.sin(angle), height_m / 2)
         pieces.append(Shape("box", (thick, half, height_m / 2 / math.cos(lean)), at, turn, rgba))
     return Fixture(name=name, word="bowl", shapes=tuple(pieces), radius_m=radius_m + 0.004)

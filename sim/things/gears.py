@@ -19,6 +19,8 @@ THICK_M = 0.022
 BORE_M = 0.0085  # radius of the hole
 SHAFT_M = 0.005  # radius of the shaft
 SHAFT_HEIGHT_M = 0.045
+PLATE_M = 0.004  # thickness of the shaft's plate
+PLATE_RADIUS_M = 0.030
 SEGMENTS = 10  # convex pieces that make up the ring
 TEETH = {"small": 10, "medium": 12, "large": 16}
 PLASTIC_KG_M3 = 1200.0
@@ -43,16 +45,12 @@ def gear(name: str, radius_m: float, teeth: int, rgba: Rgba) -> Solid:
     )
 
 
-def shaft(name: str, rgba: Rgba = STEEL) -> Fixture:
-    """A plate with an upright shaft whose tip is rounded, so that a bore finds its way."""
-    return Fixture(
-        name=name,
-        word="shaft",
-        shapes=(
-            Shape("cylinder", (0.030, 0.002), (0.0, 0.0, 0.002), rgba=(0.25, 0.26, 0.28, 1.0)),
-            Shape("capsule", (SHAFT_M, SHAFT_HEIGHT_M / 2 - SHAFT_M), (0.0, 0.0, SHAFT_HEIGHT_M / 2), rgba=rgba),
-        ),
-        radius_m=0.030,
+def _shaft(plate: Rgba) -> tuple[Shape, ...]:
+    """A plate with an upright shaft whose tip is rounded, so that a bore finds its way; from the table up."""
+    half = SHAFT_HEIGHT_M / 2
+    return (
+        Shape("cylinder", (PLATE_RADIUS_M, PLATE_M / 2), (0.0, 0.0, PLATE_M / 2), rgba=plate),
+        Shape("capsule", (SHAFT_M, half - SHAFT_M), (0.0, 0.0, half), rgba=STEEL),
     )
 
 
@@ -79,4 +77,15 @@ def _cog(angle_rad: float, inner_m: float, outer_m: float, rgba: Rgba) -> Shape:
 
 
 GEARS = tuple(gear(size, RADII_M[size], TEETH[size], COLOURS[size]) for size in RADII_M)
-SHAFT = shaft("shaft")
+SHAFT = Fixture("shaft", "shaft", _shaft((0.25, 0.26, 0.28, 1.0)), PLATE_RADIUS_M)
+# The same on a heavy plate that is not fixed to the table.
+LOOSE_SHAFT = Solid(
+    name="shaft",
+    word="loose shaft",
+    shapes=_shaft((0.45, 0.38, 0.28, 1.0)),
+    mass_kg=0.4,
+    rest_m=0.0,
+    top_m=SHAFT_HEIGHT_M,
+    radius_m=PLATE_RADIUS_M,
+    grip=Grip(2 * SHAFT_M, turns=0, at_m=0.03),
+)

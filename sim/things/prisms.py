@@ -96,6 +96,9 @@ def polygon(sides: int, apothem_m: float) -> list[tuple[float, float]]:
     radius = apothem_m / math.cos(math.pi / sides)
     start = math.pi / 2 - math.pi / sides
     return [
-        (radius * math.cos(start + 2 * math.pi * i / sides), radius * math.sin(start + 2 * math.pi * i / sides))
+        (
+            radius * math.cos(start + 2 * math.pi * i / sides),
+            radius * math.sin(start + 2 * math.pi * i / sides),
+        )
         for i in range(sides)
     ]

@@ -53,7 +53,9 @@ class Shape:
             options["size"] = (*self.size_m, 0.0, 0.0)[:3]
         if not self.collides:
             options |= {"contype": 0, "conaffinity": 0, "group": 1}
-        body.add_geom(name=name, type=KINDS[self.kind], pos=self.at_m, quat=self.turn, rgba=self.rgba, **options)
+        body.add_geom(
+            name=name, type=KINDS[self.kind], pos=self.at_m, quat=self.turn, rgba=self.rgba, **options
+        )
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Grip:
 
     Attributes:
         width_m: Between the faces [m].
-        turns: How many times a full turn about z such faces recur: 4 for a cube, 2 for a bar, 0 if it is round.
+        turns: How many times a turn about z such faces recur: 4 for a cube, 2 for a bar, 0 if it is round.
         at_m: Height of the point above the thing's origin [m].
     """
 
@@ -141,7 +143,7 @@ class Slide:
 
 @dataclass(frozen=True)
 class Fixture:
-    """Something that a task puts somewhere and nothing moves from there (a mocap body): a target, a box.
+    """What a task puts somewhere and nothing moves from there (a mocap body): a disc, a box.
 
     Its frame: origin on the table, z up.
 
@@ -160,7 +162,7 @@ class Fixture:
     slide: Slide | None = None
 
     def add_to(self, spec: mujoco.MjSpec) -> None:
-        """Adds a mocap body of this name; a part that moves is a body "<name>.slide" with a joint so named."""
+        """Adds a mocap body of this name; a part that moves is a body and a joint "<name>.slide"."""
         body = spec.worldbody.add_body(name=self.name, mocap=True, pos=(0.5, 0.0, 0.0))
         for name, shape in zip(self.geoms, self.shapes, strict=True):
             shape.add_to(spec, body, name)
