@@ -15,7 +15,10 @@ from sim.things.thing import Solid
 
 SPARSE_ACROSS_M = 0.05
 SPARSE_ABOVE_M = 0.02
-PLANK = prism("plank", "plank", (0.80, 0.65, 0.45, 1.0), width_m=0.036, height_m=0.016, aspect=2.4)
+# Of aluminium: heavy enough to stay while only one of its ends bears a block.
+PLANK = prism(
+    "plank", "plank", (0.72, 0.73, 0.76, 1.0), width_m=0.036, height_m=0.016, aspect=2.4, density_kg_m3=2700.0
+)
 LEAVE_M = 0.08  # RGB-stacking has the gripper 10 cm above, give or take 3
 BESIDE_M = 0.004  # between two blocks that stand side by side
 

@@ -34,8 +34,8 @@ class Task:
         progress: Shaped progress in [0, 1]; 1 whenever `success` holds.
         pose: Poses the world in a success, for a goal image when nobody has brought one:
             (scene, variation, generator) to the tool position (3,) [m], opening [m] of the gripper.
-        noise_share: How much of the usual noise demonstrations of it bear: what must be hit within 2 mm cannot
-            be with actions that stray by 6 mm.
+        noise_share: How much of the usual noise demonstrations of it bear: what must be hit within 2 mm
+            cannot be with actions that stray by 6 mm.
         light: How the scene is lit.
         held_out: Whether it is there to measure what was never trained on: nothing is collected of it.
     """

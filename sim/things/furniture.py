@@ -17,7 +17,7 @@ def cabinet(name: str, rgba: Rgba) -> Fixture:
     x, y, z, wall = 0.055, 0.060, 0.060, 0.004
     shell = (
         Shape("box", (x, y, wall / 2), (0.0, 0.0, wall / 2), rgba=WOOD),
-        Shape("box", (x, y, wall / 2), (0.0, 0.0, z - wall / 2), rgba=WOOD),
+        Shape("box", (x, y, wall / 2), (0.0, 0.0, z - wall / 2), rgba=rgba),  # seen from behind as well
         Shape("box", (x, wall / 2, z / 2), (0.0, y - wall / 2, z / 2), rgba=WOOD),
         Shape("box", (x, wall / 2, z / 2), (0.0, -y + wall / 2, z / 2), rgba=WOOD),
         Shape("box", (wall / 2, y, z / 2), (x - wall / 2, 0.0, z / 2), rgba=WOOD),

@@ -18,6 +18,7 @@ def prism(
     aspect: float = 1.0,
     taper: float = 1.0,
     shear: float = 0.0,
+    density_kg_m3: float = WOOD_KG_M3,
 ) -> Solid:
     """A prism that stands on its base; faces on both sides of its y axis are `width_m` apart.
 
@@ -31,6 +32,7 @@ def prism(
         aspect: How many times longer it is along x than along y.
         taper: Size of the top by that of the base.
         shear: How far the top is displaced along x, by height.
+        density_kg_m3: What it weighs [kg/m^3].
 
     Raises:
         ValueError: An odd or too small number of sides, or a taper that is none.
@@ -51,7 +53,7 @@ def prism(
         name=name,
         word=word,
         shapes=(Shape("mesh", corners_m=tuple(corners), rgba=rgba),),
-        mass_kg=round(WOOD_KG_M3 * area * height_m, 4),
+        mass_kg=round(density_kg_m3 * area * height_m, 4),
         rest_m=height_m / 2,
         top_m=height_m / 2,
         radius_m=max(math.hypot(x, y) for x, y, _ in corners),
