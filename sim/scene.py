@@ -70,7 +70,7 @@ def _add_table(spec: mujoco.MjSpec) -> None:
 class Scene:
     """One world: a shared compiled model and its own data.
 
-    Frames: world origin at the arm's base, x forward, z up, table top at z = 0. The tool frame sits between
+    Frames: as in `sim.arms.arm`, x forward, z up, table top at z = 0. The tool frame sits between
     the fingertips with z pointing out of the gripper.
     """
 

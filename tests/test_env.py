@@ -236,7 +236,7 @@ def test_actions_out_of_range_are_clipped() -> None:
     [
         (
             {"arm": "pnada"},
-            "unknown arm 'pnada'; did you mean 'panda'? arms: kuka_hand, kuka_iiwa14, panda, sawyer, ur5e",
+            f"unknown arm 'pnada'; did you mean 'panda'? arms: {', '.join(sorted(ARMS))}",
         ),
         ({"task": "lft"}, "unknown task 'lft'; did you mean 'lift'? tasks: lift, place, push, reach, stack"),
         ({"cameras": ("frnt",)}, "unknown camera 'frnt'; did you mean 'front'? cameras: front, wrist"),

@@ -1,8 +1,8 @@
 """What an arm is: its model file, joints, limits, home, gripper and action scale.
 
-Frames: the arm's base is the world origin, x forward, y left, z up, the table top at z = 0. The tool
-frame lies between the fingertips: z points out of the gripper (down when it grasps from above), x is the
-direction in which the fingers close, y completes the right-handed frame.
+Frames: x forward, y left, z up, the table top at z = 0. The world's origin is at the arm's base unless its
+`base_m` says otherwise. The tool frame lies between the fingertips: z points out of the gripper (down when it
+grasps from above), x is the direction in which the fingers close, y completes the right-handed frame.
 """
 
 import math
@@ -92,6 +92,7 @@ class Arm:
         linear_m_s: Speed that an action of 1.0 means along each translation [m/s].
         angular_rad_s: Speed that an action of 1.0 means about each axis [rad/s].
         source: Where the figures come from.
+        base_m: Where its base stands in the world [m]: a small arm nearer to the workspace, which all share.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Arm:
     linear_m_s: float
     angular_rad_s: float
     source: str
+    base_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         for field in ("home_rad", "velocity_limit_rad_s", "force_limit_nm"):
@@ -141,11 +143,11 @@ class Arm:
 
 
 def load(arm: Arm) -> mujoco.MjSpec:
-    """Reads the arm's model and puts its gripper on the flange; every name stays as in the two files.
+    """Reads the arm's model and puts its gripper on the flange and its base where it stands.
 
-    The specification holds no floor, light or option: a scene adds its own to `spec.worldbody` and
-    `spec.option`. The two files are joined as XML because `MjSpec.attach` wants a prefix for the names:
-    without one, each later compilation warns and writes a log file.
+    Every name stays as in the two files. The specification holds no floor, light or option: a scene adds its
+    own to `spec.worldbody` and `spec.option`. The two files are joined as XML because `MjSpec.attach` wants a
+    prefix for the names: without one, each later compilation warns and writes a log file.
 
     Raises:
         ValueError: If the arm's file has no site "flange", or one name stands in both files.
@@ -166,7 +168,18 @@ def load(arm: Arm) -> mujoco.MjSpec:
             shared = root.find(section.tag)
             target = ElementTree.SubElement(root, section.tag) if shared is None else shared
             target.extend(section)
+    _stand(root, arm.base_m)
     spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
     # Lets an arm from outside the package refer to mesh files beside its own.
     spec.modelfiledir = str((ASSETS / arm.mjcf).parent)
     return spec
+
+
+def _stand(root: ElementTree.Element, base_m: tuple[float, float, float]) -> None:
+    """Moves all that a model's world holds to where the arm's base stands [m]."""
+    for world in root.findall("worldbody"):
+        parts = list(world)
+        for part in parts:
+            world.remove(part)
+        frame = ElementTree.SubElement(world, "frame", {"pos": " ".join(map(repr, base_m))})
+        frame.extend(parts)
