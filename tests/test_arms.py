@@ -13,7 +13,7 @@ import pytest
 
 from sim.arms import ARMS, Arm, find_arm, load
 from sim.arms.arm import ASSETS
-from sim.arms.grippers import PANDA_HAND, ROBOTIQ_2F85, THREE_FINGER
+from sim.arms.grippers import PANDA_HAND, ROBOTIQ_2F85, THREE_FINGER, VIPERX_GRIPPER
 from sim.names import UnknownName
 
 DATA = Path(__file__).parent / "data"
@@ -60,7 +60,7 @@ def test_tip_is_where_the_published_kinematics_put_it(bare: tuple[Arm, mujoco.Mj
         data.qpos[: len(qpos)] = qpos
         mujoco.mj_kinematics(model, data)
         tip = data.body(figures["tip"])
-        np.testing.assert_allclose(tip.xpos, pos, atol=1e-4)
+        np.testing.assert_allclose(tip.xpos - chosen.base_m, pos, atol=1e-4)
         # Sign-free: q and -q are one rotation. The sine of half the angle, since arccos is blind near 1.
         inverse, apart = np.zeros(4), np.zeros(4)
         mujoco.mju_negQuat(inverse, tip.xquat)
@@ -103,6 +103,8 @@ def test_masses_and_inertias_are_the_published_ones(bare: tuple[Arm, mujoco.MjMo
 def test_gripper_weighs_what_its_maker_says(bare: tuple[Arm, mujoco.MjModel]) -> None:
     chosen, model = bare
     weights = {PANDA_HAND.name: 0.73, ROBOTIQ_2F85.name: 0.925, THREE_FINGER.name: 0.98}
+    # Housing and bar weigh with the arm's last link.
+    weights |= {VIPERX_GRIPPER.name: 0.077601}
     expected = weights[chosen.gripper.name]
     total = model.body_subtreemass[model.body("hand").id]
     assert total == pytest.approx(expected, rel=1e-9)

@@ -8,6 +8,7 @@ from sim.arms.kuka_iiwa14 import KUKA_IIWA14
 from sim.arms.panda import PANDA
 from sim.arms.sawyer import SAWYER
 from sim.arms.ur5e import UR5E
+from sim.arms.viperx_300s import VIPERX_300S
 from sim.names import pick
 
 ARMS: dict[str, Arm] = {
@@ -16,6 +17,7 @@ ARMS: dict[str, Arm] = {
     "panda": PANDA,
     "sawyer": SAWYER,
     "ur5e": UR5E,
+    "viperx_300s": VIPERX_300S,
 }
 
 

@@ -57,3 +57,19 @@ THREE_FINGER = Gripper(
         "shortened to the reach and opening of the other grippers, 34 N between the pads"
     ),
 )
+
+VIPERX_GRIPPER = Gripper(
+    name="viperx_gripper",
+    mjcf="viperx_gripper.xml",
+    numbers=("gripper",),
+    joints=("finger_left", "finger_right"),
+    actuators=("gripper",),
+    width_m=(0.015, 0.087),
+    joints_at=((0.021, 0.021), (0.057, 0.057)),
+    controls_at=((0.042,), (0.114,)),
+    pads=(("pad_left",), ("pad_right",)),
+    source=(
+        "masses and the fingers' range: ALOHA's ViperX model; a finger's face 13.5 mm inside its joint and "
+        "its tip 93.7 mm from the flange: the maker's URDF and the mesh it names; 35 N as with the others"
+    ),
+)
