@@ -188,6 +188,16 @@ class Scene:
         return self.data.site_xpos[self._tool].copy()
 
     @property
+    def grip_m(self) -> Array:
+        """World position (3,) of the middle between the pads [m]: the tool's, unless one jaw stands still."""
+        gripper = self.arm.gripper
+        if not gripper.middle_m:
+            return self.tool_m
+        return self.tool_m + self.tool_rotation[:, 0] * np.interp(
+            self.width_m, gripper.width_m, gripper.middle_m
+        )
+
+    @property
     def tool_rotation(self) -> Array:
         """Rotation matrix (3, 3) of the tool frame in the world."""
         return self.data.site_xmat[self._tool].reshape(3, 3).copy()

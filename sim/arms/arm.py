@@ -39,6 +39,8 @@ class Gripper:
         pads: Names of the pad geoms, (one side, the other side), boxes whose first axis is the closing one:
             what both sides touch is grasped.
         source: Where the figures come from.
+        middle_m: At each of the openings, how far along x from the tool the middle between the pads is [m];
+            empty where it is always at the tool. A jaw that stands still leaves the middle to the other.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Gripper:
     controls_at: tuple[tuple[float, ...], ...]
     pads: tuple[tuple[str, ...], tuple[str, ...]]
     source: str
+    middle_m: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         what = f"gripper {self.name!r}"
@@ -63,6 +66,11 @@ class Gripper:
                     f"{what}: {noun}: got poses of {[len(pose) for pose in poses]} numbers, expected "
                     f"{len(self.width_m)} poses, one a width, of a number for each of {', '.join(names)}"
                 )
+        if self.middle_m and len(self.middle_m) != len(self.width_m):
+            raise ValueError(
+                f"{what}: middle_m: got {len(self.middle_m)} numbers, expected none or {len(self.width_m)}, "
+                "one a width"
+            )
         if len(self.numbers) not in (1, len(self.actuators)):
             raise ValueError(
                 f"{what}: numbers: got {len(self.numbers)} names, expected 1, or {len(self.actuators)}, "
@@ -82,7 +90,7 @@ class Arm:
         title: Full name, "Franka Emika Panda".
         mjcf: File in sim/assets (or an absolute path): the arm alone, with a site "flange" in its tip body.
         joints: Hinge joints from base to tip; position actuators bear the same names, ctrl in [rad].
-        home_rad: Joint angles [rad] at which the tool is over the workspace's centre, (0.5, 0, 0.25) m,
+        home_rad: Joint angles [rad] at which the tool is over the workspace's centre, at `home_m`,
             z straight down, x (the closing direction) along world +y, so y along world +x.
         velocity_limit_rad_s: Rated joint speeds [rad/s].
         force_limit_nm: Largest joint torques [N m].
@@ -93,6 +101,7 @@ class Arm:
         angular_rad_s: Speed that an action of 1.0 means about each axis [rad/s].
         source: Where the figures come from.
         base_m: Where its base stands in the world [m]: a small arm nearer to the workspace, which all share.
+        home_m: Where the tool is at home [m]: of an arm that does not get so high, lower.
     """
 
     name: str
@@ -108,6 +117,7 @@ class Arm:
     angular_rad_s: float
     source: str
     base_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    home_m: tuple[float, float, float] = (0.5, 0.0, 0.25)
 
     def __post_init__(self) -> None:
         for field in ("home_rad", "velocity_limit_rad_s", "force_limit_nm"):
