@@ -7,6 +7,7 @@ from sim.arms.kuka_hand import KUKA_HAND
 from sim.arms.kuka_iiwa14 import KUKA_IIWA14
 from sim.arms.panda import PANDA
 from sim.arms.sawyer import SAWYER
+from sim.arms.so101 import SO101
 from sim.arms.ur5e import UR5E
 from sim.arms.viperx_300s import VIPERX_300S
 from sim.names import pick
@@ -18,6 +19,7 @@ ARMS: dict[str, Arm] = {
     "sawyer": SAWYER,
     "ur5e": UR5E,
     "viperx_300s": VIPERX_300S,
+    "so101": SO101,
 }
 
 
