@@ -13,12 +13,19 @@ import pytest
 
 from sim.arms import ARMS, Arm, find_arm, load
 from sim.arms.arm import ASSETS
-from sim.arms.grippers import KINOVA_KG3, PANDA_HAND, ROBOTIQ_2F85, THREE_FINGER, XARM_GRIPPER
+from sim.arms.grippers import (
+    KINOVA_KG3,
+    PANDA_HAND,
+    ROBOTIQ_2F85,
+    SO101_JAWS,
+    THREE_FINGER,
+    VIPERX_GRIPPER,
+    XARM_GRIPPER,
+)
 from sim.names import UnknownName
 from tests.worlds import joint_limits
 
 DATA = Path(__file__).parent / "data"
-HOME_M = np.array([0.5, 0.0, 0.25])
 # Columns: the tool's x, y, z in the world: closing along +y, camera's up along +x, pointing down.
 DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
@@ -115,6 +122,9 @@ def test_gripper_weighs_what_its_maker_says(bare: tuple[Arm, mujoco.MjModel]) ->
         THREE_FINGER.name: 0.98,
         XARM_GRIPPER.name: 0.82,
         KINOVA_KG3.name: 0.727,
+        # What holds their jaws weighs with the arm's last link.
+        VIPERX_GRIPPER.name: 0.077601,
+        SO101_JAWS.name: 0.012,
     }
     expected = weights[chosen.gripper.name]
     total = model.body_subtreemass[model.body("hand").id]
@@ -135,7 +145,7 @@ def test_only_the_hand_and_the_last_link_collide(bare: tuple[Arm, mujoco.MjModel
 def test_home_points_straight_down_over_the_workspace(bare: tuple[Arm, mujoco.MjModel]) -> None:
     chosen, model = bare
     tool = at_home(model, chosen).site("tool")
-    np.testing.assert_allclose(tool.xpos, HOME_M, atol=1e-3)
+    np.testing.assert_allclose(tool.xpos, chosen.home_m, atol=1e-3)
     np.testing.assert_allclose(tool.xmat.reshape(3, 3), DOWN, atol=2e-3)
     low, high = joint_limits(model, chosen)
     assert np.minimum(chosen.home_rad - low, high - chosen.home_rad).min() > 0.3
@@ -185,6 +195,7 @@ def test_arm_refuses_what_cannot_be(changes: dict[str, Any], message: str) -> No
         ({"joints": ("finger",)}, r"joints_at: got poses of .2, 2. numbers, expected 2 poses, .* of finger"),
         ({"controls_at": ((0.0,), (0.1, 0.2))}, r"controls_at: got poses of .1, 2. numbers, expected 2"),
         ({"controls_at": ((0.0,),)}, r"controls_at: got poses of .1. numbers, expected 2 poses"),
+        ({"middle_m": (0.0,)}, "middle_m: got 1 numbers, expected none or 2, one a width"),
         ({"numbers": ("a", "b")}, "numbers: got 2 names, expected 1, or 1"),
         ({"pads": (("pad",), ("pad",))}, "pads: got .* expected different geom names on two sides"),
         ({"pads": (("pad",), ())}, "pads: got .* expected different geom names on two sides"),

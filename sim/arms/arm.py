@@ -1,9 +1,9 @@
 """What an arm is: its model file, joints, limits, home, gripper and action scale.
 
-Frames: the world origin is on the table top, at the arm's base or under it, x forward, y left, z up. The
-model of an arm that is short puts its base on a stand, for the tool to reach the whole workspace. The tool
-frame lies between the fingertips: z points out of the gripper (down when it grasps from above), x is the
-direction in which the fingers close, y completes the right-handed frame.
+Frames: x forward, y left, z up, the table top at z = 0. The world's origin is at the arm's base unless its
+`base_m` says otherwise, or its model puts the base on a stand. The tool frame lies between the fingertips: z
+points out of the gripper (down when it grasps from above), x is the direction in which the fingers close, y
+completes the right-handed frame.
 """
 
 import math
@@ -40,6 +40,8 @@ class Gripper:
         pads: Names of the pad geoms, (one side, the other side), boxes whose first axis is the closing one:
             what both sides touch is grasped.
         source: Where the figures come from.
+        middle_m: At each of the openings, how far along x from the tool the middle between the pads is [m];
+            empty where it is always at the tool. A jaw that stands still leaves the middle to the other.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Gripper:
     controls_at: tuple[tuple[float, ...], ...]
     pads: tuple[tuple[str, ...], tuple[str, ...]]
     source: str
+    middle_m: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         what = f"gripper {self.name!r}"
@@ -64,6 +67,11 @@ class Gripper:
                     f"{what}: {noun}: got poses of {[len(pose) for pose in poses]} numbers, expected "
                     f"{len(self.width_m)} poses, one a width, of a number for each of {', '.join(names)}"
                 )
+        if self.middle_m and len(self.middle_m) != len(self.width_m):
+            raise ValueError(
+                f"{what}: middle_m: got {len(self.middle_m)} numbers, expected none or {len(self.width_m)}, "
+                "one a width"
+            )
         if len(self.numbers) not in (1, len(self.actuators)):
             raise ValueError(
                 f"{what}: numbers: got {len(self.numbers)} names, expected 1, or {len(self.actuators)}, "
@@ -84,7 +92,7 @@ class Arm:
         mjcf: File in sim/assets (or an absolute path): the arm alone, with a site "flange" in its tip body.
         joints: Hinge joints from base to tip, some perhaps without a range, which turn without end; position
             actuators bear the same names, ctrl in [rad].
-        home_rad: Joint angles [rad] at which the tool is over the workspace's centre, (0.5, 0, 0.25) m,
+        home_rad: Joint angles [rad] at which the tool is over the workspace's centre, at `home_m`,
             z straight down, x (the closing direction) along world +y, so y along world +x.
         velocity_limit_rad_s: Rated joint speeds [rad/s].
         force_limit_nm: Largest joint torques [N m].
@@ -94,6 +102,8 @@ class Arm:
         linear_m_s: Speed that an action of 1.0 means along each translation [m/s].
         angular_rad_s: Speed that an action of 1.0 means about each axis [rad/s].
         source: Where the figures come from.
+        base_m: Where its base stands in the world [m]: a small arm nearer to the workspace, which all share.
+        home_m: Where the tool is at home [m]: of an arm that does not get so high, lower.
     """
 
     name: str
@@ -108,6 +118,8 @@ class Arm:
     linear_m_s: float
     angular_rad_s: float
     source: str
+    base_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    home_m: tuple[float, float, float] = (0.5, 0.0, 0.25)
 
     def __post_init__(self) -> None:
         for field in ("home_rad", "velocity_limit_rad_s", "force_limit_nm"):
@@ -151,11 +163,11 @@ def span_rad(model: mujoco.MjModel, joint: str) -> tuple[float, float]:
 
 
 def load(arm: Arm) -> mujoco.MjSpec:
-    """Reads the arm's model and puts its gripper on the flange; every name stays as in the two files.
+    """Reads the arm's model and puts its gripper on the flange and its base where it stands.
 
-    The specification holds no floor, light or option: a scene adds its own to `spec.worldbody` and
-    `spec.option`. The two files are joined as XML because `MjSpec.attach` wants a prefix for the names:
-    without one, each later compilation warns and writes a log file.
+    Every name stays as in the two files. The specification holds no floor, light or option: a scene adds its
+    own to `spec.worldbody` and `spec.option`. The two files are joined as XML because `MjSpec.attach` wants a
+    prefix for the names: without one, each later compilation warns and writes a log file.
 
     Raises:
         ValueError: If the arm's file has no site "flange", or one name stands in both files.
@@ -176,7 +188,18 @@ def load(arm: Arm) -> mujoco.MjSpec:
             shared = root.find(section.tag)
             target = ElementTree.SubElement(root, section.tag) if shared is None else shared
             target.extend(section)
+    _stand(root, arm.base_m)
     spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
     # Lets an arm from outside the package refer to mesh files beside its own.
     spec.modelfiledir = str((ASSETS / arm.mjcf).parent)
     return spec
+
+
+def _stand(root: ElementTree.Element, base_m: tuple[float, float, float]) -> None:
+    """Moves all that a model's world holds to where the arm's base stands [m]."""
+    for world in root.findall("worldbody"):
+        parts = list(world)
+        for part in parts:
+            world.remove(part)
+        frame = ElementTree.SubElement(world, "frame", {"pos": " ".join(map(repr, base_m))})
+        frame.extend(parts)
