@@ -70,8 +70,8 @@ def _add_table(spec: mujoco.MjSpec) -> None:
 class Scene:
     """One world: a shared compiled model and its own data.
 
-    Frames: as in `sim.arms.arm`, x forward, z up, table top at z = 0. The tool frame sits between
-    the fingertips with z pointing out of the gripper.
+    Frames: world x forward, z up, table top at z = 0, the arm's base at its `base_m`. The tool frame sits
+    between the fingertips with z pointing out of the gripper.
     """
 
     def __init__(self, arm: Arm, things: tuple[Thing, ...]) -> None:

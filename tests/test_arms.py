@@ -64,19 +64,29 @@ def test_tip_is_where_the_published_kinematics_put_it(bare: tuple[Arm, mujoco.Mj
     data = mujoco.MjData(model)
     figures = published(chosen)
     assert len(figures["forward_kinematics"]) == 32
-    # The base is the file's outermost body. The figures leave out what it stands on.
-    (base,) = np.flatnonzero(model.body_parentid[1:] == 0) + 1
-    assert model.body_quat[base].tolist() == [1.0, 0.0, 0.0, 0.0]
     for qpos, pos, quat in figures["forward_kinematics"]:
         data.qpos[: len(qpos)] = qpos
         mujoco.mj_kinematics(model, data)
         tip = data.body(figures["tip"])
-        np.testing.assert_allclose(tip.xpos - data.xpos[base], pos, atol=1e-4)
+        np.testing.assert_allclose(tip.xpos - chosen.base_m, pos, atol=1e-4)
         # Sign-free: q and -q are one rotation. The sine of half the angle, since arccos is blind near 1.
         inverse, apart = np.zeros(4), np.zeros(4)
         mujoco.mju_negQuat(inverse, tip.xquat)
         mujoco.mju_mulQuat(apart, inverse, np.array(quat))
         assert 2 * np.linalg.norm(apart[1:]) < 1e-4
+
+
+def test_base_is_where_it_is_said_to_stand_and_stands_on_something(bare: tuple[Arm, mujoco.MjModel]) -> None:
+    chosen, model = bare
+    (base,) = np.flatnonzero(model.body_parentid[1:] == 0) + 1
+    assert model.body_pos[base].tolist() == [*chosen.base_m]
+    assert model.body_quat[base].tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert (chosen.stand_m is not None) == (chosen.base_m[2] > 0.0)
+    if chosen.stand_m is not None:
+        stand = model.geom("stand")
+        low, high = stand.pos - stand.size - chosen.base_m, stand.pos + stand.size - chosen.base_m
+        np.testing.assert_allclose([low[:2], high[:2]], chosen.stand_m, atol=1e-9)
+        np.testing.assert_allclose([low[2], high[2]], [-chosen.base_m[2], 0.0], atol=1e-9)
 
 
 def test_joints_and_force_limits_are_the_published_ones(bare: tuple[Arm, mujoco.MjModel]) -> None:
@@ -180,6 +190,11 @@ def test_wrist_camera_sees_the_fingertips_and_what_lies_below(bare: tuple[Arm, m
         ({"linear_m_s": -0.1}, "linear_m_s: got -0.1, expected positive"),
         ({"angular_rad_s": 0.0}, "angular_rad_s: got 0.0, expected positive"),
         ({"cartesian_dof": 5}, "cartesian_dof: got 5, expected 4 .* or 6"),
+        ({"stand_m": ((-0.1, -0.1), (0.1, 0.1))}, "stand_m: got .* under a base at 0.0 m, expected .* above"),
+        (
+            {"base_m": (0.0, 0.0, 0.1), "stand_m": ((0.1, -0.1), (-0.1, 0.1))},
+            "stand_m: got .* under a base at 0.1 m, expected smaller numbers before larger ones",
+        ),
     ],
 )
 def test_arm_refuses_what_cannot_be(changes: dict[str, Any], message: str) -> None:

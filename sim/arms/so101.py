@@ -23,5 +23,6 @@ SO101 = Arm(
     # Upper arm and forearm are 0.25 m together and the wrist bends to 95 degrees: from here, on a post, the
     # upright tool gets wherever tasks put things, from the table to 0.12 m, and before the arm to 0.2 m.
     base_m=(0.318, -0.01, 0.114),
+    stand_m=((-0.033, -0.045), (0.057, 0.045)),
     home_m=(0.5, 0.0, 0.16),
 )

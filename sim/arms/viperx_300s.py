@@ -22,4 +22,5 @@ VIPERX_300S = Arm(
     ),
     # Upper arm and forearm are 0.6 m together: from here, on a stand, the tool gets everywhere in its fence.
     base_m=(0.2, 0.0, 0.08),
+    stand_m=((-0.19, -0.08), (0.08, 0.08)),
 )
