@@ -15,7 +15,7 @@ from sim.scene import Scene
 from sim.tasks import operate
 from sim.tasks.moves import Arrangement, Move, Moves
 from sim.tasks.reach import hover_point_m
-from sim.tasks.task import Task, grip_m
+from sim.tasks.task import Task, hold_m
 from sim.things.blocks import TARGET
 from sim.things.furniture import HANDLE_WIDTH_M
 
@@ -47,11 +47,11 @@ def lift_aim(scene: Scene, variation: str) -> Aim:
 
 def grasp_aim(scene: Scene, name: str) -> Aim:
     """Above the thing, down a funnel around it, and shut."""
-    tool, grip = scene.tool_m, grip_m(scene, name)
-    across = float(np.linalg.norm(tool[:2] - grip[:2]))
+    grip, held = scene.grip_m, hold_m(scene, name)
+    across = float(np.linalg.norm(grip[:2] - held[:2]))
     rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, CLEAR_M))
-    shut = across < ALIGNED_M and abs(tool[2] - grip[2]) < 0.012
-    aim = _rise_first(scene, grip + np.array([0.0, 0.0, rise]))
+    shut = across < ALIGNED_M and abs(grip[2] - held[2]) < 0.012
+    aim = _rise_first(scene, _tool_for(scene, held + np.array([0.0, 0.0, rise])))
     return Aim(aim, _grasp_yaw(scene, name), not shut)
 
 
@@ -80,7 +80,7 @@ def _let_go(scene: Scene, name: str) -> Aim:
     tool = scene.tool_m
     free = scene.width_m > scene.solid(name).grip.width_m + 0.012
     up = tool + np.array([0.0, 0.0, 0.08 if free else 0.0])
-    up[2] = min(up[2], grip_m(scene, name)[2] + 0.10)
+    up[2] = min(up[2], hold_m(scene, name)[2] + 0.10)
     return Aim(up, scene.tool_tilt_rad[2], True)
 
 
@@ -97,22 +97,27 @@ def _carry(scene: Scene, move: Move) -> Aim:
 
 def push_aim(scene: Scene, variation: str) -> Aim:
     """Get behind the block as seen from the disc, low, with shut jaws; walk it there; rise."""
-    tool, block = scene.tool_m, scene.position_m(variation)
+    grip, block = scene.grip_m, scene.position_m(variation)
     way = scene.position_m(TARGET.name)[:2] - block[:2]
     distance = float(np.linalg.norm(way))
     if distance < 0.010:
         # There: rise, so that both cameras see the block on the disc when the episode ends.
-        return Aim(np.array([*tool[:2], block[2] + 0.10]), 0.0, False)
+        return Aim(np.array([*scene.tool_m[:2], block[2] + 0.10]), 0.0, False)
     unit = way / distance
-    offset = tool[:2] - block[:2]
+    offset = grip[:2] - block[:2]
     along = float(offset @ unit)
     aside = float(np.linalg.norm(offset - along * unit))
-    if along < -0.02 and aside < 0.015 and tool[2] < block[2] + 0.015:
+    if along < -0.02 and aside < 0.015 and grip[2] < block[2] + 0.015:
         step = -CONTACT_M + min(distance, 0.035)
-        return Aim(np.array([*(block[:2] + unit * step), block[2]]), 0.0, False)
+        return Aim(_tool_for(scene, np.array([*(block[:2] + unit * step), block[2]])), 0.0, False)
     behind = np.array([*(block[:2] - unit * (CONTACT_M + 0.018)), block[2]])
-    rise = float(np.clip(FUNNEL * (np.linalg.norm(tool[:2] - behind[:2]) - 0.012), 0.0, 0.07))
-    return Aim(_rise_first(scene, behind + np.array([0.0, 0.0, rise])), 0.0, False)
+    rise = float(np.clip(FUNNEL * (np.linalg.norm(grip[:2] - behind[:2]) - 0.012), 0.0, 0.07))
+    return Aim(_rise_first(scene, _tool_for(scene, behind + np.array([0.0, 0.0, rise]))), 0.0, False)
+
+
+def _tool_for(scene: Scene, grip_m: Array) -> Array:
+    """Where the tool is when the middle between the pads, as open as they are, is somewhere (3,) [m]."""
+    return grip_m - (scene.grip_m - scene.tool_m)
 
 
 def open_aim(scene: Scene, variation: str) -> Aim:

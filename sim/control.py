@@ -59,9 +59,11 @@ class CartesianControl:
         self._ik = mink.Configuration(model)
         self._qpos = np.array([model.joint(name).qposadr[0] for name in self._arm.joints])
         self._dof = np.array([model.joint(name).dofadr[0] for name in self._arm.joints])
-        # An error of a radian weighs as one of 10 cm: what joint speeds do not allow is missing from the
-        # turn, while the position, which the fence protects, is kept.
-        self._tool = mink.FrameTask("tool", "site", position_cost=1.0, orientation_cost=0.1, lm_damping=1e-4)
+        self._tool = _tool_task(self._arm)
+        ids = [model.joint(name).id for name in self._arm.joints]
+        self._low, self._high = np.where(
+            model.jnt_limited[ids, None], model.jnt_range[ids], [-np.inf, np.inf]
+        ).T
         # A weak pull home decides what the redundant joint of a 7-joint arm does.
         cost = np.zeros(model.nv)
         cost[self._dof] = 1e-3
@@ -141,7 +143,22 @@ class CartesianControl:
         velocity = mink.solve_ik(
             self._ik, [self._tool, self._posture], self._period_s, "daqp", damping=1e-6, limits=self._limits
         )
-        return joints_rad + velocity[self._dof] * self._period_s
+        # Rounding may put a joint a hair beyond the end that it was to stop at.
+        return np.clip(joints_rad + velocity[self._dof] * self._period_s, self._low, self._high)
+
+
+def _tool_task(arm: Arm) -> mink.FrameTask:
+    """What inverse kinematics does about the tool's pose.
+
+    An error of a radian weighs as one of 10 cm: what joint speeds do not allow is missing from the turn,
+    while the position, which the fence protects, is kept. Five joints leave no such choice: an arm of five
+    stays upright first, or it would lean towards what is beyond its reach, and turns last, as far as its last
+    joint does. At the end of its reach it is damped, or it would be upset where it is nearly stretched.
+    """
+    if len(arm.joints) > 5:
+        return mink.FrameTask("tool", "site", position_cost=1.0, orientation_cost=0.1, lm_damping=1e-4)
+    costs = (1.0, 1.0, 0.04)
+    return mink.FrameTask("tool", "site", position_cost=1.0, orientation_cost=costs, lm_damping=1.0)
 
 
 def _se3(position_m: Array, rotation: Array) -> mink.SE3:

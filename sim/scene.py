@@ -71,7 +71,7 @@ def _add_table(spec: mujoco.MjSpec, light: Light) -> None:
 class Scene:
     """One world: a shared compiled model and its own data.
 
-    Frames: world origin on the table top, at or under the arm's base, x forward, z up. The tool frame sits
+    Frames: world x forward, z up, table top at z = 0, the arm's base at its `base_m`. The tool frame sits
     between the fingertips with z pointing out of the gripper.
     """
 
@@ -195,6 +195,16 @@ class Scene:
     def tool_m(self) -> Array:
         """World position (3,) of the tool frame [m]."""
         return self.data.site_xpos[self._tool].copy()
+
+    @property
+    def grip_m(self) -> Array:
+        """World position (3,) of the middle between the pads [m]: the tool's, unless one jaw stands still."""
+        gripper = self.arm.gripper
+        if not gripper.middle_m:
+            return self.tool_m
+        return self.tool_m + self.tool_rotation[:, 0] * np.interp(
+            self.width_m, gripper.width_m, gripper.middle_m
+        )
 
     @property
     def tool_rotation(self) -> Array:

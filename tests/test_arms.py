@@ -13,12 +13,19 @@ import pytest
 
 from sim.arms import ARMS, Arm, find_arm, load
 from sim.arms.arm import ASSETS
-from sim.arms.grippers import KINOVA_KG3, PANDA_HAND, ROBOTIQ_2F85, THREE_FINGER, XARM_GRIPPER
+from sim.arms.grippers import (
+    KINOVA_KG3,
+    PANDA_HAND,
+    ROBOTIQ_2F85,
+    SO101_JAWS,
+    THREE_FINGER,
+    VIPERX_GRIPPER,
+    XARM_GRIPPER,
+)
 from sim.names import UnknownName
 from tests.worlds import joint_limits
 
 DATA = Path(__file__).parent / "data"
-HOME_M = np.array([0.5, 0.0, 0.25])
 # Columns: the tool's x, y, z in the world: closing along +y, camera's up along +x, pointing down.
 DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
@@ -57,19 +64,29 @@ def test_tip_is_where_the_published_kinematics_put_it(bare: tuple[Arm, mujoco.Mj
     data = mujoco.MjData(model)
     figures = published(chosen)
     assert len(figures["forward_kinematics"]) == 32
-    # The base is the file's outermost body. The figures leave out what it stands on.
-    (base,) = np.flatnonzero(model.body_parentid[1:] == 0) + 1
-    assert model.body_quat[base].tolist() == [1.0, 0.0, 0.0, 0.0]
     for qpos, pos, quat in figures["forward_kinematics"]:
         data.qpos[: len(qpos)] = qpos
         mujoco.mj_kinematics(model, data)
         tip = data.body(figures["tip"])
-        np.testing.assert_allclose(tip.xpos - data.xpos[base], pos, atol=1e-4)
+        np.testing.assert_allclose(tip.xpos - chosen.base_m, pos, atol=1e-4)
         # Sign-free: q and -q are one rotation. The sine of half the angle, since arccos is blind near 1.
         inverse, apart = np.zeros(4), np.zeros(4)
         mujoco.mju_negQuat(inverse, tip.xquat)
         mujoco.mju_mulQuat(apart, inverse, np.array(quat))
         assert 2 * np.linalg.norm(apart[1:]) < 1e-4
+
+
+def test_base_is_where_it_is_said_to_stand_and_stands_on_something(bare: tuple[Arm, mujoco.MjModel]) -> None:
+    chosen, model = bare
+    (base,) = np.flatnonzero(model.body_parentid[1:] == 0) + 1
+    assert model.body_pos[base].tolist() == [*chosen.base_m]
+    assert model.body_quat[base].tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert (chosen.stand_m is not None) == (chosen.base_m[2] > 0.0)
+    if chosen.stand_m is not None:
+        stand = model.geom("stand")
+        low, high = stand.pos - stand.size - chosen.base_m, stand.pos + stand.size - chosen.base_m
+        np.testing.assert_allclose([low[:2], high[:2]], chosen.stand_m, atol=1e-9)
+        np.testing.assert_allclose([low[2], high[2]], [-chosen.base_m[2], 0.0], atol=1e-9)
 
 
 def test_joints_and_force_limits_are_the_published_ones(bare: tuple[Arm, mujoco.MjModel]) -> None:
@@ -115,6 +132,9 @@ def test_gripper_weighs_what_its_maker_says(bare: tuple[Arm, mujoco.MjModel]) ->
         THREE_FINGER.name: 0.98,
         XARM_GRIPPER.name: 0.82,
         KINOVA_KG3.name: 0.727,
+        # What holds their jaws weighs with the arm's last link.
+        VIPERX_GRIPPER.name: 0.077601,
+        SO101_JAWS.name: 0.012,
     }
     expected = weights[chosen.gripper.name]
     total = model.body_subtreemass[model.body("hand").id]
@@ -135,7 +155,7 @@ def test_only_the_hand_and_the_last_link_collide(bare: tuple[Arm, mujoco.MjModel
 def test_home_points_straight_down_over_the_workspace(bare: tuple[Arm, mujoco.MjModel]) -> None:
     chosen, model = bare
     tool = at_home(model, chosen).site("tool")
-    np.testing.assert_allclose(tool.xpos, HOME_M, atol=1e-3)
+    np.testing.assert_allclose(tool.xpos, chosen.home_m, atol=1e-3)
     np.testing.assert_allclose(tool.xmat.reshape(3, 3), DOWN, atol=2e-3)
     low, high = joint_limits(model, chosen)
     assert np.minimum(chosen.home_rad - low, high - chosen.home_rad).min() > 0.3
@@ -170,6 +190,11 @@ def test_wrist_camera_sees_the_fingertips_and_what_lies_below(bare: tuple[Arm, m
         ({"linear_m_s": -0.1}, "linear_m_s: got -0.1, expected positive"),
         ({"angular_rad_s": 0.0}, "angular_rad_s: got 0.0, expected positive"),
         ({"cartesian_dof": 5}, "cartesian_dof: got 5, expected 4 .* or 6"),
+        ({"stand_m": ((-0.1, -0.1), (0.1, 0.1))}, "stand_m: got .* under a base at 0.0 m, expected .* above"),
+        (
+            {"base_m": (0.0, 0.0, 0.1), "stand_m": ((0.1, -0.1), (-0.1, 0.1))},
+            "stand_m: got .* under a base at 0.1 m, expected smaller numbers before larger ones",
+        ),
     ],
 )
 def test_arm_refuses_what_cannot_be(changes: dict[str, Any], message: str) -> None:
@@ -185,6 +210,7 @@ def test_arm_refuses_what_cannot_be(changes: dict[str, Any], message: str) -> No
         ({"joints": ("finger",)}, r"joints_at: got poses of .2, 2. numbers, expected 2 poses, .* of finger"),
         ({"controls_at": ((0.0,), (0.1, 0.2))}, r"controls_at: got poses of .1, 2. numbers, expected 2"),
         ({"controls_at": ((0.0,),)}, r"controls_at: got poses of .1. numbers, expected 2 poses"),
+        ({"middle_m": (0.0,)}, "middle_m: got 1 numbers, expected none or 2, one a width"),
         ({"numbers": ("a", "b")}, "numbers: got 2 names, expected 1, or 1"),
         ({"pads": (("pad",), ("pad",))}, "pads: got .* expected different geom names on two sides"),
         ({"pads": (("pad",), ())}, "pads: got .* expected different geom names on two sides"),

@@ -10,7 +10,7 @@ from sim.arms import ARMS
 from sim.control import LEAD_LIMIT_M, TILT_LIMIT_RAD, TOOL_HIGH_M, TOOL_LOW_M, CartesianControl
 from sim.env import ManipulationEnv
 from sim.poses import Array
-from tests.worlds import blind, joint_limits
+from tests.worlds import blind, corners_m, joint_limits
 
 arms = pytest.mark.parametrize("arm", ARMS)
 rates = pytest.mark.parametrize("hz", [10, 20])
@@ -207,7 +207,7 @@ def test_a_blocked_tool_is_not_commanded_far_ahead(arm: str) -> None:
 def test_reach_finds_joints_for_a_place(arm: str) -> None:
     env = blind(arm, "reach")
     env.reset(seed=0)
-    for place_m in ([0.36, -0.2, 0.03], [0.62, 0.2, 0.3], [0.5, 0.0, 0.012]):
+    for place_m in (*corners_m(arm)[::3], (0.5, 0.0, 0.012)):
         env.scene.set_joints(env._control.reach(np.array(place_m)))
         env.scene.forward()
         np.testing.assert_allclose(env.scene.tool_m, place_m, atol=1e-3)

@@ -30,7 +30,7 @@ def test_one_model_is_compiled_for_equal_cells() -> None:
 @arms
 def test_home_is_over_the_table_with_open_jaws_and_commanded(arm: str) -> None:
     scene = _scene(arm)
-    np.testing.assert_allclose(scene.tool_m, [0.5, 0.0, 0.25], atol=1e-3)
+    np.testing.assert_allclose(scene.tool_m, ARMS[arm].home_m, atol=1e-3)
     np.testing.assert_allclose(scene.tool_rotation, DOWN, atol=2e-3)
     np.testing.assert_allclose(scene.tool_tilt_rad, 0.0, atol=2e-3)
     assert scene.width_m == pytest.approx(ARMS[arm].gripper.width_m[-1], abs=1e-3)
@@ -63,12 +63,26 @@ def test_a_block_between_the_pads_is_touched_and_grasped(arm: str) -> None:
     assert scene.grasped("red") and scene.touched("red")
     assert not scene.touched("green") and not scene.grasped("green")
     scene.set_gripper(0.06)
-    scene.place("red", scene.tool_m + [0.0, 0.0105, 0.0])  # The jaws close along y: against one pad.
+    scene.forward()
+    scene.place("red", scene.grip_m + [0.0, 0.0105, 0.0])  # The jaws close along y: against one pad.
     scene.forward()
     assert scene.touched("red") and not scene.grasped("red")
     scene.place("red", scene.tool_m + [0.0, 0.0, 0.2])
     scene.forward()
     assert not scene.touched("red")
+
+
+@arms
+@pytest.mark.parametrize("width_m", [0.02, 0.04, 0.07])
+def test_what_is_gripped_is_in_the_middle_between_the_pads(arm: str, width_m: float) -> None:
+    scene = _scene(arm)
+    scene.set_gripper(width_m)
+    scene.forward()
+    sides = [[scene.data.geom(pad).xpos for pad in side] for side in ARMS[arm].gripper.pads]
+    one, other = (np.mean(side, axis=0) for side in sides)
+    along = (one + other) / 2 - scene.grip_m
+    assert along @ scene.tool_rotation[:, 0] == pytest.approx(0.0, abs=1e-3)
+    assert scene.grip_m[2] == pytest.approx(scene.tool_m[2], abs=1e-3)
 
 
 def test_tilt_is_how_the_tool_is_turned_from_straight_down() -> None:

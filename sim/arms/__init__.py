@@ -9,7 +9,9 @@ from sim.arms.kuka_hand import KUKA_HAND
 from sim.arms.kuka_iiwa14 import KUKA_IIWA14
 from sim.arms.panda import PANDA
 from sim.arms.sawyer import SAWYER
+from sim.arms.so101 import SO101
 from sim.arms.ur5e import UR5E
+from sim.arms.viperx_300s import VIPERX_300S
 from sim.arms.xarm7 import XARM7
 from sim.names import pick
 
@@ -22,6 +24,8 @@ ARMS: dict[str, Arm] = {
     "xarm7": XARM7,
     "kinova_gen3": KINOVA_GEN3,
     "jaco2": JACO2,
+    "viperx_300s": VIPERX_300S,
+    "so101": SO101,
 }
 
 

@@ -1,9 +1,9 @@
 """What an arm is: its model file, joints, limits, home, gripper and action scale.
 
-Frames: the world origin is on the table top, at the arm's base or under it, x forward, y left, z up. The
-model of an arm that is short puts its base on a stand, for the tool to reach the whole workspace. The tool
-frame lies between the fingertips: z points out of the gripper (down when it grasps from above), x is the
-direction in which the fingers close, y completes the right-handed frame.
+Frames: in the world x is forward, y left and z up, the table top at z = 0. The arm's base stands at its
+`base_m`, which is the world's origin unless an arm says otherwise; a model file holds the arm as if it stood
+there. The tool frame lies between the fingertips: z points out of the gripper (down when it grasps from
+above), x is the direction in which the fingers close, y completes the right-handed frame.
 """
 
 import math
@@ -18,6 +18,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
 CARTESIAN_DOFS = (4, 6)
 
 POSE_ATTRIBUTES = ("pos", "quat", "axisangle", "xyaxes", "zaxis", "euler")
+STAND_RGBA = (0.56, 0.57, 0.59, 1.0)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Gripper:
         pads: Names of the pad geoms, (one side, the other side), boxes whose first axis is the closing one:
             what both sides touch is grasped.
         source: Where the figures come from.
+        middle_m: At each of the openings, how far along x from the tool the middle between the pads is [m];
+            empty where it is always at the tool. A jaw that stands still leaves the middle to the other.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Gripper:
     controls_at: tuple[tuple[float, ...], ...]
     pads: tuple[tuple[str, ...], tuple[str, ...]]
     source: str
+    middle_m: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         what = f"gripper {self.name!r}"
@@ -64,6 +68,11 @@ class Gripper:
                     f"{what}: {noun}: got poses of {[len(pose) for pose in poses]} numbers, expected "
                     f"{len(self.width_m)} poses, one a width, of a number for each of {', '.join(names)}"
                 )
+        if self.middle_m and len(self.middle_m) != len(self.width_m):
+            raise ValueError(
+                f"{what}: middle_m: got {len(self.middle_m)} numbers, expected none or {len(self.width_m)}, "
+                "one a width"
+            )
         if len(self.numbers) not in (1, len(self.actuators)):
             raise ValueError(
                 f"{what}: numbers: got {len(self.numbers)} names, expected 1, or {len(self.actuators)}, "
@@ -81,10 +90,11 @@ class Arm:
     Attributes:
         name: Key in the table of arms, "panda".
         title: Full name, "Franka Emika Panda".
-        mjcf: File in sim/assets (or an absolute path): the arm alone, with a site "flange" in its tip body.
+        mjcf: File in sim/assets (or an absolute path): the arm alone, its base at the origin, with a site
+            "flange" in its tip body.
         joints: Hinge joints from base to tip, some perhaps without a range, which turn without end; position
             actuators bear the same names, ctrl in [rad].
-        home_rad: Joint angles [rad] at which the tool is over the workspace's centre, (0.5, 0, 0.25) m,
+        home_rad: Joint angles [rad] at which the tool is over the workspace's centre, at `home_m`,
             z straight down, x (the closing direction) along world +y, so y along world +x.
         velocity_limit_rad_s: Rated joint speeds [rad/s].
         force_limit_nm: Largest joint torques [N m].
@@ -94,6 +104,11 @@ class Arm:
         linear_m_s: Speed that an action of 1.0 means along each translation [m/s].
         angular_rad_s: Speed that an action of 1.0 means about each axis [rad/s].
         source: Where the figures come from.
+        base_m: Where its base stands in the world [m]: a short arm's higher, a small one's nearer to the
+            workspace, which all share.
+        stand_m: Two opposite corners (x, y) [m], from the base, of the block that it stands on, the smaller
+            numbers first; it is drawn from the table up and touches nothing. None: no block.
+        home_m: Where the tool is at home [m]: of an arm that does not get so high, lower.
     """
 
     name: str
@@ -108,6 +123,9 @@ class Arm:
     linear_m_s: float
     angular_rad_s: float
     source: str
+    base_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    stand_m: tuple[tuple[float, float], tuple[float, float]] | None = None
+    home_m: tuple[float, float, float] = (0.5, 0.0, 0.25)
 
     def __post_init__(self) -> None:
         for field in ("home_rad", "velocity_limit_rad_s", "force_limit_nm"):
@@ -129,6 +147,13 @@ class Arm:
                 f"arm {self.name!r}: cartesian_dof: got {self.cartesian_dof}, "
                 "expected 4 (x, y, z, yaw) or 6 (x, y, z, roll, pitch, yaw)"
             )
+        if self.stand_m is not None:
+            (back, right), (front, left) = self.stand_m
+            if not (back < front and right < left and self.base_m[2] > 0.0):
+                raise ValueError(
+                    f"arm {self.name!r}: stand_m: got {self.stand_m} under a base at {self.base_m[2]} m, "
+                    "expected smaller numbers before larger ones, and a base above the table"
+                )
 
     @property
     def action_names(self) -> tuple[str, ...]:
@@ -151,11 +176,11 @@ def span_rad(model: mujoco.MjModel, joint: str) -> tuple[float, float]:
 
 
 def load(arm: Arm) -> mujoco.MjSpec:
-    """Reads the arm's model and puts its gripper on the flange; every name stays as in the two files.
+    """Reads the arm's model, puts its gripper on the flange and its base where it stands, on its stand.
 
-    The specification holds no floor, light or option: a scene adds its own to `spec.worldbody` and
-    `spec.option`. The two files are joined as XML because `MjSpec.attach` wants a prefix for the names:
-    without one, each later compilation warns and writes a log file.
+    Every name stays as in the two files. The specification holds no floor, light or option: a scene adds its
+    own to `spec.worldbody` and `spec.option`. The two files are joined as XML because `MjSpec.attach` wants a
+    prefix for the names: without one, each later compilation warns and writes a log file.
 
     Raises:
         ValueError: If the arm's file has no site "flange", or one name stands in both files.
@@ -176,7 +201,40 @@ def load(arm: Arm) -> mujoco.MjSpec:
             shared = root.find(section.tag)
             target = ElementTree.SubElement(root, section.tag) if shared is None else shared
             target.extend(section)
+    _displace(root, arm.base_m)
     spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
     # Lets an arm from outside the package refer to mesh files beside its own.
     spec.modelfiledir = str((ASSETS / arm.mjcf).parent)
+    if arm.stand_m is not None:
+        _add_stand(spec, arm.base_m, arm.stand_m)
     return spec
+
+
+def _displace(root: ElementTree.Element, base_m: tuple[float, float, float]) -> None:
+    """Moves all that a model's world holds to where the arm's base stands [m]."""
+    for world in root.findall("worldbody"):
+        parts = list(world)
+        for part in parts:
+            world.remove(part)
+        frame = ElementTree.SubElement(world, "frame", {"pos": " ".join(map(repr, base_m))})
+        frame.extend(parts)
+
+
+def _add_stand(
+    spec: mujoco.MjSpec,
+    base_m: tuple[float, float, float],
+    corners_m: tuple[tuple[float, float], tuple[float, float]],
+) -> None:
+    """Draws the block that a base stands on."""
+    (back, right), (front, left) = corners_m
+    x, y, z = base_m
+    spec.worldbody.add_geom(
+        name="stand",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        pos=(x + (back + front) / 2, y + (right + left) / 2, z / 2),
+        size=((front - back) / 2, (left - right) / 2, z / 2),
+        rgba=STAND_RGBA,
+        contype=0,
+        conaffinity=0,
+        group=1,
+    )

@@ -92,3 +92,39 @@ KINOVA_KG3 = Gripper(
         "opening 175 mm (82 mm here); where the fingers begin: kinova_description URDF, from memory"
     ),
 )
+
+VIPERX_GRIPPER = Gripper(
+    name="viperx_gripper",
+    mjcf="viperx_gripper.xml",
+    numbers=("gripper",),
+    joints=("finger_left", "finger_right"),
+    actuators=("gripper",),
+    width_m=(0.015, 0.087),
+    joints_at=((0.021, 0.021), (0.057, 0.057)),
+    controls_at=((0.042,), (0.114,)),
+    pads=(("pad_left",), ("pad_right",)),
+    source=(
+        "masses and the fingers' range: ALOHA's ViperX model; a finger's face 13.5 mm inside its joint and "
+        "its tip 93.7 mm from the flange: the maker's URDF and the mesh it names; 35 N as with the others"
+    ),
+)
+
+# At a width of 4 cm, that of a block, the tool is in the middle; the fixed jaw stays where it is.
+_JAW_RAD = ((-0.17,), (0.302,), (0.61838,), (1.01229,))
+
+SO101_JAWS = Gripper(
+    name="so101_jaws",
+    mjcf="so101_jaws.xml",
+    numbers=("gripper",),
+    joints=("jaw",),
+    actuators=("gripper",),
+    width_m=(0.0082, 0.04, 0.06, 0.08),
+    joints_at=_JAW_RAD,
+    controls_at=_JAW_RAD,
+    pads=(("pad_fixed",), ("pad_hinged",)),
+    source=(
+        "hinge, its range, damping and friction, mass of the hinged jaw: The Robot Studio's SO-101 model; "
+        "faces and tips of the jaws: the meshes there; 35 N as with the others, of 50 N that the servo has"
+    ),
+    middle_m=(-0.0159, 0.0, 0.01, 0.02),
+)

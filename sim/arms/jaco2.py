@@ -20,4 +20,7 @@ JACO2 = Arm(
         "joint speeds: Kinova, kinova_description URDF, j2s7s300 (36 and 48 degrees/s); "
         "kinematics, masses, inertias, joint ranges and torque limits: robosuite's Jaco model"
     ),
+    # From the table itself it would not get to the far upper corners of its fence.
+    base_m=(0.0, 0.0, 0.2),
+    stand_m=((-0.08, -0.08), (0.08, 0.08)),
 )

@@ -20,4 +20,7 @@ KINOVA_GEN3 = Arm(
         "joint speeds: Kinova, kortex_description URDF, from memory (80 and 70 degrees/s); "
         "kinematics, masses, inertias, joint ranges and torque limits: robosuite's Kinova Gen3 model"
     ),
+    # From the table itself it would not get to the far upper corners of its fence.
+    base_m=(0.0, 0.0, 0.2),
+    stand_m=((-0.08, -0.08), (0.08, 0.08)),
 )

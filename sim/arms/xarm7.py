@@ -19,4 +19,7 @@ XARM7 = Arm(
         "joint speeds: UFACTORY, xArm user manual, technical specifications (180 degrees/s); "
         "kinematics, masses, inertias, joint ranges and torque limits: robosuite's xArm 7 model"
     ),
+    # From the table itself it would not get to the far upper corners of its fence.
+    base_m=(0.0, 0.0, 0.18),
+    stand_m=((-0.08, -0.08), (0.08, 0.08)),
 )

@@ -4,7 +4,7 @@ import numpy as np
 
 from sim.poses import Array
 from sim.scene import Scene
-from sim.tasks.task import Task, grip_m, names, nearness, scatter
+from sim.tasks.task import Task, hold_m, names, nearness, scatter
 from sim.things.blocks import BLOCKS
 from sim.things.thing import Thing
 
@@ -30,7 +30,7 @@ def _progress(scene: Scene, variation: str) -> float:
 
 def _pose(scene: Scene, variation: str, rng: np.random.Generator) -> tuple[Array, float]:
     up = np.array([0.0, 0.0, HEIGHT_M + rng.uniform(0.02, 0.06)])
-    tool_m = grip_m(scene, variation) + up
+    tool_m = hold_m(scene, variation) + up
     scene.place(variation, scene.position_m(variation) + up)
     return tool_m, scene.solid(variation).grip.width_m
 

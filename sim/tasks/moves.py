@@ -7,7 +7,7 @@ import numpy as np
 
 from sim.poses import Array
 from sim.scene import Scene
-from sim.tasks.task import Task, closeness, grip_m, nearness, scatter
+from sim.tasks.task import Task, closeness, hold_m, nearness, scatter
 from sim.things.thing import Thing
 
 ACROSS_M = 0.03  # RGB-stacking's shaped predicate: centres within 3 cm across
@@ -100,7 +100,7 @@ def arrangement(
 
     def success(scene: Scene, variation: str) -> bool:
         wanted = moves(scene, variation)
-        away = leave_m == 0.0 or scene.tool_m[2] - grip_m(scene, wanted[-1].name)[2] > leave_m
+        away = leave_m == 0.0 or scene.tool_m[2] - hold_m(scene, wanted[-1].name)[2] > leave_m
         return away and all(move.done(scene) for move in wanted)
 
     def progress(scene: Scene, variation: str) -> float:

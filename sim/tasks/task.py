@@ -133,9 +133,9 @@ def closeness(distance_m: float, tolerance_m: float, margin_m: float) -> float:
 
 def nearness(scene: Scene, name: str) -> float:
     """How near the tool is to where it holds a thing, 0 to 1."""
-    return closeness(float(np.linalg.norm(scene.tool_m - grip_m(scene, name))), 0.01, 0.3)
+    return closeness(float(np.linalg.norm(scene.tool_m - hold_m(scene, name))), 0.01, 0.3)
 
 
-def grip_m(scene: Scene, name: str) -> Array:
+def hold_m(scene: Scene, name: str) -> Array:
     """Where the tool holds a thing: world position (3,) [m]."""
     return scene.position_m(name) + np.array([0.0, 0.0, scene.solid(name).grip.at_m])
