@@ -122,15 +122,15 @@ def _tool_for(scene: Scene, grip_m: Array) -> Array:
 
 def open_aim(scene: Scene, variation: str) -> Aim:
     """Down onto the handle with open jaws, shut them, pull."""
-    tool, handle = scene.tool_m, operate.handle_m(scene, variation)
+    grip, handle = scene.grip_m, operate.handle_m(scene, variation)
     yaw = scene.yaw_rad(variation)
-    across = float(np.linalg.norm(tool[:2] - handle[:2]))
-    if across < ALIGNED_M and abs(tool[2] - handle[2]) < 0.012:
+    across = float(np.linalg.norm(grip[:2] - handle[:2]))
+    if across < ALIGNED_M and abs(grip[2] - handle[2]) < 0.012:
         held = scene.width_m < HANDLE_WIDTH_M + 0.006
         pull = rotation_z(yaw) @ np.array([-0.04 if held else 0.0, 0.0, 0.0])
-        return Aim(handle + pull, yaw, False)
+        return Aim(_tool_for(scene, handle + pull), yaw, False)
     rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, 0.06))
-    return Aim(_rise_first(scene, handle + np.array([0.0, 0.0, rise])), yaw, True)
+    return Aim(_rise_first(scene, _tool_for(scene, handle + np.array([0.0, 0.0, rise]))), yaw, True)
 
 
 def shut_aim(scene: Scene, variation: str) -> Aim:

@@ -44,7 +44,7 @@ def test_placements_are_inside_the_patch_stand_and_vary(name: str) -> None:
         env.reset(seed=seed)
         at = {thing: env.scene.position_m(thing) for thing in env.scene.things}
         for thing, position in at.items():
-            patch = WIDE_PATCH_M if "outside" in name else PATCH_M
+            patch = PATCH_M if env.task.place is scatter else WIDE_PATCH_M
             if isinstance(env.scene.things[thing], Solid):
                 assert np.all(np.abs(position[:2] - TABLE_CENTRE_M) <= patch)
                 assert position[2] >= env.scene.solid(thing).rest_m - 1e-9

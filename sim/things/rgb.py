@@ -1,8 +1,8 @@
 """Things after the RGB-stacking benchmark (Lee et al. 2021): one cube, deformed along four axes.
 
 The benchmark's meshes are not copied: these are prisms of our own, of the same idea and named likewise. A
-name is an axis and how far along it the deformation goes, 1 to 8; s0 is the cube itself. As there, the degrees
-of the five test triplets (2, 3, 5 and 6) are not trained on.
+name is an axis and how far along it the deformation goes, 1 to 8; s0 is the cube itself. As there, the
+degrees of the five test triplets (2, 3, 5 and 6) are not trained on.
 """
 
 from sim.things.blocks import COLOURS
