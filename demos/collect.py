@@ -17,6 +17,7 @@ from demos.store import EpisodeStore
 from demos.workers import Ended, Piece, cut, run
 from sim.arms import find_arm
 from sim.names import pick
+from sim.own import arm_names, task_names
 from sim.tasks import find_task
 
 
@@ -69,8 +70,8 @@ def collect(
 
     Args:
         preset: What to collect where nothing else is said: "nano" or "debug".
-        arms: Arms, see `robocat arms`.
-        tasks: Tasks, see `robocat tasks`.
+        arms: Arms, see `robocat arms`, or files that declare some.
+        tasks: Tasks, see `robocat tasks`, or files that declare some.
         episodes: Episodes for each arm and task; variations come in turn.
         first_seed: Seeds count up from here.
         size: Image size [px].
@@ -78,6 +79,7 @@ def collect(
         out: The store.
         workers: Processes.
     """
+    arms, tasks = arms and arm_names(arms), tasks and task_names(tasks)
     said = {"arms": arms, "tasks": tasks, "episodes": episodes, "first_seed": first_seed, "size": size}
     given: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     plan = replace(pick(COLLECTIONS, preset, "preset"), **given)

@@ -59,7 +59,7 @@ def environment(meta: EpisodeMeta) -> ManipulationEnv:
     """The environment that an episode was recorded in.
 
     Raises:
-        ValueError: If there is none, as for an arm that is not in the table.
+        ValueError: If there is none; or, as `UnknownName`, for an arm or a task that is not known here.
     """
     height, width = meta.image_size
     if height != width or meta.control_hz != int(meta.control_hz):

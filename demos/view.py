@@ -3,6 +3,7 @@
 robocat view runs/cycle/stores/demos      # the first episode of a store
 robocat view runs/cycle/stores/demos --episode panda-lift-red-expert-000003-9a1b2c3d
 robocat view panda-lift                   # an environment: its scripted expert at work
+robocat view --arm my_arm.py --task lift  # one of the user's own
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from demos.store import EpisodeStore
 from sim.arms import ARMS
 from sim.env import make
 from sim.names import pick
+from sim.own import arm_name, task_name
 from sim.tasks import TASKS
 
 Pictures = Mapping[str, NDArray[np.uint8]]
@@ -33,8 +35,10 @@ GREEN, RED = (20, 130, 60), (180, 40, 30)
 
 
 def view(
-    what: Positional[str],
+    what: Positional[str | None] = None,
     *,
+    arm: str | None = None,
+    task: str | None = None,
     episode: str | None = None,
     out: Path = Path("runs/view"),
     frames: int = 8,
@@ -44,7 +48,9 @@ def view(
     """Writes pictures of a stored episode, or of an environment with its expert at work, and prints where.
 
     Args:
-        what: Folder of a store, or an environment such as panda-lift.
+        what: Folder of a store, or an environment such as panda-lift; or else an arm and a task are given.
+        arm: Name of an arm, or a file that declares it.
+        task: Name of a task, or a file that declares it.
         episode: Which episode of the store, by its id or its beginning; the first if not given.
         out: Folder that the pictures go to.
         frames: How many moments a sheet shows.
@@ -53,12 +59,17 @@ def view(
     """
     if frames < 2:
         raise ValueError(f"frames {frames} is too few; expected 2 or more")
-    if Path(what).exists():
+    if (what is None) == (arm is None) or (arm is None) != (task is None):
+        raise ValueError("expected either a store, or an environment such as panda-lift, or --arm and --task")
+    if what is not None and Path(what).exists():
         shown, goal = _stored(EpisodeStore(what), episode)
     elif episode is not None:
         raise ValueError(f"no store at {what}; --episode names an episode of one")
+    elif what is not None:
+        shown, goal = _performed(*_environment(what), seed, size)
     else:
-        shown, goal = _performed(what, seed, size)
+        assert arm is not None and task is not None
+        shown, goal = _performed(arm_name(arm), task_name(task), seed, size)
     out.mkdir(parents=True, exist_ok=True)
     still, moving = out / f"{shown.id}.png", out / f"{shown.id}.gif"
     sheet(shown, goal, frames).save(still)
@@ -83,11 +94,15 @@ def _stored(store: EpisodeStore, wanted: str | None) -> tuple[Episode, Pictures]
     return episode, episode.goal
 
 
-def _performed(what: str, seed: int, size: int) -> tuple[Episode, Pictures]:
-    """An expert's episode in an environment, which is not kept, and the goal that the environment poses."""
+def _environment(what: str) -> tuple[str, str]:
+    """The arm and the task that an environment's id names."""
     names = {f"{arm}-{task}": (arm, task) for arm in ARMS for task in TASKS}
     short = what.removeprefix("robocat/").removesuffix("-v0")
-    arm, task = pick(names, short, "store or environment")
+    return pick(names, short, "store or environment", "arms and tasks of your own: --arm and --task")
+
+
+def _performed(arm: str, task: str, seed: int, size: int) -> tuple[Episode, Pictures]:
+    """An expert's episode in an environment, which is not kept, and the goal that the environment poses."""
     env = make(arm, task, size=size)
     goal = env.reset(seed=seed)[0]["goal"]
     return next(rollout([env], Expert(), [Attempt(seed)])), goal

@@ -23,6 +23,7 @@ from demos.progress import progress
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
 from sim.env import ManipulationEnv
+from sim.own import declare, files
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -116,7 +117,7 @@ def processes(count: int) -> Generator[ProcessPoolExecutor]:
         WorkerDied: If one of them ended abruptly.
     """
     others = set(active_children())
-    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin) as pool:
+    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(files(),)) as pool:
         try:
             _start(pool, count)
             yield pool
@@ -144,13 +145,15 @@ def _start(pool: ProcessPoolExecutor, count: int) -> None:
         future.result()
 
 
-def _begin() -> None:
-    """In a fresh worker, before anything heavy is imported."""
+def _begin(own: Sequence[Path]) -> None:
+    """In a fresh worker, before anything heavy is done; it then knows the user's own arms and tasks too."""
     os.environ["OMP_NUM_THREADS"] = "1"  # processes share the cores
     # Ctrl-C ends it at once; to say so is the first process's business.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     Thread(target=_end_with_parent, daemon=True).start()
+    for file in own:
+        declare(file)
 
 
 def _end_with_parent() -> None:

@@ -3,6 +3,7 @@
 For example:
 
     robocat improve --preset nano --out runs/cycle
+    robocat improve --preset nano --arms my_arm.py --out runs/mine
 """
 
 from dataclasses import dataclass, replace
@@ -31,18 +32,27 @@ from robocat.tokens import build
 from robocat.train import train_together
 from robocat.train_tokeniser import train_tokeniser
 from sim.names import pick
+from sim.own import arm_names, task_names
 
 BASE, BRANCH, SCRATCH, NEXT, CONTROL = "generalist-0", "branch", "scratch", "generalist-1", "control-1"
 
 
-def improve(preset: str = "nano", out: Path = Path("runs/cycle")) -> None:
+def improve(
+    preset: str = "nano",
+    out: Path = Path("runs/cycle"),
+    *,
+    arms: tuple[str, ...] | None = None,
+    tasks: tuple[str, ...] | None = None,
+) -> None:
     """Runs the cycle from demonstrations to the next generalist; goes on where it was interrupted.
 
     Args:
         preset: Sizes and schedules, see `robocat/presets.py`; "debug" takes about a minute.
         out: Folder of the run.
+        arms: The new arms, which the branch is for, instead of the preset's; or files that declare some.
+        tasks: What the branch learns on them instead; or files that declare some.
     """
-    chosen = pick(PRESETS, preset, "preset")
+    chosen = _adapted(pick(PRESETS, preset, "preset"), arms, tasks)
     with alone(out):
         open_run(out, preset, chosen)
         torch.set_num_threads(chosen.workers)
@@ -53,6 +63,13 @@ def improve(preset: str = "nano", out: Path = Path("runs/cycle")) -> None:
     console = Console()
     console.print(summary_table(out))
     console.print(f"report: {out / 'report.html'}")
+
+
+def _adapted(preset: Preset, arms: tuple[str, ...] | None, tasks: tuple[str, ...] | None) -> Preset:
+    """The preset with other arms and tasks for its branch."""
+    plan = preset.adaptation
+    arms, tasks = arm_names(arms or plan.arms), task_names(tasks or plan.tasks)
+    return replace(preset, adaptation=replace(plan, arms=arms, tasks=tasks))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from robocat.policy import Policy
 from robocat.presets import PRESETS
 from sim.arms import find_arm
 from sim.names import pick
+from sim.own import arm_name, task_name
 from sim.tasks import find_task
 
 
@@ -42,8 +43,8 @@ def practise(
         tokeniser: Its tokeniser.
         goals: Store of successes whose last frames are the goals.
         out: Where the episodes go.
-        arm: The arm.
-        task: The task.
+        arm: The arm, or a file that declares it.
+        task: The task, or a file that declares it.
         preset: Which preset's exploration and number of episodes.
         episodes: Attempts instead of the preset's number.
         workers: Processes.
@@ -51,7 +52,7 @@ def practise(
     chosen = pick(PRESETS, preset, "preset")
     plan = chosen.practice if episodes is None else replace(chosen.practice, episodes=episodes)
     bench = Bench(tokeniser, goals, workers=workers)
-    ended = practise_episodes(branch, (arm, task), bench, out=out, plan=plan)
+    ended = practise_episodes(branch, (arm_name(arm), task_name(task)), bench, out=out, plan=plan)
     done = sum(result.success for result in ended)
     print(f"{out}: {len(ended)} new episodes, {done} successful; {len(EpisodeStore(out))} in all")
 

@@ -28,6 +28,7 @@ from robocat.scores import Scores, Trial
 from robocat.tokeniser import load_tokeniser
 from sim.arms import find_arm
 from sim.names import pick
+from sim.own import arm_names, task_names
 from sim.tasks import find_task
 
 
@@ -84,8 +85,8 @@ def evaluate(
         checkpoint: The agent.
         preset: Which preset's arms, tasks and number of episodes.
         tokeniser: Its tokeniser; that of the run it belongs to if not given.
-        arms: Arms to measure on instead.
-        tasks: Tasks to measure instead.
+        arms: Arms to measure on instead, or files that declare some.
+        tasks: Tasks to measure instead, or files that declare some.
         episodes: Episodes for each arm and task instead.
         first_seed: Seeds of the scenes count up from here.
         goals: Store of successes to take goal images from; made by the experts, beside the run's other
@@ -94,7 +95,8 @@ def evaluate(
         workers: Processes.
     """
     chosen = pick(PRESETS, preset, "preset")
-    arms, tasks = arms or chosen.collection.arms, tasks or chosen.collection.tasks
+    arms = arm_names(arms or chosen.collection.arms)
+    tasks = task_names(tasks or chosen.collection.tasks)
     episodes = chosen.evaluation.episodes if episodes is None else episodes
     name = read_card(checkpoint).name
     run_folder = checkpoint.parent.parent

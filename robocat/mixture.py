@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from robocat.agent import Window
 from robocat.tokens import ArmTokens, TokenEpisode, TokenSet
 from robocat.vocabulary import Embodiment, embodiment
-from sim.arms import find_arm
 
 Index = NDArray[np.int64]
 Kind = tuple[str, str, str]  # arm, task and variation: any success of one is a goal for another
@@ -132,7 +131,7 @@ class Mixture:
             rows = [np.arange(e.start, e.start + e.rows - self._context) for e in episodes]
             owner = [np.full(len(r), i) for i, r in enumerate(rows)]
             weight = source.share * sum(map(len, rows)) / windows
-            body = embodiment(find_arm(arm), tokens.proprio_names)
+            body = embodiment(tokens.proprio_names, tokens.action_names)
             pool = _Pool(
                 body,
                 tokens,

@@ -81,7 +81,8 @@ class Policy:
             )
         self._envs[slot] = env
         if env.arm.name not in self._bodies:
-            self._bodies[env.arm.name] = embodiment(env.arm, [channel.name for channel in env.channels])
+            names = [channel.name for channel in env.channels]
+            self._bodies[env.arm.name] = embodiment(names, env.arm.action_names)
         self._memories[slot] = _Memory(np.random.default_rng([seed, 2]))
 
     def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:

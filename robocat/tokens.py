@@ -32,7 +32,7 @@ from robocat.threads import one_thread
 from robocat.tokeniser import Tokeniser, load_tokeniser
 from robocat.vocabulary import encode, encode_action
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # since 2 with the names of action numbers: training needs no arm but its episodes
 PART = 48  # episodes a part: a second or two of work
 ARRAYS = ("proprio", "codes", "action")
 Rows = NDArray[np.uint16]
@@ -66,6 +66,7 @@ class ArmTokens:
         codes: (N, V, C).
         action: (N, A).
         proprio_names: P channel names.
+        action_names: A names.
         episodes: In canonical order.
     """
 
@@ -73,6 +74,7 @@ class ArmTokens:
     codes: Rows
     action: Rows
     proprio_names: tuple[str, ...]
+    action_names: tuple[str, ...]
     episodes: tuple[TokenEpisode, ...]
 
 
@@ -86,10 +88,12 @@ class TokenSet:
         self.tokeniser: str = index["tokeniser"]
         episodes = [TokenEpisode(**record) for record in index["episodes"]]
         self.arms: dict[str, ArmTokens] = {}
-        for arm, names in index["proprio_names"].items():
+        for arm, (channels, actions) in index["names"].items():
             arrays = [np.load(folder / f"{arm}.{key}.npy", mmap_mode="r") for key in ARRAYS]
             own = tuple(episode for episode in episodes if episode.arm == arm)
-            self.arms[arm] = ArmTokens(*arrays, proprio_names=tuple(names), episodes=own)
+            self.arms[arm] = ArmTokens(
+                *arrays, proprio_names=tuple(channels), action_names=tuple(actions), episodes=own
+            )
 
     @property
     def episodes(self) -> Iterator[TokenEpisode]:
@@ -173,7 +177,7 @@ def _record(episode: Episode) -> dict[str, Any]:
         start=0,
         rows=episode.length + 1,
     )
-    return asdict(entry) | {"proprio_names": meta.proprio_names}
+    return asdict(entry) | {"names": (meta.proprio_names, meta.action_names)}
 
 
 def tokens_of(episode: Episode, tokeniser: Tokeniser) -> tuple[Rows, Rows, Rows]:
@@ -190,15 +194,17 @@ def tokens_of(episode: Episode, tokeniser: Tokeniser) -> tuple[Rows, Rows, Rows]
 def _join(final: Path, paths: list[Path], head: dict[str, str]) -> None:
     """Concatenates parts by arm and writes the index last."""
     episodes: list[dict[str, object]] = []
-    names: dict[str, list[str]] = {}
+    names: dict[str, list[list[str]]] = {}
     rows: dict[str, dict[str, list[Rows]]] = {}
     counts: dict[str, int] = {}
     for path in paths:
         with np.load(path, allow_pickle=False) as part:
             for i, record in enumerate(json.loads(part["records"].tobytes())):
-                arm, channels = record["arm"], record.pop("proprio_names")
-                if names.setdefault(arm, channels) != channels:
-                    raise ValueError(f"{record['id']} has other channels than the {arm} episodes before it")
+                arm, own = record["arm"], record.pop("names")
+                if names.setdefault(arm, own) != own:
+                    raise ValueError(
+                        f"{record['id']} has other channels or actions than the {arm} episodes before it"
+                    )
                 record["start"] = counts.get(arm, 0)
                 counts[arm] = record["start"] + record["rows"]
                 episodes.append(record)
@@ -209,4 +215,4 @@ def _join(final: Path, paths: list[Path], head: dict[str, str]) -> None:
             buffer = BytesIO()
             np.save(buffer, np.concatenate(pieces))
             write_atomically(final / f"{arm}.{key}.npy", buffer.getvalue())
-    write_json(final / "index.json", {**head, "proprio_names": names, "episodes": episodes})
+    write_json(final / "index.json", {**head, "names": names, "episodes": episodes})

@@ -15,22 +15,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.arms.arm import Arm
+from sim.arms.arm import MOST_FINGERS, MOST_JOINTS
 
 BINS = 1024  # Gato and RoboCat: 1,024 uniform bins for continuous values
 
 # What a number of proprioception or action can be. A position in these tables tells the network what a token
 # is; arms use the slots they have, so nothing is padded and a new arm needs no new weights.
 PROPRIO_SLOTS: tuple[str, ...] = (
-    *(f"joint_{i}" for i in range(1, 9)),
+    *(f"joint_{i}" for i in range(1, MOST_JOINTS + 1)),
     *(f"tool_{name}" for name in ("x", "y", "z", "roll", "pitch", "yaw")),
     "width",
-    *(f"finger_{i}" for i in range(1, 9)),
+    *(f"finger_{i}" for i in range(1, MOST_FINGERS + 1)),
 )
 ACTION_SLOTS: tuple[str, ...] = (
     *("x", "y", "z", "roll", "pitch", "yaw"),
     "gripper",
-    *(f"finger_{i}" for i in range(1, 9)),
+    *(f"finger_{i}" for i in range(1, MOST_FINGERS + 1)),
 )
 
 
@@ -93,9 +93,9 @@ def slots(names: Sequence[str], table: tuple[str, ...], noun: str) -> tuple[int,
     return tuple(table.index(name) for name in names)
 
 
-def embodiment(arm: Arm, proprio_names: Sequence[str]) -> Embodiment:
-    """The slots of an arm's proprioception channels and actions."""
+def embodiment(proprio_names: Sequence[str], action_names: Sequence[str]) -> Embodiment:
+    """The slots of an arm's proprioception channels and action numbers."""
     return Embodiment(
         proprio=slots(proprio_names, PROPRIO_SLOTS, "proprioception"),
-        action=slots(arm.action_names, ACTION_SLOTS, "action"),
+        action=slots(action_names, ACTION_SLOTS, "action"),
     )

@@ -13,6 +13,7 @@ from sim.arms.arm import Arm
 from sim.cameras import CAMERAS, Image, Pictures, pictures
 from sim.control import CartesianControl
 from sim.names import pick
+from sim.own import check_arm, check_task
 from sim.proprioception import Channel, channels, read
 from sim.scene import Scene
 from sim.tasks import find_task
@@ -50,7 +51,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         """Builds the world.
 
         Args:
-            arm: An arm or its name.
+            arm: An arm, of the user's own perhaps, or the name of one that is known.
             task: A task or its name.
             cameras: Which cameras are observed, of "front" (fixed) and "wrist".
             size: Height and width of the images [px].
@@ -58,10 +59,13 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             render_mode: "rgb_array" makes `render` return the first camera's picture.
 
         Raises:
-            ValueError: For a name or number that is not offered; the message lists what is.
+            ValueError: For a name or number that is not offered; the message lists what is. For an arm or
+                task that is not what it says, or bears the name of another; see `sim.own`.
         """
         self.arm = find_arm(arm) if isinstance(arm, str) else arm
         self.task = find_task(task) if isinstance(task, str) else task
+        check_arm(self.arm)
+        check_task(self.task)
         for camera in cameras:
             pick(dict.fromkeys(CAMERAS, True), camera, "camera")
         if len(set(cameras)) != len(cameras):
@@ -201,6 +205,6 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         """Nothing to free: models and renderers are shared by the process."""
 
 
-def make(arm: str, task: str, **options: Any) -> ManipulationEnv:
+def make(arm: Arm | str, task: Task | str, **options: Any) -> ManipulationEnv:
     """Makes the environment without Gymnasium's registry and wrappers."""
     return ManipulationEnv(arm, task, **options)

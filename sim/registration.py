@@ -4,12 +4,15 @@ gymnasium.make("sim.registration:robocat/panda-lift-v0")  # Gymnasium imports wh
 
 import sim.registration  # Or so, once.
 gymnasium.make("robocat/panda-lift-v0")
+gymnasium.make("robocat/any-v0", arm=MY_ARM, task="lift")  # with an `Arm` or a `Task` of the user's own
 """
 
 from gymnasium.envs.registration import register, registry
 
 from sim.arms import ARMS
 from sim.tasks import TASKS
+
+ANY = "robocat/any-v0"  # takes `arm` and `task`, each as an object or a name
 
 
 def environment_id(arm: str, task: str) -> str:
@@ -23,7 +26,9 @@ def environment_ids() -> tuple[str, ...]:
 
 
 def register_all() -> None:
-    """Registers each `robocat/<arm>-<task>-v0`; a second call changes nothing."""
+    """Registers each `robocat/<arm>-<task>-v0`, and `ANY`; a second call changes nothing."""
+    if ANY not in registry:
+        register(id=ANY, entry_point="sim.env:ManipulationEnv")
     for arm in ARMS:
         for task in TASKS:
             name = environment_id(arm, task)

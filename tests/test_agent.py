@@ -33,7 +33,7 @@ contexts = pytest.mark.parametrize("context", [1, 3])
 
 def _body(name: str) -> Embodiment:
     arm = ARMS[name]
-    return embodiment(arm, [channel.name for channel in channels(arm)])
+    return embodiment([channel.name for channel in channels(arm)], arm.action_names)
 
 
 PANDA, UR5E = _body("panda"), _body("ur5e")  # with 5 and 7 action numbers

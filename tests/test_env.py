@@ -236,9 +236,14 @@ def test_actions_out_of_range_are_clipped() -> None:
     [
         (
             {"arm": "pnada"},
-            f"unknown arm 'pnada'; did you mean 'panda'? arms: {', '.join(sorted(ARMS))}",
+            f"unknown arm 'pnada'; did you mean 'panda'? arms: {', '.join(sorted(ARMS))}; an arm of your own "
+            "is given by the path of its .py file",
         ),
-        ({"task": "lft"}, "unknown task 'lft'; did you mean 'lift'? tasks: lift, place, push, reach, stack"),
+        (
+            {"task": "lft"},
+            f"unknown task 'lft'; did you mean 'lift'? tasks: {', '.join(sorted(TASKS))}; one of your own is "
+            "given by the path of its .py file",
+        ),
         ({"cameras": ("frnt",)}, "unknown camera 'frnt'; did you mean 'front'? cameras: front, wrist"),
         (
             {"cameras": ("front", "front")},

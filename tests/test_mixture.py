@@ -29,27 +29,33 @@ class _Maker:
     def make(self, episodes: list[TokenEpisode], tokeniser: str = "t") -> TokenSet:
         folder = self.folder / f"{self.rows}"
         folder.mkdir()
-        names: dict[str, list[str]] = {}
+        names: dict[str, tuple[list[str], tuple[str, ...]]] = {}
         placed: list[dict[str, object]] = []
         for arm in sorted({episode.arm for episode in episodes}):
-            names[arm] = [channel.name for channel in channels(find_arm(arm))]
+            declared = find_arm(arm)
+            names[arm] = [channel.name for channel in channels(declared)], declared.action_names
             start = 0
             for episode in (each for each in episodes if each.arm == arm):
                 placed.append(vars(replace(episode, start=start)))
                 start += episode.rows
             row = self.rows + np.arange(start, dtype=np.uint16)
             sizes = {
-                "proprio": (len(names[arm]),),
+                "proprio": (len(names[arm][0]),),
                 "codes": (2, 4),
-                "action": (find_arm(arm).action_size,),
+                "action": (declared.action_size,),
             }
             for key, size in sizes.items():
                 shape = (start, *(1 for _ in size))
                 np.save(folder / f"{arm}.{key}.npy", np.broadcast_to(row.reshape(shape), (start, *size)))
             self.rows += start
-        head = {"store_digest": f"s{folder.name}", "tokeniser": tokeniser, "proprio_names": names}
+        head = {"store_digest": f"s{folder.name}", "tokeniser": tokeniser, "names": names}
         (folder / "index.json").write_text(json.dumps(head | {"episodes": placed}))
         return TokenSet(folder)
+
+
+def _body(name: str) -> Embodiment:
+    arm = find_arm(name)
+    return embodiment([channel.name for channel in channels(arm)], arm.action_names)
 
 
 @pytest.fixture
@@ -277,9 +283,7 @@ def test_a_batch_has_one_window_for_each_body(maker: _Maker) -> None:
     drawn = Mixture([Source(tokens)], 0.0, context=2).draw(np.random.default_rng(0), 64, FUTURE, 0.2)
     bodies = [body for body, _ in drawn]
     assert len(set(bodies)) == len(bodies)
-    assert set(bodies) == {
-        embodiment(find_arm(arm), [channel.name for channel in channels(find_arm(arm))]) for arm in arms
-    }
+    assert set(bodies) == {_body(arm) for arm in arms}
     assert sum(len(window.proprio) for _, window in drawn) == 64
     for body, window in drawn:
         assert window.proprio.shape[1:] == (2, len(body.proprio))
@@ -322,8 +326,7 @@ def test_a_batch_of_one_body_keeps_the_mixture(maker: _Maker) -> None:
         counts["other"] += int((rows >= first).sum())
         counts["all"] += len(rows)
     assert counts["other"] / counts["all"] == pytest.approx(0.5, abs=0.04)
-    ur5e = embodiment(find_arm("ur5e"), [channel.name for channel in channels(find_arm("ur5e"))])
-    assert bodies[ur5e] / 1500 == pytest.approx(0.75, abs=0.04)
+    assert bodies[_body("ur5e")] / 1500 == pytest.approx(0.75, abs=0.04)
     assert len(bodies) == 2
 
 

@@ -27,7 +27,7 @@ def test_every_part_fits(preset: Preset) -> None:
     cells, steps = preset.vqgan.cells**2, preset.agent.context
     for name in {*preset.collection.arms, *preset.adaptation.arms}:
         arm = find_arm(name)
-        body = embodiment(arm, [channel.name for channel in channels(arm)])
+        body = embodiment([channel.name for channel in channels(arm)], arm.action_names)
         images = torch.randint(preset.vqgan.codes, (1, steps, preset.agent.cameras, cells))
         window = Window(
             proprio=torch.randint(BINS, (1, steps, len(body.proprio))),

@@ -48,6 +48,7 @@ def test_rows_are_those_of_each_episode(demos: Path, tokeniser: Path, built: Pat
             ):
                 assert mine.dtype == np.uint16 and np.array_equal(mine, direct)
             assert rows.proprio_names == original.meta.proprio_names
+            assert rows.action_names == original.meta.action_names
             assert (episode.arm, episode.rows) == (arm, original.length + 1)
             assert (episode.task, episode.variation) == (original.meta.task, original.meta.variation)
             assert (episode.success, episode.controller) == (original.succeeded, "expert")

@@ -86,7 +86,7 @@ def test_each_column_has_a_range_of_its_own() -> None:
 @arms
 def test_every_number_of_every_arm_has_a_slot_of_its_own(arm: Arm) -> None:
     names = [channel.name for channel in channels(arm)]
-    body = embodiment(arm, names)
+    body = embodiment(names, arm.action_names)
     assert [PROPRIO_SLOTS[slot] for slot in body.proprio] == names
     assert [ACTION_SLOTS[slot] for slot in body.action] == list(arm.action_names)
     assert len(set(body.proprio)) == len(names)

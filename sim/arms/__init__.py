@@ -1,4 +1,4 @@
-"""The arms, by name."""
+"""The arms, by name: the table, and those that the user declared (`sim.own`)."""
 
 from sim.arms.arm import Arm as Arm
 from sim.arms.arm import Gripper as Gripper
@@ -28,6 +28,8 @@ ARMS: dict[str, Arm] = {
     "so101": SO101,
 }
 
+OWN_ARMS: dict[str, Arm] = {}  # filled by `sim.own`
+
 
 def find_arm(name: str) -> Arm:
     """Returns the arm called `name`.
@@ -35,4 +37,4 @@ def find_arm(name: str) -> Arm:
     Raises:
         UnknownName: If there is none; the message lists the arms.
     """
-    return pick(ARMS, name, "arm")
+    return pick({**ARMS, **OWN_ARMS}, name, "arm", "an arm of your own is given by the path of its .py file")

@@ -16,6 +16,9 @@ import mujoco
 ASSETS = Path(__file__).parent.parent / "assets"
 
 CARTESIAN_DOFS = (4, 6)
+# An agent has a place for each of so many, see `robocat.vocabulary`.
+MOST_JOINTS = 8
+MOST_FINGERS = 8
 
 POSE_ATTRIBUTES = ("pos", "quat", "axisangle", "xyaxes", "zaxis", "euler")
 STAND_RGBA = (0.56, 0.57, 0.59, 1.0)
@@ -140,8 +143,10 @@ class Arm:
         for field in ("velocity_limit_rad_s", "force_limit_nm", "linear_m_s", "angular_rad_s"):
             value: float | tuple[float, ...] = getattr(self, field)
             smallest = min(value) if isinstance(value, tuple) else value
-            if not smallest > 0.0:
-                raise ValueError(f"arm {self.name!r}: {field}: got {value}, expected positive numbers only")
+            if not 0.0 < smallest < math.inf:
+                raise ValueError(
+                    f"arm {self.name!r}: {field}: got {value}, expected positive finite numbers only"
+                )
         if self.cartesian_dof not in CARTESIAN_DOFS:
             raise ValueError(
                 f"arm {self.name!r}: cartesian_dof: got {self.cartesian_dof}, "

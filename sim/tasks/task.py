@@ -38,6 +38,8 @@ class Task:
             cannot be with actions that stray by 6 mm.
         light: How the scene is lit.
         held_out: Whether it is there to measure what was never trained on: nothing is collected of it.
+        expert: Where the tool should go now, (scene, variation) to its position (3,) [m], its yaw [rad] and
+            whether the jaws are open; None leaves that to the family's expert (`demos.aims`).
     """
 
     name: str
@@ -53,6 +55,7 @@ class Task:
     noise_share: float = 1.0
     light: Light = DAY
     held_out: bool = False
+    expert: Callable[[Scene, str], tuple[Array, float, bool]] | None = None
 
 
 HOLD_S = 0.5  # success must hold this long: a cube flying past is not lifted
