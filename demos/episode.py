@@ -10,6 +10,7 @@ action channels and simulator-state numbers; H and W are `meta.image_size`.
     action           float32  (T, A)          in [-1, 1]       what was executed
     label            float32  (T, A)          in [-1, 1]       what was meant, before exploration noise
     success          bool     (T,)            true or false    the task's predicate after each step
+    progress         float32  (T+1,)          in [0, 1]        how far the task says it is at each observation
     state            float64  (T+1, S)        MuJoCo's         mjSTATE_INTEGRATION of `meta.model_hash`
     wall_time        float64  (T+1,)          unix time [s]    when each observation was taken
     goal/<camera>    uint8    (H, W, 3)       RGB, 0 to 255    what the agent was shown; none for experts
@@ -17,7 +18,7 @@ action channels and simulator-state numbers; H and W are `meta.image_size`.
 All numbers are finite. `wall_time` and `meta.created` say when, not what: recordings that differ only
 there are the same episode. What an episode is besides its arrays stands in `EpisodeMeta`.
 
-Format history: 1, the first.
+Format history: 1, the first, before any release; 2 adds `progress`.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 T = TypeVar("T")
 
 # The table above, as data: key -> dtype and dimensions. `images` and `goal` hold one such array per camera.
@@ -42,6 +43,7 @@ ARRAYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "action": ("float32", ("T", "A")),
     "label": ("float32", ("T", "A")),
     "success": ("bool", ("T",)),
+    "progress": ("float32", ("T+1",)),
     "state": ("float64", ("T+1", "S")),
     "wall_time": ("float64", ("T+1",)),
     "goal": ("uint8", ("H", "W", "3")),
@@ -155,6 +157,7 @@ class Episode:
     action: NDArray[np.float32]
     label: NDArray[np.float32]
     success: NDArray[np.bool_]
+    progress: NDArray[np.float32]
     state: NDArray[np.float64]
     wall_time: NDArray[np.float64]
     meta: EpisodeMeta
@@ -298,3 +301,5 @@ def _check_array(episode: str, key: str, array: NDArray[Any], sizes: Mapping[str
         _fail(episode, key, "a number that is not finite", "finite numbers")
     if key in ("action", "label") and array.size and np.abs(array).max() > 1:
         _fail(episode, key, f"{np.abs(array).max():.6g}", "values in [-1, 1]")
+    if key == "progress" and array.size and not 0.0 <= array.min() <= array.max() <= 1.0:
+        _fail(episode, key, f"{array.min():.6g} to {array.max():.6g}", "values in [0, 1]")

@@ -1,10 +1,11 @@
 """The only environment loop: a controller acts in environments of one arm and task; episodes come out."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -43,9 +44,11 @@ class _Recording:
     times: list[float] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
     success: list[bool] = field(default_factory=list)
+    progress: list[float] = field(default_factory=list)
 
-    def observe(self, env: ManipulationEnv, observation: Observation) -> None:
+    def observe(self, env: ManipulationEnv, observation: Observation, info: Mapping[str, Any]) -> None:
         self.observations.append(observation)
+        self.progress.append(info["progress"])
         self.states.append(env.scene.state())
         self.times.append(time.time())
 
@@ -86,10 +89,10 @@ def _begin(slot: int, env: ManipulationEnv, controller: Controller, attempt: Att
         options["goal"] = attempt.goal
     if attempt.state is not None:
         options["state"] = attempt.state
-    observation, _ = env.reset(seed=attempt.seed, options=options)
+    observation, info = env.reset(seed=attempt.seed, options=options)
     controller.begin(slot, env, attempt.seed)
     recording = _Recording(attempt)
-    recording.observe(env, observation)
+    recording.observe(env, observation, info)
     return recording
 
 
@@ -98,7 +101,7 @@ def _advance(env: ManipulationEnv, recording: _Recording, act: Act) -> bool:
     observation, _, terminated, truncated, info = env.step(act.action)
     recording.acts.append(act)
     recording.success.append(bool(info["is_success"]))
-    recording.observe(env, observation)
+    recording.observe(env, observation, info)
     return terminated or truncated
 
 
@@ -112,6 +115,7 @@ def _episode(env: ManipulationEnv, recording: _Recording, controller: Controller
         action=np.stack([act.action for act in recording.acts]),
         label=np.stack([act.label for act in recording.acts]),
         success=np.array(recording.success),
+        progress=np.array(recording.progress, dtype=np.float32),
         state=np.stack(recording.states),
         wall_time=np.array(recording.times),
         goal=goal,

@@ -49,8 +49,8 @@ class Training:
         hindsight: Share of goals that are the end of the same episode; the others are the end of another
             success of the same arm, task and variation.
         held_out: Share of episodes kept from training, for the held-out loss.
-        quick: Share of a policy's own successes that is learnt from, the quickest ones. Half is a first
-            value: what it is worth was within noise.
+        rise: By how much the task's progress must rise soon after a step of a policy's own for that step to
+            be learnt from, see `robocat.mixture.worth_learning`.
         precision: "fp32", or "bf16" for matrix products, on CPUs that have it; whether it
             pays at the width of `nano` is not measured.
         evaluate_every: Steps between held-out losses.
@@ -66,7 +66,7 @@ class Training:
     clip: float = 1.0
     hindsight: float = 0.2
     held_out: float = 0.03
-    quick: float = 0.5
+    rise: float = 0.06
     precision: str = "fp32"
     evaluate_every: int = 500
     checkpoint_every: int = 500

@@ -60,31 +60,37 @@ def identity_of(
     """What a training must be to go on from another's state; its schedule may differ."""
     data = [(s.tokens.tokeniser, s.tokens.store_digest, s.share) for s in sources]
     origin = None if parent is None else read_agent(parent)["weights"]
-    drawn = training.hindsight, training.held_out, training.quick
+    drawn = training.hindsight, training.held_out, training.rise
     return config_hash(config, data, drawn, seed, origin, replicas)
 
 
-def learnt_from(source: Source, training: Training) -> list[TokenEpisode]:
-    """The episodes of a source that a training is about: those worth learning that are not kept apart."""
-    worth = worth_learning(source.tokens.episodes, training.quick)
-    return [episode for episode in worth if not held_out(episode.id, training.held_out)]
+def learnt_from(source: Source, training: Training, context: int) -> list[tuple[TokenEpisode, int]]:
+    """The episodes of a source that a training is about, none of them kept apart, and the windows of each."""
+    used: list[tuple[TokenEpisode, int]] = []
+    for episode in source.tokens.episodes:
+        rows = worth_learning(source.tokens.arms[episode.arm], episode, context, training.rise)
+        if len(rows) and not held_out(episode.id, training.held_out):
+            used.append((episode, len(rows)))
+    return used
 
 
-def lineage(data: Data, sources: Sequence[Source], training: Training, seed: int) -> dict[str, object]:
+def lineage(
+    data: Data, sources: Sequence[Source], training: Training, context: int, seed: int
+) -> dict[str, object]:
     """What a checkpoint was trained on, and how."""
     stores = []
     for path, share, source in zip(data.stores, data.shares, sources, strict=True):
-        episodes, used = list(source.tokens.episodes), learnt_from(source, training)
+        episodes, used = list(source.tokens.episodes), learnt_from(source, training, context)
         stores.append(
             {
                 "path": str(path),
                 "digest": source.tokens.store_digest,
                 "episodes": len(episodes),
                 "used": len(used),
-                "steps": sum(episode.rows - 1 for episode in used),
+                "steps": sum(windows for _, windows in used),
                 "share": share,
-                "arms": sorted({episode.arm for episode in used}),
-                "tasks": sorted({episode.task for episode in used}),
+                "arms": sorted({episode.arm for episode, _ in used}),
+                "tasks": sorted({episode.task for episode, _ in used}),
             }
         )
     return {

@@ -1,11 +1,10 @@
 """Drawing training windows from token sets: which data, in which shares, with which goals.
 
-The declared rule of what is learnt from is `worth_learning`. Everything else stays in the store.
+The declared rule of what is learnt from is `worth_learning`; whatever it leaves out stays in the store.
 """
 
 import hashlib
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -14,15 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from robocat.agent import Window
-from robocat.tokens import ArmTokens, TokenEpisode, TokenSet
+from robocat.tokens import WHOLE, ArmTokens, TokenEpisode, TokenSet
 from robocat.vocabulary import Embodiment, embodiment
 
 Index = NDArray[np.int64]
+SOON = 4  # steps within which progress must rise
 Kind = tuple[str, str, str]  # arm, task and variation: any success of one is a goal for another
 
 
 class NothingToLearn(ValueError):
-    """Stores without a success on the side that was asked for."""
+    """Stores without anything worth learning on the side that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +51,27 @@ def held_out(id: str, share: float) -> bool:
     return int(hashlib.sha256(id.encode()).hexdigest()[:8], 16) / 2**32 < share
 
 
-def worth_learning(episodes: Iterable[TokenEpisode], quick: float) -> list[TokenEpisode]:
-    """Successes; and of those that a policy made, for each arm, task and variation, the quickest share.
+def worth_learning(tokens: ArmTokens, episode: TokenEpisode, context: int, rise: float) -> Index:
+    """First rows (M,) of the windows of an episode that are learnt from: the declared rule.
 
-    A policy's own success may hold long dithering, which would be most of what is learnt: steps are drawn
-    alike, so the slower an episode the more it counts.
+    Of whoever shows how it is done, all steps of a success. Of what a policy did by itself, successful in the
+    end or not, the steps soon after which the task's progress has risen, and those at its goal: hesitation
+    and what led nowhere are not repeated, and what went well before a failure is.
 
-    Raises:
-        ValueError: A share that is none.
+    Args:
+        tokens: The arm's rows.
+        episode: One of its episodes.
+        context: Control steps a window; the last one is judged.
+        rise: Least rise of progress, of 1 in all.
     """
-    if not 0.0 < quick <= 1.0:
-        raise ValueError(f"quick {quick} is out of range; expected above 0 and at most 1")
-    successes = [episode for episode in episodes if episode.success]
-    practised: dict[Kind, list[TokenEpisode]] = {}
-    for episode in successes:
-        if episode.controller == "policy":
-            practised.setdefault(_kind(episode), []).append(episode)
-    kept = {
-        episode.id
-        for each in practised.values()
-        for episode in sorted(each, key=lambda e: (e.rows, e.id))[: math.ceil(quick * len(each))]
-    }
-    return [episode for episode in successes if episode.controller != "policy" or episode.id in kept]
+    first = np.arange(episode.start, episode.start + max(0, episode.rows - context))
+    if episode.controller != "policy":
+        return first if episode.success else first[:0]
+    last = episode.start + episode.rows - 1
+    now = first + context - 1
+    progress = tokens.progress[now].astype(np.int64)
+    soon = tokens.progress[np.minimum(now + SOON, last)].astype(np.int64)
+    return first[(soon - progress > rise * WHOLE) | (progress == WHOLE)]
 
 
 class Mixture:
@@ -83,10 +82,10 @@ class Mixture:
         held_out_share: Share of episodes kept apart.
         context: Control steps a window; episodes shorter than that are passed over.
         validation: Draw from those kept apart instead of from the others.
-        quick: Share of a policy's successes that is learnt from, see `worth_learning`.
+        rise: What is learnt from a policy's own steps, see `worth_learning`.
 
     Raises:
-        NothingToLearn: If there is no success on the side asked for.
+        NothingToLearn: If there is nothing of that on the side asked for.
         ValueError: If token sets were made by different tokenisers, or shares are no shares.
     """
 
@@ -96,17 +95,20 @@ class Mixture:
         held_out_share: float,
         context: int = 1,
         validation: bool = False,
-        quick: float = 1.0,
+        rise: float = 0.0,
     ) -> None:
         tokenisers = {source.tokens.tokeniser for source in sources}
         if len(tokenisers) != 1:
             named = ", ".join(sorted(tokenisers)) or "none given"
             raise ValueError(f"token sets of {len(tokenisers)} tokenisers cannot be mixed: {named}")
-        self._context, self._quick = context, quick
+        self._context, self._rise = context, rise
         self._pools: list[_Pool] = []
         self._goals: dict[Kind, list[tuple[ArmTokens, TokenEpisode]]] = {}
-        for source in sources:
-            self._add(source, held_out_share, validation)
+        sides = [_side(source, held_out_share, validation) for source in sources]
+        for source, episodes in zip(sources, sides, strict=True):
+            self._add_goals(source, episodes)
+        for source, episodes in zip(sources, sides, strict=True):
+            self._add(source, episodes)
         if not self._pools:
             side = "kept apart" if validation else "to learn from"
             raise NothingToLearn(f"no successful episode {side} that is longer than {context} steps")
@@ -116,32 +118,33 @@ class Mixture:
             raise ValueError(f"shares {shares} of the windows; expected 0 or more each, and one above 0")
         self._weights = weights / weights.sum()
 
-    def _add(self, source: Source, share: float, validation: bool) -> None:
-        groups: dict[tuple[str, str], list[TokenEpisode]] = {}
-        for episode in worth_learning(source.tokens.episodes, self._quick):
-            if held_out(episode.id, share) != validation:
-                continue
-            tokens = source.tokens.arms[episode.arm]
-            self._goals.setdefault(_kind(episode), []).append((tokens, episode))
-            if episode.rows > self._context:
-                groups.setdefault((episode.arm, episode.task), []).append(episode)
-        windows = sum(e.rows - self._context for episodes in groups.values() for e in episodes)
-        for (arm, _), episodes in sorted(groups.items()):
+    def _add_goals(self, source: Source, episodes: Sequence[TokenEpisode]) -> None:
+        for episode in episodes:
+            if episode.success:
+                tokens = source.tokens.arms[episode.arm]
+                self._goals.setdefault(_kind(episode), []).append((tokens, episode))
+
+    def _add(self, source: Source, episodes: Sequence[TokenEpisode]) -> None:
+        """A pool for each arm and task; what nobody has brought about has no goal and gives no window."""
+        groups: dict[tuple[str, str], list[tuple[TokenEpisode, Index]]] = {}
+        for episode in episodes:
+            rows = worth_learning(source.tokens.arms[episode.arm], episode, self._context, self._rise)
+            if len(rows) and _kind(episode) in self._goals:
+                groups.setdefault((episode.arm, episode.task), []).append((episode, rows))
+        windows = sum(len(rows) for each in groups.values() for _, rows in each)
+        for (arm, _), each in sorted(groups.items()):
             tokens = source.tokens.arms[arm]
-            rows = [np.arange(e.start, e.start + e.rows - self._context) for e in episodes]
-            owner = [np.full(len(r), i) for i, r in enumerate(rows)]
-            weight = source.share * sum(map(len, rows)) / windows
-            body = embodiment(tokens.proprio_names, tokens.action_names)
-            pool = _Pool(
-                body,
-                tokens,
-                weight,
-                tuple(episodes),
-                rows=np.concatenate(rows),
-                episode_of=np.concatenate(owner),
-                meaning_of=np.array([_meaning(episode) for episode in episodes], dtype=np.int64),
+            self._pools.append(
+                _Pool(
+                    embodiment(tokens.proprio_names, tokens.action_names),
+                    tokens,
+                    source.share * sum(len(rows) for _, rows in each) / windows,
+                    tuple(episode for episode, _ in each),
+                    rows=np.concatenate([rows for _, rows in each]),
+                    episode_of=np.concatenate([np.full(len(rows), i) for i, (_, rows) in enumerate(each)]),
+                    meaning_of=np.array([_meaning(episode) for episode, _ in each], dtype=np.int64),
+                )
             )
-            self._pools.append(pool)
 
     @property
     def windows(self) -> int:
@@ -211,12 +214,17 @@ class Mixture:
     def _goal(
         self, pool: _Pool, rng: np.random.Generator, owner: int, hindsight: float
     ) -> NDArray[np.uint16]:
-        """Codes of a goal image (V, C): the same episode's last, or another success's of the same meaning."""
+        """Codes of a goal image (V, C): a success's own last, or that of another one of the same meaning."""
         episode, tokens = pool.episodes[owner], pool.tokens
-        if rng.random() >= hindsight:
+        if rng.random() >= hindsight or not episode.success:
             others = self._goals[_kind(episode)]
             tokens, episode = others[int(rng.integers(len(others)))]
         return tokens.codes[episode.start + episode.rows - 1]
+
+
+def _side(source: Source, share: float, validation: bool) -> list[TokenEpisode]:
+    """The episodes of a source that are kept apart, or the others."""
+    return [each for each in source.tokens.episodes if held_out(each.id, share) == validation]
 
 
 def _kind(episode: TokenEpisode) -> Kind:

@@ -3,6 +3,7 @@
     <folder>/<key>/<arm>.proprio.npy   (N, P)       bins, see `robocat.vocabulary`
     <folder>/<key>/<arm>.codes.npy     (N, V, C)    image codes of V cameras, C codes each
     <folder>/<key>/<arm>.action.npy    (N, A)       bins of the label, the target; 0 in an episode's last row
+    <folder>/<key>/<arm>.progress.npy  (N,)         the task's progress in 65,535ths
     <folder>/<key>/index.json          episodes in canonical order, written last
 
 The key is a hash of the tokeniser's weights and the store's contents. Parts are written by workers and
@@ -32,9 +33,10 @@ from robocat.threads import one_thread
 from robocat.tokeniser import Tokeniser, load_tokeniser
 from robocat.vocabulary import encode, encode_action
 
-FORMAT_VERSION = 2  # since 2 with the names of action numbers: training needs no arm but its episodes
+FORMAT_VERSION = 2  # since 2 with the progress, and the names of action numbers: training needs no arm
 PART = 48  # episodes a part: a second or two of work
-ARRAYS = ("proprio", "codes", "action")
+ARRAYS = ("proprio", "codes", "action", "progress")
+WHOLE = 65_535  # a progress of 1
 Rows = NDArray[np.uint16]
 
 
@@ -65,6 +67,7 @@ class ArmTokens:
         proprio: (N, P).
         codes: (N, V, C).
         action: (N, A).
+        progress: (N,), `WHOLE` is all of it.
         proprio_names: P channel names.
         action_names: A names.
         episodes: In canonical order.
@@ -73,6 +76,7 @@ class ArmTokens:
     proprio: Rows
     codes: Rows
     action: Rows
+    progress: Rows
     proprio_names: tuple[str, ...]
     action_names: tuple[str, ...]
     episodes: tuple[TokenEpisode, ...]
@@ -154,8 +158,8 @@ def _write_part(store_path: Path, tokeniser_path: Path, part: tuple[Sequence[str
     for i, id in enumerate(ids):
         episode = store.load(id)
         with one_thread():
-            proprio, codes, action = tokens_of(episode, tokeniser)
-        arrays |= {f"proprio.{i}": proprio, f"codes.{i}": codes, f"action.{i}": action}
+            made = tokens_of(episode, tokeniser)
+        arrays |= {f"{key}.{i}": rows for key, rows in zip(ARRAYS, made, strict=True)}
         records.append(_record(episode))
     arrays["records"] = np.frombuffer(json.dumps(records).encode(), np.uint8)
     buffer = BytesIO()
@@ -180,15 +184,16 @@ def _record(episode: Episode) -> dict[str, Any]:
     return asdict(entry) | {"names": (meta.proprio_names, meta.action_names)}
 
 
-def tokens_of(episode: Episode, tokeniser: Tokeniser) -> tuple[Rows, Rows, Rows]:
-    """An episode's proprioception bins (T+1, P), image codes (T+1, V, C) and action bins (T+1, A)."""
+def tokens_of(episode: Episode, tokeniser: Tokeniser) -> tuple[Rows, Rows, Rows, Rows]:
+    """An episode's `ARRAYS`: (T+1, P) bins, (T+1, V, C) codes, (T+1, A) bins and (T+1,) progress."""
     meta = episode.meta
     low, high = (np.array(side) for side in zip(*meta.proprio_ranges, strict=True))
     proprio = encode(episode.proprio, low, high)
     codes = np.stack([tokeniser.encode(episode.images[camera]) for camera in meta.cameras], axis=1)
     action = np.zeros((episode.length + 1, len(meta.action_names)), dtype=np.uint16)
     action[:-1] = encode_action(episode.label)
-    return proprio, codes.astype(np.uint16), action
+    progress = np.rint(episode.progress * WHOLE).astype(np.uint16)
+    return proprio, codes.astype(np.uint16), action, progress
 
 
 def _join(final: Path, paths: list[Path], head: dict[str, str]) -> None:

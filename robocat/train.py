@@ -116,8 +116,8 @@ def train(
     agent = _first(config, tokeniser, seed, parent)
     sources = sources_of(data, agent.config.cameras)
     if replica.leads:
-        _name_barren(data, sources, training)
-    fit = Mixture(sources, training.held_out, agent.config.context, quick=training.quick)
+        _name_barren(data, sources, training, agent.config.context)
+    fit = Mixture(sources, training.held_out, agent.config.context, rise=training.rise)
     held = held_out_batches(sources, training, agent.config, seed)
     optimiser = make_optimiser(agent, training)
     identity = identity_of(agent.config, sources, training, seed=seed, parent=parent, replicas=replica.count)
@@ -139,16 +139,16 @@ def train(
     replica.meet()  # before the state goes that the others may still be reading
     if not replica.leads:
         return
-    origin = lineage(data, sources, training, seed)
+    origin = lineage(data, sources, training, agent.config.context, seed)
     save_agent(out, agent, tokeniser.weights, card, lineage=origin, steps=training.steps)
     clear_state(out)
 
 
-def _name_barren(data: Data, sources: Sequence[Source], training: Training) -> None:
+def _name_barren(data: Data, sources: Sequence[Source], training: Training, context: int) -> None:
     """Says which stores have nothing to learn from: whoever gave the shares should know."""
     for path, source in zip(data.stores, sources, strict=True):
-        if not learnt_from(source, training):
-            note = f"{path} holds no success to learn from: its share of the windows goes to other stores"
+        if not learnt_from(source, training, context):
+            note = f"{path} holds nothing worth learning: its share of the windows goes to other stores"
             Console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -263,7 +263,7 @@ def held_out_batches(
     """Fixed batches of episodes kept apart; none if so few episodes are there that none is."""
     try:
         kept = training.held_out, config.context
-        mixture = Mixture(sources, *kept, validation=True, quick=training.quick)
+        mixture = Mixture(sources, *kept, validation=True, rise=training.rise)
     except NothingToLearn:
         return []
     drawn: list[tuple[Embodiment, Window]] = []

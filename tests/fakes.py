@@ -102,5 +102,5 @@ def _fake_arrays(
         elif dtype == "bool":
             arrays[key] = rng.random(shape) < 0.5
         else:
-            arrays[key] = rng.uniform(-1, 1, shape).astype(dtype)
+            arrays[key] = rng.uniform(0 if key == "progress" else -1, 1, shape).astype(dtype)
     return arrays

@@ -73,6 +73,7 @@ def test_arrays_cannot_be_written_and_the_callers_can(rng: np.random.Generator) 
         ("success", np.zeros(5, np.uint8), r"success: got uint8 \(5,\), expected bool \(T\)"),
         ("images", {"front": np.zeros((6, 8, 8, 3), np.uint8)}, r"images: got \['front'\], expected"),
         ("images", {"front": np.zeros((6, 8, 8), np.uint8)}, r"images/front: got uint8 \(6, 8, 8\)"),
+        ("progress", np.full(6, 1.5, np.float32), r"progress: got 1.5 to 1.5, expected values in \[0, 1\]"),
         ("goal", {"side": np.zeros((8, 8, 3), np.uint8)}, r"goal: got \['side'\], expected some of"),
         ("success", np.zeros(5, bool), "outcome: got success, expected no success"),
     ],
@@ -100,7 +101,7 @@ def test_wrong_array_is_refused(rng: np.random.Generator, key: str, value: objec
         ("provenance", Provenance("robot"), "controller: got 'robot', expected one of expert, policy"),
         ("provenance", Provenance("policy"), "policy: got None, expected the checkpoint that acted"),
         ("provenance", Provenance("expert", seed=-1), "seed: got -1"),
-        ("format_version", 2, "format_version: got 2, expected 1"),
+        ("format_version", 1, "format_version: got 1, expected 2"),
     ],
 )
 def test_wrong_meta_is_refused(rng: np.random.Generator, field: str, value: Any, message: str) -> None:
@@ -126,7 +127,7 @@ def test_meta_from_json_is_strict(rng: np.random.Generator) -> None:
     for wrong in ({k: v for k, v in record.items() if k != "arm"}, record | {"arm2": 1}):
         with pytest.raises(ValueError, match="missing or unknown keys: arm"):
             EpisodeMeta.from_json(json.dumps(wrong))
-    with pytest.raises(ValueError, match="format_version: got 7, expected 1"):
+    with pytest.raises(ValueError, match="format_version: got 7, expected 2"):
         EpisodeMeta.from_json(json.dumps({"format_version": 7, "id": "x", "new": 0}))
 
 
@@ -156,7 +157,7 @@ def test_content_hash_ignores_the_clock_and_nothing_else(rng: np.random.Generato
     for key, array in episode.arrays().items():
         kind, _, camera = key.partition("/")
         changed = array.copy()
-        changed.flat[0] = ~changed.flat[0] if array.dtype.kind in "bu" else -changed.flat[0]
+        changed.flat[0] = ~changed.flat[0] if array.dtype.kind in "bu" else changed.flat[0] / 2
         value = {**getattr(episode, kind), camera: changed} if camera else changed
         other = dataclasses.replace(episode, **{kind: value})
         assert (content_hash(other) == content) == (key == "wall_time"), key

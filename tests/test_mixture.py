@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 import torch
 
 from robocat.agent import Window
-from robocat.mixture import Mixture, NothingToLearn, Source, held_out, worth_learning
-from robocat.tokens import TokenEpisode, TokenSet
+from robocat.mixture import SOON, Mixture, NothingToLearn, Source, held_out, worth_learning
+from robocat.tokens import WHOLE, TokenEpisode, TokenSet
 from robocat.vocabulary import Embodiment, embodiment
 from sim.arms import find_arm
 from sim.proprioception import channels
@@ -26,7 +27,12 @@ class _Maker:
     folder: Path
     rows: int = 0
 
-    def make(self, episodes: list[TokenEpisode], tokeniser: str = "t") -> TokenSet:
+    def make(
+        self,
+        episodes: list[TokenEpisode],
+        tokeniser: str = "t",
+        progress: Callable[[TokenEpisode], list[float]] = lambda episode: [0.0] * episode.rows,
+    ) -> TokenSet:
         folder = self.folder / f"{self.rows}"
         folder.mkdir()
         names: dict[str, tuple[list[str], tuple[str, ...]]] = {}
@@ -47,6 +53,8 @@ class _Maker:
             for key, size in sizes.items():
                 shape = (start, *(1 for _ in size))
                 np.save(folder / f"{arm}.{key}.npy", np.broadcast_to(row.reshape(shape), (start, *size)))
+            own = [progress(episode) for episode in episodes if episode.arm == arm]
+            np.save(folder / f"{arm}.progress.npy", (np.concatenate(own) * WHOLE).astype(np.uint16))
             self.rows += start
         head = {"store_digest": f"s{folder.name}", "tokeniser": tokeniser, "names": names}
         (folder / "index.json").write_text(json.dumps(head | {"episodes": placed}))
@@ -139,34 +147,44 @@ def test_goals_that_mean_the_same_bear_one_number(maker: _Maker) -> None:
     assert len(set().union(*meant.values())) == len(meant) == 3
 
 
-def test_of_a_policys_successes_the_quickest_are_learnt_from(maker: _Maker) -> None:
-    """A share of each variation's, rounded up; an expert's all, and nobody's failures."""
+def _hesitant(episode: TokenEpisode) -> list[float]:
+    """Progress that stands still for ten steps, rises for five, falls back, and rises to 1 or does not."""
+    rise = [0.1, 0.2, 0.3, 0.4, 0.5]
+    return [0.0] * 10 + rise + [0.2] * 10 + ([0.5, 0.8, 1.0, 1.0, 1.0] if episode.success else [0.2] * 5)
+
+
+def test_of_a_policys_steps_those_are_learnt_from_that_led_somewhere(maker: _Maker) -> None:
+    """Of failures as well; of an expert's failures nothing, and of its successes everything."""
     made = [
-        _episode(
-            number,
-            variation=variation,
-            controller=controller,
-            rows=10 + (7 * number) % 20,
-            success=number != 5,
-        )
-        for number, (variation, controller) in enumerate(
-            [*[("red", "policy")] * 7, *[("blue", "policy")] * 4, *[("red", "expert")] * 3]
+        _episode(number, controller=controller, success=success, rows=30, variation="red")
+        for number, (controller, success) in enumerate(
+            [("policy", True), ("policy", False), ("expert", True), ("expert", False)]
         )
     ]
-    kept = worth_learning(made, 0.5)
-    assert [e for e in kept if e.controller == "expert"] == made[11:]
-    for variation, count in (("red", 3), ("blue", 2)):
-        group = [e for e in made if (e.variation, e.controller) == (variation, "policy") and e.success]
-        expected = sorted(group, key=lambda e: e.rows)[:count]
-        assert {e.id for e in kept if e.controller == "policy" and e.variation == variation} == {
-            e.id for e in expected
-        }
-    assert worth_learning(made, 1.0) == [e for e in made if e.success]
-    with pytest.raises(ValueError, match="quick 0.0 is out of range; expected above 0 and at most 1"):
-        worth_learning(made, 0.0)
-    tokens = maker.make(made)
-    few, all_of_it = (Mixture([Source(tokens)], 0.0, quick=share).windows for share in (0.5, 1.0))
-    assert few == sum(e.rows - 1 for e in kept) < all_of_it
+    tokens = maker.make(made, progress=_hesitant)
+    arm = tokens.arms["panda"]
+    learnt = [(worth_learning(arm, e, 1, 0.06) - e.start).tolist() for e in arm.episodes]
+    rising = [*range(10 - SOON, 11)]  # not the last of the slope: soon after them all is lost again
+    assert learnt == [rising + [*range(25 - SOON, 29)], rising, [*range(29)], []]
+    # A window of three steps is judged by its last.
+    assert (worth_learning(arm, arm.episodes[1], 3, 0.06) - arm.episodes[1].start + 2).tolist() == rising
+    # Four steps of the slope have 0.4.
+    steep = worth_learning(arm, arm.episodes[1], 1, 0.35) - arm.episodes[1].start
+    assert steep.tolist() == [9, 10]
+    mixture = Mixture([Source(tokens)], 0.0, rise=0.06)
+    assert mixture.windows == sum(map(len, learnt))
+
+
+def test_a_failure_is_never_a_goal_and_needs_one_of_another(maker: _Maker) -> None:
+    failure = _episode(1, controller="policy", success=False, rows=30, variation="red")
+    success = _episode(2, rows=30, variation="red")
+    alone = maker.make([failure], progress=_hesitant)
+    with pytest.raises(NothingToLearn):
+        Mixture([Source(alone)], 0.0)
+    both = maker.make([failure, success], progress=_hesitant)
+    window = _drawn(Mixture([Source(both)], 0.0), 500, hindsight=1.0)
+    rows, goals = window.proprio[:, 0, 0] - 30, window.goal[:, 0, 0] - 30
+    assert (rows < 30).any() and (goals == 59).all()
 
 
 def test_short_episodes_are_passed_over(maker: _Maker) -> None:

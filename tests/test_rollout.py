@@ -160,7 +160,7 @@ def test_a_replay_elsewhere_is_refused() -> None:
 def test_a_replay_that_outlasts_its_episode_is_refused() -> None:
     episode = _recorded("panda", "reach", size=16)
     cut = {key: getattr(episode, key)[:3] for key in ("action", "label", "success")}
-    cut |= {key: getattr(episode, key)[:4] for key in ("proprio", "state", "wall_time")}
+    cut |= {key: getattr(episode, key)[:4] for key in ("proprio", "progress", "state", "wall_time")}
     images = {camera: image[:4] for camera, image in episode.images.items()}
     outcome = dataclasses.replace(episode.meta.outcome, success=False)
     short = Episode(images=images, meta=dataclasses.replace(episode.meta, outcome=outcome), **cut)

@@ -11,7 +11,7 @@ from robocat import tokens
 from robocat.checkpoint import CheckpointError
 from robocat.data import Data
 from robocat.tokeniser import load_tokeniser
-from robocat.tokens import TokenSet, build, tokens_of
+from robocat.tokens import WHOLE, TokenSet, build, tokens_of
 from robocat.vocabulary import decode, decode_action
 from tests.small_store import filled
 from tests.tiny import EPISODES, demonstrate, learn_images
@@ -42,7 +42,7 @@ def test_rows_are_those_of_each_episode(demos: Path, tokeniser: Path, built: Pat
             original = store.load(episode.id)
             here = slice(episode.start, episode.start + episode.rows)
             for mine, direct in zip(
-                (rows.proprio[here], rows.codes[here], rows.action[here]),
+                (rows.proprio[here], rows.codes[here], rows.action[here], rows.progress[here]),
                 tokens_of(original, loaded),
                 strict=True,
             ):
@@ -61,7 +61,7 @@ def test_rows_are_those_of_each_episode(demos: Path, tokeniser: Path, built: Pat
 def test_tokens_mean_what_was_recorded(demos: Path, tokeniser: Path) -> None:
     store = EpisodeStore(demos)
     episode = store.load(store.ids()[0])
-    proprio, codes, action = tokens_of(episode, load_tokeniser(tokeniser))
+    proprio, codes, action, progress = tokens_of(episode, load_tokeniser(tokeniser))
     low, high = np.array(episode.meta.proprio_ranges).T
     # Exact to half a bin, within the declared range.
     half = (high - low) / 2048 + 1e-5
@@ -69,6 +69,7 @@ def test_tokens_mean_what_was_recorded(demos: Path, tokeniser: Path) -> None:
     assert (np.abs(decode(proprio, low, high) - inside) <= half).all()
     assert (np.abs(decode_action(action[:-1]) - episode.label) <= 1 / 1024 + 1e-6).all()
     assert not action[-1].any()
+    assert (np.abs(progress / WHOLE - episode.progress) <= 1e-5).all() and progress[-1] == WHOLE
     for index, camera in enumerate(episode.meta.cameras):
         assert np.array_equal(codes[:, index], load_tokeniser(tokeniser).encode(episode.images[camera]))
 

@@ -150,7 +150,7 @@ def test_a_store_without_success_is_said(
     failures.commit(replace(episode, success=np.zeros_like(episode.success), meta=meta))
     both = replace(data, stores=(*data.stores, failures.path), shares=(1.0, 1.0), tokens=tmp_path / "tokens")
     _train(both, tmp_path / "agent", steps=1)
-    assert f"{failures.path} holds no success to learn from" in capsys.readouterr().err
+    assert f"{failures.path} holds nothing worth learning" in capsys.readouterr().err
 
 
 def test_another_number_of_cameras_is_refused(data: Data, tmp_path: Path) -> None:
