@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from demos.episode import episode_id
 from demos.expert import SILENT, Expert, Noise
 from demos.rollout import Attempt
 from demos.store import EpisodeStore
@@ -18,6 +19,7 @@ from demos.workers import Ended, Piece, cut, run
 from sim.arms import find_arm
 from sim.names import pick
 from sim.own import arm_names, task_names
+from sim.randomisation import NOTHING, Randomisation, find_randomisation
 from sim.tasks import find_task
 
 
@@ -32,6 +34,7 @@ class Collection:
         first_seed: Seeds count up from here.
         size: Height and width of the images [px].
         noise: How executed actions stray from the experts'.
+        randomise: How far the episodes' worlds differ; not at all unless said.
     """
 
     arms: tuple[str, ...] = ("panda", "sawyer", "ur5e")
@@ -40,6 +43,7 @@ class Collection:
     first_seed: int = 0
     size: int = 64
     noise: Noise = field(default_factory=Noise)
+    randomise: Randomisation = NOTHING
 
     @property
     def cells(self) -> list[tuple[str, str]]:
@@ -63,6 +67,7 @@ def collect(
     first_seed: int | None = None,
     size: int | None = None,
     noise: bool = True,
+    randomise: str = "none",
     out: Path = Path("runs/cycle/stores/demos"),
     workers: int = 2,
 ) -> None:
@@ -76,6 +81,7 @@ def collect(
         first_seed: Seeds count up from here.
         size: Image size [px].
         noise: Whether executed actions stray from the expert's, so that recoveries are in the data.
+        randomise: Whether the worlds' looks and physics differ from episode to episode: "none", "moderate".
         out: The store.
         workers: Processes.
     """
@@ -83,6 +89,7 @@ def collect(
     said = {"arms": arms, "tasks": tasks, "episodes": episodes, "first_seed": first_seed, "size": size}
     given: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     plan = replace(pick(COLLECTIONS, preset, "preset"), **given)
+    plan = replace(plan, randomise=find_randomisation(randomise))
     plan = plan if noise else replace(plan, noise=SILENT)
     ended = collect_experts(out, plan, workers, "demonstrations")
     done = sum(result.success for result in ended)
@@ -112,7 +119,13 @@ def expert_pieces(store: Path, plan: Collection) -> list[Piece]:
     if plan.episodes < 1:
         raise ValueError(f"episodes {plan.episodes} is out of range; expected at least 1")
     episodes = EpisodeStore(store)
-    have = {(e.arm, e.task, e.seed) for e in episodes.entries()} if episodes.exists else set[object]()
+    ranges = None if plan.randomise == NOTHING else plan.randomise
+    have: set[object] = set()
+    for e in episodes.entries() if episodes.exists else ():
+        # The same attempt in another world is another one, which its id tells.
+        who = (e.controller, e.policy, e.generation, e.seed)
+        if episode_id(e.arm, e.task, e.variation, *who, ranges) == e.id:
+            have.add((e.arm, e.task, e.seed))
     make = partial(Expert, plan.noise)
     pieces: list[Piece] = []
     for arm, task in product(arms, tasks):
@@ -121,5 +134,8 @@ def expert_pieces(store: Path, plan: Collection) -> list[Piece]:
             for i in range(plan.episodes)
             if (arm.name, task.name, plan.first_seed + i) not in have
         ]
-        pieces += [Piece(arm.name, task.name, plan.size, part, make, store) for part in cut(attempts)]
+        pieces += [
+            Piece(arm.name, task.name, plan.size, part, make, store, None, plan.randomise)
+            for part in cut(attempts)
+        ]
     return pieces

@@ -20,7 +20,8 @@ class Replay:
         """The attempt that begins where the episode began, and shows the goal that it showed."""
         episode = self._episode
         meta = episode.meta
-        return Attempt(meta.provenance.seed, meta.variation, dict(episode.goal) or None, episode.state[0])
+        goal = dict(episode.goal) or None
+        return Attempt(meta.provenance.seed, meta.variation, goal, episode.state[0], meta.drawn)
 
     def provenance(self, seed: int) -> Provenance:
         """A replay, under the seed of what it replays."""
@@ -66,7 +67,14 @@ def environment(meta: EpisodeMeta) -> ManipulationEnv:
         raise ValueError(
             f"episode {meta.id}: no environment has {height} x {width} px at {meta.control_hz} Hz"
         )
-    return make(meta.arm, meta.task, cameras=meta.cameras, size=height, control_hz=int(meta.control_hz))
+    return make(
+        meta.arm,
+        meta.task,
+        cameras=meta.cameras,
+        size=height,
+        control_hz=int(meta.control_hz),
+        randomise=meta.randomisation,
+    )
 
 
 def replay(episode: Episode, env: ManipulationEnv | None = None) -> Episode:

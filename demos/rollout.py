@@ -15,6 +15,7 @@ from demos.controller import Act, Controller
 from demos.episode import Episode, EpisodeMeta, Outcome, Provenance, episode_id
 from sim.cameras import Image
 from sim.env import ManipulationEnv, Observation
+from sim.randomisation import Drawn
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Attempt:
         variation: Which variation, or None to draw it.
         goal: Goal image per camera, or None for one posed by the environment.
         state: Simulator state (S,) to begin from, or None for the one that the seed draws.
+        drawn: Numbers of a randomised world, or None for those that the seed draws.
     """
 
     seed: int
     variation: str | None = None
     goal: dict[str, Image] | None = None
     state: NDArray[np.float64] | None = None
+    drawn: Drawn | None = None
 
 
 @dataclass
@@ -89,6 +92,8 @@ def _begin(slot: int, env: ManipulationEnv, controller: Controller, attempt: Att
         options["goal"] = attempt.goal
     if attempt.state is not None:
         options["state"] = attempt.state
+    if attempt.drawn is not None:
+        options["drawn"] = attempt.drawn
     observation, info = env.reset(seed=attempt.seed, options=options)
     controller.begin(slot, env, attempt.seed)
     recording = _Recording(attempt)
@@ -126,10 +131,17 @@ def _episode(env: ManipulationEnv, recording: _Recording, controller: Controller
 def episode_meta(env: ManipulationEnv, provenance: Provenance, success: bool) -> EpisodeMeta:
     """The record of an episode that an environment has just finished."""
     channels = env.channels
-    who = provenance
+    who, ranges = provenance, env.randomisation if env.drawn is not None else None
     return EpisodeMeta(
         id=episode_id(
-            env.arm.name, env.task.name, env.variation, who.controller, who.policy, who.generation, who.seed
+            env.arm.name,
+            env.task.name,
+            env.variation,
+            who.controller,
+            who.policy,
+            who.generation,
+            who.seed,
+            ranges,
         ),
         arm=env.arm.name,
         task=env.task.name,
@@ -147,6 +159,8 @@ def episode_meta(env: ManipulationEnv, provenance: Provenance, success: bool) ->
         model_hash=model_hash(env.scene.model),
         gl_renderer=env.gl_renderer,
         created=datetime.now(UTC).isoformat(),
+        randomisation=ranges,
+        drawn=env.drawn,
     )
 
 

@@ -24,6 +24,7 @@ from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
 from sim.env import ManipulationEnv
 from sim.own import declare, files
+from sim.randomisation import NOTHING, Randomisation
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,6 +46,7 @@ class Piece:
         store: Where the episodes go, or None to keep none.
         keep: How many of the piece's episodes are stored, the first by seed; None stores all. Those whose
             id the store has already are left as they are.
+        randomise: How far the episodes' worlds differ.
     """
 
     arm: str
@@ -54,6 +56,7 @@ class Piece:
     make: Callable[[], Controller]
     store: Path | None
     keep: int | None = None
+    randomise: Randomisation = NOTHING
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,13 @@ def cut(attempts: Sequence[T]) -> Iterator[tuple[T, ...]]:
 
 
 @lru_cache(maxsize=2)
-def _environments(arm: str, task: str, size: int) -> tuple[ManipulationEnv, ...]:
-    return tuple(ManipulationEnv(arm, task, size=size) for _ in range(SIDE_BY_SIDE))
+def _environments(arm: str, task: str, size: int, randomise: Randomisation) -> tuple[ManipulationEnv, ...]:
+    return tuple(ManipulationEnv(arm, task, size=size, randomise=randomise) for _ in range(SIDE_BY_SIDE))
 
 
 def work(piece: Piece) -> list[Ended]:
     """Makes a piece's attempts, stores the episodes in one commit, and says how they ended, by seed."""
-    envs = _environments(piece.arm, piece.task, piece.size)
+    envs = _environments(piece.arm, piece.task, piece.size, piece.randomise)
     controller = piece.make()
     made = sorted(rollout(envs, controller, piece.attempts), key=lambda episode: episode.meta.provenance.seed)
     if piece.store is not None:

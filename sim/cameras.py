@@ -25,7 +25,7 @@ OFF = (
 
 
 class Pictures:
-    """Renders cameras of scenes that share one compiled model, at one size.
+    """Renders cameras of scenes whose models are one compiled model or copies of it, at one size.
 
     A `mujoco.Renderer` owns a GL context and makes it current before each picture, so several of them in one
     process never draw into each other.
@@ -66,12 +66,23 @@ class Pictures:
     def take(self, scene: Scene, cameras: tuple[str, ...]) -> dict[str, Image]:
         """Camera name to uint8 (size, size, 3)."""
         images: dict[str, Image] = {}
+        self._dress(scene.model)
         for name in cameras:
             camera = self._camera_ids[name]
             self._model.geom_group[:] = np.where(self._seen(scene.data, camera), self._groups, HIDDEN)
             self._renderer.update_scene(scene.data, camera)
             images[name] = self._renderer.render()
         return images
+
+    def _dress(self, model: mujoco.MjModel) -> None:
+        """Takes on the colours and lights of a scene, which may have a model of its own. Where cameras and
+        lamps are is in its data.
+        """
+        own = self._model
+        own.geom_rgba[:] = model.geom_rgba
+        own.light_diffuse[:] = model.light_diffuse
+        own.vis.headlight.ambient = model.vis.headlight.ambient
+        own.vis.headlight.diffuse = model.vis.headlight.diffuse
 
     def _seen(self, data: mujoco.MjData, camera: int) -> NDArray[np.bool_]:
         """Which geoms (n,) may be in a camera's picture, by their bounding spheres.

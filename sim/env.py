@@ -15,6 +15,7 @@ from sim.control import CartesianControl
 from sim.names import pick
 from sim.own import check_arm, check_task
 from sim.proprioception import Channel, channels, read
+from sim.randomisation import NOTHING, Drawn, Randomisation, draw, find_randomisation
 from sim.scene import Scene
 from sim.tasks import find_task
 from sim.tasks.task import HOLD_S, Task
@@ -22,7 +23,7 @@ from sim.tasks.task import HOLD_S, Task
 Observation = dict[str, Any]
 CONTROL_HZ = (10, 20)
 RENDER_MODES = ("rgb_array",)
-RESET_OPTIONS = ("variation", "goal", "state")
+RESET_OPTIONS = ("variation", "goal", "state", "drawn")
 
 
 class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
@@ -47,6 +48,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         size: int = 64,
         control_hz: int = 10,
         render_mode: str | None = None,
+        randomise: Randomisation | str | None = None,
     ) -> None:
         """Builds the world.
 
@@ -57,6 +59,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             size: Height and width of the images [px].
             control_hz: Actions per second, 10 or 20.
             render_mode: "rgb_array" makes `render` return the first camera's picture.
+            randomise: How far episodes' worlds differ, or the name of such ranges; None not at all.
 
         Raises:
             ValueError: For a name or number that is not offered; the message lists what is. For an arm or
@@ -82,7 +85,9 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.size = size
         self.control_hz = control_hz
         self.render_mode = render_mode
-        self.scene = Scene(self.arm, self.task.things, self.task.light)
+        self.randomisation = find_randomisation(randomise)
+        self.drawn: Drawn | None = None
+        self.scene = Scene(self.arm, self.task.things, self.task.light, self.randomisation)
         self._key = crc32(self.arm.name.encode()), crc32(self.task.name.encode())
         self.channels: tuple[Channel, ...] = channels(self.arm)
         self.max_steps = round(self.task.horizon_s * control_hz)
@@ -109,7 +114,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         Args:
             seed: Seeds the generator that draws the variation and the placement.
             options: `variation` (name), `goal` (camera name to image, else one is posed and rendered),
-                `state` (vector from an earlier `scene.state()`, restored exactly).
+                `state` (vector from an earlier `scene.state()`, restored exactly), `drawn` (numbers from an
+                earlier `drawn` of a randomised world, else the seed draws them).
         """
         super().reset(seed=seed)
         options = options or {}
@@ -117,11 +123,18 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
             pick(dict.fromkeys(RESET_OPTIONS, True), name, "reset option")
         # One number a reset, then a generator of this arm and task alone: with the same scenes under the same
         # seeds everywhere, an agent could learn by heart which block a scene's demonstrations go for.
-        rng = np.random.default_rng([int(self.np_random.integers(2**32)), *self._key])
+        entropy = [int(self.np_random.integers(2**32)), *self._key]
+        rng = np.random.default_rng(entropy)
         variations = self.task.variations
         drawn = variations[int(rng.integers(len(variations)))]
         named = options.get("variation", drawn)
         self.variation = pick({v: v for v in variations}, named, f"{self.task.name} variation")
+        if (drawn := options.get("drawn")) is not None or self.randomisation != NOTHING:
+            # From a generator of its own, so that things lie where they lie without randomisation.
+            own = np.random.default_rng([*entropy, 1])
+            drawn = drawn or draw(self.randomisation, self.arm, self.task.things, own)
+            self.scene.randomise(drawn)
+            self.drawn = drawn
         self.scene.reset()
         self.task.place(self.scene, self.variation, rng)
         self.scene.forward()
@@ -158,7 +171,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def _pictures(self) -> Pictures:
         # Not before the first picture: without cameras nothing needs OpenGL, which a machine may lack.
-        return pictures(self.scene.model, self.size)
+        return pictures(self.scene.base, self.size)
 
     def _take(self, cameras: tuple[str, ...]) -> dict[str, Image]:
         return self._pictures().take(self.scene, cameras) if cameras else {}

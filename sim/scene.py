@@ -1,5 +1,7 @@
 """An arm at a table with things on it: the compiled model, its data, and every name resolved once."""
 
+import copy
+import math
 from functools import lru_cache
 
 import mujoco
@@ -8,6 +10,7 @@ import numpy as np
 from sim.arms.arm import Arm, load
 from sim.light import DAY, Light
 from sim.poses import DOWN, Array, quaternion_z, rotation_log
+from sim.randomisation import NOTHING, Drawn, Randomisation, apply
 from sim.things.thing import Fixture, Solid, Thing
 
 TIMESTEP_S = 0.002
@@ -19,9 +22,23 @@ COMMAND_SIZE = 6
 
 
 @lru_cache(maxsize=64)
-def compile_model(arm: Arm, things: tuple[Thing, ...], light: Light = DAY) -> mujoco.MjModel:
-    """Compiles a cell; cached, so shared."""
-    return cell(arm, things, light).compile()
+def compile_model(
+    arm: Arm, things: tuple[Thing, ...], light: Light = DAY, delay_steps: int = 0
+) -> mujoco.MjModel:
+    """Compiles a cell; cached, so shared.
+
+    Args:
+        arm: See `cell`.
+        things: See `cell`.
+        light: See `cell`.
+        delay_steps: For how many steps at most the actuators may act late; what they were told in the
+            meantime is then part of the state.
+    """
+    spec = cell(arm, things, light)
+    for actuator in spec.actuators if delay_steps else ():
+        actuator.nsample = delay_steps + 1
+        actuator.delay = delay_steps * TIMESTEP_S
+    return spec.compile()
 
 
 def cell(arm: Arm, things: tuple[Thing, ...], light: Light = DAY) -> mujoco.MjSpec:
@@ -69,16 +86,24 @@ def _add_table(spec: mujoco.MjSpec, light: Light) -> None:
 
 
 class Scene:
-    """One world: a shared compiled model and its own data.
+    """One world: a shared compiled model, or one of its own where worlds are randomised, and its own data.
 
     Frames: world x forward, z up, table top at z = 0, the arm's base at its `base_m`. The tool frame sits
     between the fingertips with z pointing out of the gripper.
     """
 
-    def __init__(self, arm: Arm, things: tuple[Thing, ...], light: Light = DAY) -> None:
+    def __init__(
+        self,
+        arm: Arm,
+        things: tuple[Thing, ...],
+        light: Light = DAY,
+        randomisation: Randomisation = NOTHING,
+    ) -> None:
         self.arm = arm
         self.things = {thing.name: thing for thing in things}
-        self.model = compile_model(arm, things, light)
+        # `base` is shared with other scenes: nothing may be written into it.
+        self.base = compile_model(arm, things, light, math.ceil(randomisation.latency_s[1] / TIMESTEP_S))
+        self.model = self.base if randomisation == NOTHING else copy.copy(self.base)
         self.data = mujoco.MjData(self.model)
         model = self.model
         joints = [model.joint(name) for name in arm.joints]
@@ -116,6 +141,20 @@ class Scene:
         self.set_gripper(self.arm.gripper.width_m[-1])
         mujoco.mj_kinematics(self.model, self.data)
         self.command_tool(self.tool_m, self.tool_tilt_rad)
+        for i in range(self.model.nu if self.model.nhistory else 0):
+            told = np.full((self.model.actuator_history[i, 0], 1), self.data.ctrl[i])
+            mujoco.mj_initCtrlHistory(self.model, self.data, i, None, told)
+
+    def randomise(self, drawn: Drawn) -> None:
+        """Makes the scene's own model what was drawn; `reset` comes next.
+
+        Raises:
+            ValueError: If the scene has none of its own.
+        """
+        if self.model is self.base:
+            raise ValueError("this world has no randomisation: it shares its model with others")
+        apply(drawn, self.base, self.model, self.arm, [*self.things.values()])
+        mujoco.mj_setConst(self.model, self.data)
 
     def set_joints(self, joints_rad: Array) -> None:
         """Places the arm's joints [rad] and commands them to stay."""
