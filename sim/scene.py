@@ -128,10 +128,9 @@ class Scene:
         self.data.qpos[self._fingers] = _between(width_m, gripper.width_m, gripper.joints_at)
         self.data.ctrl[self._gripper_ctrl] = _between(width_m, gripper.width_m, gripper.controls_at)
 
-    def command(self, joints_rad: Array, gripper: Array) -> None:
-        """Sets the actuators' targets: joints (n,) [rad], gripper (m,) [m] or [rad]."""
-        self.data.ctrl[self._ctrl] = joints_rad
-        self.data.ctrl[self._gripper_ctrl] = gripper
+    def command(self, targets: Array) -> None:
+        """Sets the actuators' targets (nu,), one row of `targets`."""
+        self.data.ctrl[:] = targets
 
     def command_tool(self, position_m: Array, tilt_rad: Array) -> None:
         """Records the commanded tool pose: position (3,) [m] and tilt (3,) [rad], in the world."""
@@ -153,16 +152,25 @@ class Scene:
         """Moves the part of a fixture that moves to a position along its way [m]."""
         self.data.qpos[self._slide[name]] = position_m
 
-    def forward(self) -> None:
+    def forward(self, state: Array | None = None) -> None:
         """Recomputes every derived quantity after writes, and wakes what sleeps.
+
+        Given a state (S,), that is taken over first, as if its physics had been simulated here.
 
         Who sleeps is no part of MuJoCo's state. Awake after each control period, everything that follows is a
         function of the state alone, and an episode goes on from a stored state bit for bit.
         """
-        self._awake(self.state())
+        self._awake(self.state() if state is None else state)
         mujoco.mj_forward(self.model, self.data)
 
     # What is read.
+
+    def targets(self, joints_rad: Array, gripper: Array) -> Array:
+        """Targets of all actuators (k, nu), from those of the joints (k, n) [rad] and the gripper (m,)."""
+        targets = np.zeros((len(joints_rad), self.model.nu))
+        targets[:, self._ctrl] = joints_rad
+        targets[:, self._gripper_ctrl] = gripper
+        return targets
 
     @property
     def joints_rad(self) -> Array:
