@@ -90,8 +90,8 @@ class CartesianControl:
     def plan(self, action: NDArray[np.float32]) -> Array:
         """What a control period under an action (A,) does, all but the physics.
 
-        Records the commanded tool pose in the scene and returns the actuators' targets (RAMP_PIECES, nu), each
-        row for `piece_steps` steps of physics.
+        Records the commanded tool pose in the scene and returns the actuators' targets (RAMP_PIECES, nu),
+        each row for `piece_steps` steps of physics.
 
         Raises:
             ValueError: As `step`, before anything is changed.
@@ -103,7 +103,9 @@ class CartesianControl:
         start = scene.joint_command_rad
         goal = self._follow(start, target_m, rotation_exp(tilt_rad) @ DOWN)
         left = np.arange(RAMP_PIECES)[::-1, None]
-        return scene.targets(goal - (goal - start) * left / RAMP_PIECES, self._gripper(numbers[self._dof_count :]))
+        return scene.targets(
+            goal - (goal - start) * left / RAMP_PIECES, self._gripper(numbers[self._dof_count :])
+        )
 
     def reach(self, position_m: Array) -> Array:
         """Joint positions (n,) [rad] that put the tool at a world position, pointing down, by many steps."""

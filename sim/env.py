@@ -140,7 +140,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return self._control.piece_steps
 
     def plan(self, action: NDArray[np.float32]) -> Array:
-        """Actuator targets (pieces, nu) of a step under an action (A,), for whoever does the physics elsewhere.
+        """Actuator targets (pieces, nu) of a step under an action (A,), if its physics is done elsewhere.
 
         A `step` is `plan`, for each row `piece_steps` steps of physics, `scene.forward` and `conclude`.
 
