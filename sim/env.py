@@ -142,7 +142,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     def plan(self, action: NDArray[np.float32]) -> Array:
         """Actuator targets (pieces, nu) of a step under an action (A,), if its physics is done elsewhere.
 
-        A `step` is `plan`, for each row `piece_steps` steps of physics, `scene.forward` and `conclude`.
+        A `step` is `plan`, for each row `piece_steps` steps of physics, `scene.take_over` and `conclude`.
 
         Raises:
             ValueError: If the action has the wrong shape or a number that is not finite; nothing is changed.

@@ -152,15 +152,21 @@ class Scene:
         """Moves the part of a fixture that moves to a position along its way [m]."""
         self.data.qpos[self._slide[name]] = position_m
 
-    def forward(self, state: Array | None = None) -> None:
+    def forward(self) -> None:
         """Recomputes every derived quantity after writes, and wakes what sleeps.
-
-        Given a state (S,), that is taken over first, as if its physics had been simulated here.
 
         Who sleeps is no part of MuJoCo's state. Awake after each control period, everything that follows is a
         function of the state alone, and an episode goes on from a stored state bit for bit.
         """
-        self._awake(self.state() if state is None else state)
+        self._awake(self.state())
+        mujoco.mj_forward(self.model, self.data)
+
+    def take_over(self, state: Array) -> None:
+        """Becomes what a control period's physics, done elsewhere, has led to: a state (S,).
+
+        As `forward` after that physics here. Nothing needs to be woken: only physics puts to sleep.
+        """
+        mujoco.mj_setState(self.model, self.data, state, STATE)
         mujoco.mj_forward(self.model, self.data)
 
     # What is read.

@@ -49,7 +49,7 @@ class Worlds:
         plans = np.stack([self._envs[i].plan(board["action"][i]) for i in acting])
         self._simulate(acting, plans)
         for i in acting.tolist():
-            self._envs[i].scene.forward(self._batch.state[i])
+            self._envs[i].scene.take_over(self._batch.state[i])
             observation, reward, terminated, truncated, info = self._envs[i].conclude()
             ends = {"reward": reward, "terminated": terminated, "truncated": truncated}
             self._write(i, observation, info, ends)
