@@ -50,6 +50,7 @@ class CartesianControl:
         self._arm = scene.arm
         self._period_s = 1.0 / control_hz
         self.substeps = round(self._period_s / TIMESTEP_S)
+        self.piece_steps = self.substeps // RAMP_PIECES
         self._dof_count = self._arm.cartesian_dof
         self._upright = self._dof_count == 4
         controls = np.array(self._arm.gripper.controls_at)
@@ -81,16 +82,30 @@ class CartesianControl:
             ValueError: If the action has the wrong shape or a number that is not finite.
         """
         scene = self._scene
+        for targets in self.plan(action):
+            scene.command(targets)
+            mujoco.mj_step(scene.model, scene.data, self.piece_steps)
+        scene.forward()
+
+    def plan(self, action: NDArray[np.float32]) -> Array:
+        """What a control period under an action (A,) does, all but the physics.
+
+        Records the commanded tool pose in the scene and returns the actuators' targets (RAMP_PIECES, nu),
+        each row for `piece_steps` steps of physics.
+
+        Raises:
+            ValueError: As `step`, before anything is changed.
+        """
+        scene = self._scene
         numbers = self._checked(action)
         target_m, tilt_rad = self._moved(numbers)
         scene.command_tool(target_m, tilt_rad)
         start = scene.joint_command_rad
         goal = self._follow(start, target_m, rotation_exp(tilt_rad) @ DOWN)
-        gripper = self._gripper(numbers[self._dof_count :])
-        for left in reversed(range(RAMP_PIECES)):
-            scene.command(goal - (goal - start) * left / RAMP_PIECES, gripper)
-            mujoco.mj_step(scene.model, scene.data, self.substeps // RAMP_PIECES)
-        scene.forward()
+        left = np.arange(RAMP_PIECES)[::-1, None]
+        return scene.targets(
+            goal - (goal - start) * left / RAMP_PIECES, self._gripper(numbers[self._dof_count :])
+        )
 
     def reach(self, position_m: Array) -> Array:
         """Joint positions (n,) [rad] that put the tool at a world position, pointing down, by many steps."""

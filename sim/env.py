@@ -14,6 +14,7 @@ from sim.cameras import CAMERAS, Image, Pictures, pictures
 from sim.control import CartesianControl
 from sim.names import pick
 from sim.own import check_arm, check_task
+from sim.poses import Array
 from sim.proprioception import Channel, channels, read
 from sim.randomisation import NOTHING, Drawn, Randomisation, draw, find_randomisation
 from sim.scene import Scene
@@ -148,6 +149,25 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Advances by one control period; see the class for reward and ends."""
         self._control.step(action)
+        return self.conclude()
+
+    @property
+    def piece_steps(self) -> int:
+        """Steps of physics for each row of a `plan`."""
+        return self._control.piece_steps
+
+    def plan(self, action: NDArray[np.float32]) -> Array:
+        """Actuator targets (pieces, nu) of a step under an action (A,), if its physics is done elsewhere.
+
+        A `step` is `plan`, for each row `piece_steps` steps of physics, `scene.take_over` and `conclude`.
+
+        Raises:
+            ValueError: If the action has the wrong shape or a number that is not finite; nothing is changed.
+        """
+        return self._control.plan(action)
+
+    def conclude(self) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """What `step` returns, once the physics of a control period is done."""
         self._steps += 1
         self._held = self._held + 1 if self.task.success(self.scene, self.variation) else 0
         info = self._info()

@@ -33,7 +33,12 @@ def register_all() -> None:
         for task in TASKS:
             name = environment_id(arm, task)
             if name not in registry:
-                register(id=name, entry_point="sim.env:ManipulationEnv", kwargs={"arm": arm, "task": task})
+                register(
+                    id=name,
+                    entry_point="sim.env:ManipulationEnv",
+                    vector_entry_point="sim.vector:VectorManipulationEnv",
+                    kwargs={"arm": arm, "task": task},
+                )
 
 
 register_all()

@@ -167,10 +167,9 @@ class Scene:
         self.data.qpos[self._fingers] = _between(width_m, gripper.width_m, gripper.joints_at)
         self.data.ctrl[self._gripper_ctrl] = _between(width_m, gripper.width_m, gripper.controls_at)
 
-    def command(self, joints_rad: Array, gripper: Array) -> None:
-        """Sets the actuators' targets: joints (n,) [rad], gripper (m,) [m] or [rad]."""
-        self.data.ctrl[self._ctrl] = joints_rad
-        self.data.ctrl[self._gripper_ctrl] = gripper
+    def command(self, targets: Array) -> None:
+        """Sets the actuators' targets (nu,), one row of `targets`."""
+        self.data.ctrl[:] = targets
 
     def command_tool(self, position_m: Array, tilt_rad: Array) -> None:
         """Records the commanded tool pose: position (3,) [m] and tilt (3,) [rad], in the world."""
@@ -201,7 +200,22 @@ class Scene:
         self._awake(self.state())
         mujoco.mj_forward(self.model, self.data)
 
+    def take_over(self, state: Array) -> None:
+        """Becomes what a control period's physics, done elsewhere, has led to: a state (S,).
+
+        As `forward` after that physics here. Nothing needs to be woken: only physics puts to sleep.
+        """
+        mujoco.mj_setState(self.model, self.data, state, STATE)
+        mujoco.mj_forward(self.model, self.data)
+
     # What is read.
+
+    def targets(self, joints_rad: Array, gripper: Array) -> Array:
+        """Targets of all actuators (k, nu), from those of the joints (k, n) [rad] and the gripper (m,)."""
+        targets = np.zeros((len(joints_rad), self.model.nu))
+        targets[:, self._ctrl] = joints_rad
+        targets[:, self._gripper_ctrl] = gripper
+        return targets
 
     @property
     def joints_rad(self) -> Array:

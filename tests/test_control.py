@@ -43,10 +43,10 @@ def test_limits_hold_whatever_is_asked(arm: str, hz: int, monkeypatch: pytest.Mo
     moving: list[Array] = []
     dofs = [scene.model.joint(name).dofadr[0] for name in env.arm.joints]
 
-    def command(joints_rad: Array, gripper: Array, send=scene.command) -> None:
-        commanded.append(joints_rad.copy())
+    def command(targets: Array, send=scene.command) -> None:
         moving.append(scene.data.qvel[dofs].copy())
-        send(joints_rad, gripper)
+        send(targets)
+        commanded.append(scene.joint_command_rad)
 
     monkeypatch.setattr(scene, "command", command)
     measured: list[Array] = []

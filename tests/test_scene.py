@@ -99,7 +99,7 @@ def test_the_state_is_mujocos_and_holds_the_commands() -> None:
     scene = _scene("panda")
     state = scene.state()
     assert state.shape == (mujoco.mj_stateSize(scene.model, STATE),)
-    scene.command(scene.joints_rad + 0.1, np.array([0.03]))
+    scene.command(scene.targets(scene.joints_rad[None] + 0.1, np.array([0.03]))[0])
     scene.command_tool(np.array([1.0, 2.0, 3.0]), np.array([0.1, 0.2, 0.3]))
     later = scene.state()
     scene.restore(state)
