@@ -34,6 +34,7 @@ from sim.worlds import Tree, Worlds, board_space, copy
 
 Infos = dict[str, Any]
 Bools = NDArray[np.bool_]
+OPTIONS = tuple(name for name in RESET_OPTIONS if name != "drawn")  # of worlds that are not randomised
 MASK = "reset_mask"  # Gymnasium's name for the option that says which worlds are reset
 
 
@@ -74,6 +75,11 @@ class VectorManipulationEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[
         for name, count in (("num_envs", num_envs), ("workers", workers)):
             if count is not None and count < 1:
                 raise ValueError(f"{name} is {count}, expected 1 or more")
+        if options.get("randomise") is not None:
+            raise ValueError(
+                f"randomise is {options['randomise']!r}, expected None: the worlds of a batch share one model; "
+                "gymnasium.vector.SyncVectorEnv of single environments randomises"
+            )
         self.single = ManipulationEnv(arm, task, **options)
         self.num_envs = num_envs
         self.render_mode = self.single.render_mode
@@ -221,7 +227,7 @@ class VectorManipulationEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[
         """Each world's options."""
         each: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for name, value in options.items():
-            pick(dict.fromkeys((*RESET_OPTIONS, MASK), True), name, "reset option")
+            pick(dict.fromkeys((*OPTIONS, MASK), True), name, "reset option")
             for its, own in zip(each, _one_each(name, value, self.num_envs), strict=True):
                 its[name] = own
         return each
