@@ -31,8 +31,10 @@ CHANGES = {
     "lamp": {"light_diffuse"},
     "ambient": set[str](),  # not an array: in `vis.headlight`
     "lamp_turn_rad": {"light_pos", "light_dir"},
-    "camera_m": {"cam_pos"},
-    "camera_rad": {"cam_quat"},
+    "front_m": {"cam_pos"},
+    "front_rad": {"cam_quat"},
+    "wrist_m": {"cam_pos"},
+    "wrist_rad": {"cam_quat"},
     "friction": {"geom_friction"},
     "pad_friction": {"geom_friction"},
     "mass": {"body_mass", "body_inertia"},
@@ -118,6 +120,10 @@ def test_numbers_are_in_their_ranges_fill_them_and_differ() -> None:
         assert low <= values.min() < low + 0.2 * (high - low)
         assert high - 0.2 * (high - low) < values.max() <= high
         assert len(np.unique(values)) == values.size, f"{field.name}: numbers go together"
+
+
+def test_no_range_is_left_out_here() -> None:
+    assert list(CHANGES) == [field.name for field in dataclasses.fields(Randomisation)]
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -237,7 +243,7 @@ def test_gymnasium_takes_it_by_name() -> None:
     ("changes", "message"),
     [
         ({"table_tint": -0.1}, "table_tint: got -0.1, expected 0 to 1"),
-        ({"camera_m": float("nan")}, "camera_m: got nan, expected 0 to 1"),
+        ({"front_m": float("nan")}, "front_m: got nan, expected 0 to 1"),
         ({"mass": (1.2, 0.8)}, r"mass: got \(1.2, 0.8\), expected two of 0.001 to 1000, rising"),
         ({"friction": (0.0, 1.0)}, r"friction: got \(0.0, 1.0\), expected two of 0.001"),
         ({"latency_s": (0.0, 0.5)}, r"latency_s: got \(0.0, 0.5\), expected two of 0 to 0.1"),
