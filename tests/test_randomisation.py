@@ -169,7 +169,7 @@ def test_an_episode_replays_bit_for_bit_from_what_it_holds(episode: Episode, tmp
     store = EpisodeStore(tmp_path)
     store.commit(episode)
     stored = store.load(episode.id)
-    assert stored.meta == episode.meta and stored.meta.format_version == 3
+    assert stored.meta == episode.meta
     assert (stored.meta.randomisation, stored.meta.drawn is not None) == (MODERATE, True)
     again = replay(stored)
     assert again.meta.drawn == episode.meta.drawn and again.meta.model_hash == episode.meta.model_hash
@@ -206,11 +206,9 @@ def test_what_is_not_of_its_world_does_not_replay_there(episode: Episode) -> Non
 def test_others_are_written_as_before_and_read(episode: Episode) -> None:
     plain = next(rollout([make("panda", "lift", size=SIZE)], Expert(Noise()), [Attempt(3)]))
     record = json.loads(plain.meta.to_json())
-    assert record["format_version"] == 2 and not {"randomisation", "drawn"} & set(record)
+    assert not {"randomisation", "drawn"} & set(record)
     assert EpisodeMeta.from_json(plain.meta.to_json()) == plain.meta
     assert plain.id != episode.id, "one attempt in two worlds is two"
-    with pytest.raises(ValueError, match="format_version: got 3, expected 2, that of what it holds"):
-        dataclasses.replace(plain.meta, format_version=3)
     with pytest.raises(ValueError, match="randomisation, drawn: got one of them, expected both or neither"):
         dataclasses.replace(episode.meta, drawn=None)
 

@@ -162,14 +162,14 @@ def test_reader_follows_a_repair(tmp_path: Path) -> None:
 
 def test_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
     store, _ = filled(tmp_path, count=1)
-    record = dataclasses.asdict(store.entries()[0]) | {"format_version": 4, "id": "new", "colour": "red"}
+    record = dataclasses.asdict(store.entries()[0]) | {"format_version": 3, "id": "new", "colour": "red"}
     text = json.dumps(record).encode()
     with open(tmp_path / "manifest.jsonl", "ab") as file:
         file.write(b"%08x %b\n" % (zlib.crc32(text), text))
     before = (tmp_path / "manifest.jsonl").read_bytes()
     store = EpisodeStore(tmp_path)
     for use in (store.ids, store.check, store.repair, lambda: store.commit(small_episode(4))):
-        with pytest.raises(StoreError, match="episode new: format_version: got 4, expected 2 or 3"):
+        with pytest.raises(StoreError, match="episode new: format_version: got 3, expected 2"):
             use()
     assert (tmp_path / "manifest.jsonl").read_bytes() == before and not (tmp_path / "quarantine").exists()
 
