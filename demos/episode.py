@@ -18,8 +18,8 @@ action channels and simulator-state numbers; H and W are `meta.image_size`.
 All numbers are finite. `wall_time` and `meta.created` say when, not what: recordings that differ only
 there are the same episode. What an episode is besides its arrays stands in `EpisodeMeta`.
 
-Format history: 1, the first, before any release; 2 adds `progress`; 3 adds `randomisation` and `drawn`, and
-holds episodes that have them: the others are still written, hash for hash, as 2.
+Format history: 1, the first, before any release; 2 adds `progress`, and to the record `randomisation`
+and `drawn`, which are left out of an episode whose world was not randomised.
 """
 
 import dataclasses
@@ -37,9 +37,6 @@ from numpy.typing import NDArray
 from sim.randomisation import Drawn, Randomisation
 
 FORMAT_VERSION = 2
-RANDOMISED_VERSION = 3
-READABLE = (FORMAT_VERSION, RANDOMISED_VERSION)
-VERSIONS = " or ".join(map(str, READABLE))
 T = TypeVar("T")
 
 # The table above, as data: key -> dtype and dimensions. `images` and `goal` hold one such array per camera.
@@ -94,9 +91,8 @@ class EpisodeMeta:
         model_hash: Hash of the compiled MuJoCo model that `state` belongs to.
         gl_renderer: The OpenGL renderer that drew the images; pixels are comparable within one renderer.
         created: When the recording ended, ISO 8601 in UTC.
-        format_version: 2, or 3 of a randomised world; 0 is turned into the one of these that it is.
-        randomisation: The ranges that its world was drawn from, or None.
-        drawn: The numbers that were drawn, or None.
+        randomisation: The ranges that its world was drawn from; None where it was not randomised.
+        drawn: The numbers that were drawn, with them or not at all.
     """
 
     id: str
@@ -116,7 +112,7 @@ class EpisodeMeta:
     model_hash: str
     gl_renderer: str
     created: str
-    format_version: int = 0
+    format_version: int = FORMAT_VERSION
     randomisation: Randomisation | None = None
     drawn: Drawn | None = None
 
@@ -129,14 +125,11 @@ class EpisodeMeta:
         plain["proprio_ranges"] = tuple((float(low), float(high)) for low, high in self.proprio_ranges)
         plain["outcome"] = dataclasses.replace(self.outcome, success=bool(self.outcome.success))
         plain["provenance"] = dataclasses.replace(self.provenance, seed=int(self.provenance.seed))
-        if (self.randomisation is None) != (self.drawn is None):
-            _fail(self.id, "randomisation, drawn", "one of them", "both or neither")
-        version = FORMAT_VERSION if self.drawn is None else RANDOMISED_VERSION
-        plain["format_version"] = self.format_version or version
         for name, value in plain.items():
             object.__setattr__(self, name, value)
-        if self.format_version != version:
-            _fail(self.id, "format_version", self.format_version, f"{version}, that of what it holds")
+        _check_version(self.format_version, self.id)
+        if (self.randomisation is None) != (self.drawn is None):
+            _fail(self.id, "randomisation, drawn", "one of them", "both or neither")
         _check_names(self)
         _check_numbers(self)
 
@@ -155,14 +148,11 @@ class EpisodeMeta:
             ValueError: A newer format, or keys that are missing or unknown.
         """
         record = json.loads(text)
-        _check_version(version := record.get("format_version"), str(record.get("id")))
+        _check_version(record.get("format_version"), str(record.get("id")))
         record["outcome"] = _build(Outcome, record["outcome"])
         record["provenance"] = _build(Provenance, record["provenance"])
-        if version == FORMAT_VERSION:
-            record = {"randomisation": None, "drawn": None} | record
-        else:
-            record["randomisation"] = _build(Randomisation, record["randomisation"])
-            record["drawn"] = _build(Drawn, record["drawn"])
+        for key, kind in (("randomisation", Randomisation), ("drawn", Drawn)):
+            record[key] = _build(kind, record[key]) if key in record else None
         return _build(EpisodeMeta, record)
 
 
@@ -256,8 +246,8 @@ def _fail(episode: str, key: str, got: object, expected: object) -> NoReturn:
 
 
 def _check_version(version: object, episode: str) -> None:
-    if version not in READABLE:
-        _fail(episode, "format_version", version, f"{VERSIONS}, which this robocat reads and writes")
+    if version != FORMAT_VERSION:
+        _fail(episode, "format_version", version, f"{FORMAT_VERSION}, the one this robocat reads and writes")
 
 
 def _build(kind: type[T], record: Mapping[str, Any]) -> T:

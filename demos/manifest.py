@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demos.episode import READABLE, VERSIONS, Episode
+from demos.episode import FORMAT_VERSION, Episode
 from demos.staging import sync_folders, write_all
 
 Data = bytes  # by another name, because an entry has a field `bytes`
@@ -95,10 +95,10 @@ class Entry:
         if line[:9] != b"%08x " % zlib.crc32(text) or not text:
             return None
         record = json.loads(text)
-        if (version := record.get("format_version")) not in READABLE:
+        if (version := record.get("format_version")) != FORMAT_VERSION:
             raise StoreError(
-                f"episode {record.get('id')}: format_version: got {version}, expected {VERSIONS}, "
-                "which this robocat reads and writes"
+                f"episode {record.get('id')}: format_version: got {version}, expected {FORMAT_VERSION}, "
+                "the one this robocat reads and writes"
             )
         return Entry(**record)
 

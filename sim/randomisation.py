@@ -19,7 +19,6 @@ from sim.things.thing import Solid, Thing
 
 Span = tuple[float, float]  # least and greatest
 LONGEST_LATENCY_S = 0.1  # a period at 10 Hz
-CAMERAS = ("front", "wrist")
 RGB = 3
 
 
@@ -48,8 +47,10 @@ class Randomisation:
         lamp: Factor of the lamp's strength.
         ambient: Factor of the light from all around and from the camera's side.
         lamp_turn_rad: How far the lamp's direction turns about world x, and about y, either way [rad].
-        camera_m: How far a camera is from its place along each axis, either way [m].
-        camera_rad: And turned about each axis [rad].
+        front_m: How far the fixed camera is from its place along each axis, either way [m].
+        front_rad: And turned about each axis [rad].
+        wrist_m: The same for the camera at the hand, which has less room: its bracket is 1 cm away [m].
+        wrist_rad: And turned about each axis [rad].
         friction: Factor of the sliding friction of the table and all things.
         pad_friction: Factor of that of the gripper's pads: with little, things slip.
         mass: Factor of the mass and inertia of each thing that is free to move.
@@ -63,8 +64,10 @@ class Randomisation:
     lamp: Span = (1.0, 1.0)
     ambient: Span = (1.0, 1.0)
     lamp_turn_rad: float = 0.0
-    camera_m: float = 0.0
-    camera_rad: float = 0.0
+    front_m: float = 0.0
+    front_rad: float = 0.0
+    wrist_m: float = 0.0
+    wrist_rad: float = 0.0
     friction: Span = (1.0, 1.0)
     pad_friction: Span = (1.0, 1.0)
     mass: Span = (1.0, 1.0)
@@ -94,8 +97,8 @@ class Drawn:
     Attributes:
         thing_tint: Of each thing, red, green and blue.
         lamp_turn_rad: About world x and y [rad].
-        camera_m: Of each of `CAMERAS`, along the axes of what bears it [m].
-        camera_rad: Of each, a rotation vector in its own frame [rad].
+        front_m: Along the axes of the world; of the wrist's camera, of the hand [m].
+        front_rad: A rotation vector in the camera's frame [rad].
         mass: Of each thing; of those that are not free to move it says nothing.
         gain: Of each of the arm's joints.
     """
@@ -106,8 +109,10 @@ class Drawn:
     lamp: float
     ambient: float
     lamp_turn_rad: tuple[float, ...]
-    camera_m: tuple[tuple[float, ...], ...]
-    camera_rad: tuple[tuple[float, ...], ...]
+    front_m: tuple[float, ...]
+    front_rad: tuple[float, ...]
+    wrist_m: tuple[float, ...]
+    wrist_rad: tuple[float, ...]
     friction: float
     pad_friction: float
     mass: tuple[float, ...]
@@ -129,8 +134,10 @@ MODERATE = Randomisation(
     lamp=(0.6, 1.4),
     ambient=(0.7, 1.3),
     lamp_turn_rad=0.5,
-    camera_m=0.015,
-    camera_rad=0.02,
+    front_m=0.015,
+    front_rad=0.02,
+    wrist_m=0.003,
+    wrist_rad=0.02,
     friction=(0.7, 1.3),
     pad_friction=(0.6, 1.2),
     mass=(0.7, 1.4),
@@ -167,8 +174,10 @@ def draw(ranges: Randomisation, arm: Arm, things: Sequence[Thing], rng: np.rando
         lamp=float(within(ranges.lamp)),
         ambient=float(within(ranges.ambient)),
         lamp_turn_rad=about(ranges.lamp_turn_rad, 2),  # pyright: ignore[reportArgumentType]
-        camera_m=about(ranges.camera_m, len(CAMERAS), 3),  # pyright: ignore[reportArgumentType]
-        camera_rad=about(ranges.camera_rad, len(CAMERAS), 3),  # pyright: ignore[reportArgumentType]
+        front_m=about(ranges.front_m, 3),  # pyright: ignore[reportArgumentType]
+        front_rad=about(ranges.front_rad, 3),  # pyright: ignore[reportArgumentType]
+        wrist_m=about(ranges.wrist_m, 3),  # pyright: ignore[reportArgumentType]
+        wrist_rad=about(ranges.wrist_rad, 3),  # pyright: ignore[reportArgumentType]
         friction=float(within(ranges.friction)),
         pad_friction=float(within(ranges.pad_friction)),
         mass=within(ranges.mass, len(things)),  # pyright: ignore[reportArgumentType]
@@ -192,7 +201,10 @@ def apply(
     """
     _look(drawn, base, model, things)
     _light(drawn, base, model)
-    for name, way_m, turn_rad in zip(CAMERAS, drawn.camera_m, drawn.camera_rad, strict=True):
+    for name, way_m, turn_rad in (
+        ("front", drawn.front_m, drawn.front_rad),
+        ("wrist", drawn.wrist_m, drawn.wrist_rad),
+    ):
         camera = model.cam(name).id
         model.cam_pos[camera] = base.cam_pos[camera] + way_m
         model.cam_quat[camera] = _turned(base.cam_quat[camera], np.array(turn_rad))
