@@ -157,7 +157,17 @@ def _work(pipe: Connection, share: Share) -> None:
 def _answer(worlds: Worlds, command: str, argument: Any) -> Any:
     try:
         return getattr(worlds, command)(argument)
-    except ValueError as error:  # Wrong input: in the words of a single environment.
-        return error
-    except Exception as error:  # Others may not survive the way to the first process.
-        return RuntimeError("".join(traceback.format_exception(error)))
+    except Exception as error:
+        return _sendable(error)
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error, of the kind that worlds in the first process raise, if it survives the way there."""
+    told = "".join(traceback.format_exception(error))
+    try:
+        ForkingPickler.loads(ForkingPickler.dumps(error))  # type: ignore[arg-type]
+    except Exception:  # a class whose arguments are not its constructor's, or that no module defines
+        return RuntimeError(told)
+    if not isinstance(error, ValueError):  # which is about the input and explains itself
+        error.add_note(told)
+    return error

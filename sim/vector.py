@@ -35,6 +35,7 @@ from sim.worlds import Tree, Worlds, board_space, copy
 Infos = dict[str, Any]
 Bools = NDArray[np.bool_]
 OPTIONS = tuple(name for name in RESET_OPTIONS if name != "drawn")  # of worlds that are not randomised
+WORLDS_PER_THREAD = 4  # with fewer, waking a thread costs the time that it saves
 MASK = "reset_mask"  # Gymnasium's name for the option that says which worlds are reset
 
 
@@ -99,7 +100,8 @@ class VectorManipulationEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[
     def _start(self, recipe: dict[str, Any]) -> tuple[Tree, list[Link]]:
         """The board (see `sim.worlds`), and the workers that read and write it."""
         space, total = board_space(self.single), self.num_envs
-        threads = max(1, _processors() // self.workers)
+        most = max(count for _, count in self._shares) // WORLDS_PER_THREAD
+        threads = max(1, min(_processors() // self.workers, most))
         if self.workers == 1:
             board = cast("Tree", create_empty_array(space, total, np.zeros))
             return board, [Here(Worlds(recipe, total, threads, board))]
@@ -156,7 +158,9 @@ class VectorManipulationEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[
         if not self._ready:
             raise ResetNeeded("step before reset; expected a reset of all worlds first")
         self._board["action"][:] = self._checked(actions)
+        self._ready = False  # should it fail half way, some worlds have stepped and others have not
         self._ask("step", [None] * self.workers)
+        self._ready = True
         ends = self._board["terminated"].astype(bool), self._board["truncated"].astype(bool)
         return (
             self._observation(),

@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
+from gymnasium.error import Error as GymnasiumError
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from sim.arms import ARMS
@@ -394,6 +395,29 @@ def test_closing_twice_is_closing_once(workers: int) -> None:
         env.step(np.zeros((2, 5), np.float32))
     with pytest.raises(ClosedEnvironmentError, match="reset after close"):
         env.reset(seed=0)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_errors_are_of_the_same_kind_whatever_the_workers(workers: int) -> None:
+    env = _vector(2, workers=workers, cameras=())
+    with pytest.raises(GymnasiumError, match="-1"):
+        env.reset(seed=-1)
+    env.close()
+
+
+def _breaks(scene: Scene, variation: str) -> bool:
+    raise ArithmeticError("no success today")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_step_that_fails_half_way_asks_for_a_reset(workers: int) -> None:
+    env = _vector(2, task=replace(TASKS["lift"], success=_breaks), workers=workers, cameras=())
+    env.reset(seed=0)
+    with pytest.raises(ArithmeticError, match="no success today"):
+        env.step(np.zeros((2, 5), np.float32))
+    with pytest.raises(ResetNeeded, match="step before reset"):
+        env.step(np.zeros((2, 5), np.float32))
+    env.close()
 
 
 def test_a_worker_that_dies_is_reported_and_the_others_are_ended() -> None:
