@@ -38,7 +38,7 @@ def place_on_shaft(scene: Scene, variation: str, rng: np.random.Generator) -> No
     scene.place(variation, np.array([*shaft, PLATE_M + on.rest_m]), rng.uniform(-np.pi, np.pi))
     scene.forward()
     seat = beside_m(scene, SHAFT.name, OFF_M)[:2]
-    keep_clear(scene, variation, rng, [(shaft, on.radius_m), (seat, on.radius_m)])
+    keep_clear(scene, (SHAFT.name, variation), rng, [(shaft, on.radius_m), (seat, on.radius_m)])
 
 
 def hole_m(scene: Scene, board: str, name: str) -> tuple[Array, float]:
