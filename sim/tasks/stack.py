@@ -8,7 +8,7 @@ import numpy as np
 from sim.poses import Array, rotation_z, wrap
 from sim.scene import Scene
 from sim.tasks.moves import Arrangement, Move, arrangement
-from sim.tasks.task import names
+from sim.tasks.task import names, spread, stand
 from sim.things.blocks import BLOCKS
 from sim.things.prisms import prism
 from sim.things.thing import Solid
@@ -19,7 +19,10 @@ SPARSE_ABOVE_M = 0.02
 PLANK = prism(
     "plank", "plank", (0.72, 0.73, 0.76, 1.0), width_m=0.036, height_m=0.016, aspect=2.4, density_kg_m3=2700.0
 )
+TOWER_TIGHT_M = 0.004
 LEAVE_M = 0.08  # RGB-stacking has the gripper 10 cm above, give or take 3
+# Between things that are built with: a hand goes down beside what stands already, 10 cm to each side.
+BUILDING_GAP_M = 0.05
 BESIDE_M = 0.004  # between two blocks that stand side by side
 
 
@@ -39,6 +42,11 @@ def on(scene: Scene, upper: str, lower: str) -> Move:
     return Move(
         upper, seat_m(scene, upper, lower), yaw_rad=scene.yaw_rad(lower), turns=turns(scene, upper, lower)
     )
+
+
+def tower_moves(scene: Scene, variation: str) -> list[Move]:
+    """As `moves`, but set down with care: what leans to one side bears little beside its middle."""
+    return [replace(move, tight_m=TOWER_TIGHT_M) for move in moves(scene, variation)]
 
 
 def turns(scene: Scene, *things: str) -> int:
@@ -100,6 +108,13 @@ def stack_and_leave(name: str, what: str, solids: tuple[Solid, ...], held_out: b
     )
 
 
+def place_apart(scene: Scene, variation: str, rng: np.random.Generator) -> None:
+    """Puts everything on the patch at random, with room for a hand between what stands and what is fetched."""
+    del variation  # Every one of the things may be the one that is meant.
+    radii = [thing.radius_m for thing in scene.things.values()]
+    stand(scene, rng, spread(rng, radii, BUILDING_GAP_M))
+
+
 def tower(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = False) -> Arrangement:
     """Three of some things upon each other in any order; `what` names them in words."""
     return arrangement(
@@ -108,7 +123,9 @@ def tower(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = Fals
         summary=f"build a tower of three from {what}",
         variations=tuple("-on-".join(each) for each in permutations(names(solids), 3)),
         things=solids,
-        moves=moves,
+        moves=tower_moves,
+        noise_share=0.6,
+        place=place_apart,
         horizon_s=20.0,
         held_out=held_out,
     )
@@ -142,6 +159,8 @@ def pyramid(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = Fa
         variations=names(solids),
         things=solids,
         moves=pyramid_moves,
+        noise_share=0.6,
+        place=place_apart,
         horizon_s=20.0,
         held_out=held_out,
     )
