@@ -22,6 +22,9 @@ from sim.things.furniture import HANDLE_WIDTH_M
 FUNNEL = 3.0  # height kept per metre of sideways error: steep enough that fingers clear neighbours
 CLEAR_M = 0.09  # height above a block at which the open gripper passes over everything
 ALIGNED_M = 0.012  # sideways error at which the jaws may close around a 4 cm block
+YAW_RAD = (
+    np.pi / 4 + 0.1
+)  # how far jaws turn: a cube's faces recur within it, with an overlap against dithering
 CONTACT_M = 0.032  # from a pushed block's centre to the tool when the closed fingers touch it
 
 
@@ -86,12 +89,11 @@ def _let_go(scene: Scene, name: str) -> Aim:
 
 def _carry(scene: Scene, move: Move) -> Aim:
     """With a held thing to where it belongs, down a funnel."""
-    offset, tool = move.offset_m(scene), float(scene.tool_tilt_rad[2])
+    offset = move.offset_m(scene)
     rise = float(np.clip(FUNNEL * (np.linalg.norm(offset[:2]) - move.tight_m), 0.0, move.clear_m))
-    yaw = tool
-    if move.yaw_rad is not None and move.turns:
-        turn = wrap(move.yaw_rad - scene.yaw_rad(move.name), 2 * np.pi / move.turns)
-        yaw = float(np.clip(tool + turn, -np.pi / 4, np.pi / 4))
+    yaw = float(scene.tool_tilt_rad[2])
+    if move.yaw_rad is not None:
+        yaw = _turned(yaw, move.yaw_rad - scene.yaw_rad(move.name), move.turns)
     return Aim(_rise_first(scene, scene.tool_m + offset + np.array([0.0, 0.0, rise])), yaw, False)
 
 
@@ -165,12 +167,26 @@ def _rise_first(scene: Scene, aim_m: Array) -> Array:
 
 
 def _grasp_yaw(scene: Scene, name: str) -> float:
-    """The yaw nearest to the tool's at which the jaws close on two faces of a thing."""
-    tool, turns = float(scene.tool_tilt_rad[2]), scene.solid(name).grip.turns
+    """The yaw nearest to the tool's at which the jaws close on two faces of a thing [rad]."""
+    tool = float(scene.tool_tilt_rad[2])
+    return _turned(tool, scene.yaw_rad(name) - tool, scene.solid(name).grip.turns)
+
+
+def _turned(tool_rad: float, turn_rad: float, turns: int) -> float:
+    """The tool's yaw after a turn, or after one that comes to the same: the nearest that the jaws can have.
+
+    Args:
+        tool_rad: The tool's yaw now [rad].
+        turn_rad: How far it would have to turn [rad].
+        turns: How many yaws a turn are as good; 0 if all are.
+    """
     if turns == 0:
-        return tool
-    nearest = tool + wrap(scene.yaw_rad(name) - tool, 2 * np.pi / turns)
-    return float(np.clip(nearest, -np.pi / 4, np.pi / 4))
+        return tool_rad
+    step = 2 * np.pi / turns
+    nearest = tool_rad + wrap(turn_rad, step)
+    if abs(nearest) > YAW_RAD and abs(nearest - np.sign(nearest) * step) <= YAW_RAD:
+        nearest -= np.sign(nearest) * step
+    return float(np.clip(nearest, -YAW_RAD, YAW_RAD))
 
 
 AIMS: dict[str, Callable[[Scene, str], Aim]] = {

@@ -23,6 +23,7 @@ TOWER_TIGHT_M = 0.004
 LEAVE_M = 0.08  # RGB-stacking has the gripper 10 cm above, give or take 3
 # Between things that are built with: a hand goes down beside what stands already, 10 cm to each side.
 BUILDING_GAP_M = 0.05
+SIDE_RAD = 0.1
 BESIDE_M = 0.004  # between two blocks that stand side by side
 
 
@@ -138,10 +139,16 @@ def pyramid_moves(scene: Scene, variation: str) -> list[Move]:
     # nothing has to be crossed.
     still, moved = sorted((one, other), key=lambda name: scene.position_m(name)[0])
     apart = scene.solid(still).grip.width_m / 2 + scene.solid(moved).grip.width_m / 2 + BESIDE_M
-    yaw = wrap(scene.yaw_rad(still), np.pi / 2)
-    side = apart * np.array([np.cos(yaw), np.sin(yaw), 0.0])
     lift = np.array([0.0, 0.0, scene.solid(moved).rest_m - scene.solid(still).rest_m])
-    beside = scene.position_m(still) + side + lift
+    yaw = wrap(scene.yaw_rad(still), np.pi / 2)
+    # At two yaws near half a right angle, of which the nearer one stays the nearer one.
+    yaws = [yaw, yaw - np.sign(yaw) * np.pi / 2] if abs(yaw) > np.pi / 4 - SIDE_RAD else [yaw]
+    sides = {
+        yaw: scene.position_m(still) + lift + apart * np.array([np.cos(yaw), np.sin(yaw), 0]) for yaw in yaws
+    }
+    yaw, beside = min(
+        sides.items(), key=lambda side: float(np.linalg.norm(side[1] - scene.position_m(moved)))
+    )
     middle = (scene.position_m(still) + scene.position_m(moved)) / 2
     seat = middle + np.array([0.0, 0.0, scene.solid(still).top_m + scene.solid(variation).rest_m])
     return [

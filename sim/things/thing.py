@@ -103,7 +103,9 @@ class Solid:
         """Adds a free body of this name, with geoms "<name>", "<name>.1" and so on."""
         body = spec.worldbody.add_body(name=self.name, pos=(0.5, 0.0, self.rest_m))
         body.add_freejoint(name=self.name)
-        for name, shape, mass in zip(self.geoms, self.shapes, _masses_kg(self.shapes, self.mass_kg), strict=True):
+        for name, shape, mass in zip(
+            self.geoms, self.shapes, _masses_kg(self.shapes, self.mass_kg), strict=True
+        ):
             more: dict[str, object] = {"mass": mass}
             if self.rolling:
                 more |= {"friction": (FRICTION[0], self.rolling, self.rolling), "condim": 6}
