@@ -18,9 +18,11 @@ from sim.tasks.reach import hover_point_m
 from sim.tasks.task import Task, hold_m
 from sim.things.blocks import TARGET
 from sim.things.furniture import HANDLE_WIDTH_M
+from sim.things.thing import Solid
 
 FUNNEL = 3.0  # height kept per metre of sideways error: steep enough that fingers clear neighbours
-CLEAR_M = 0.09  # height above a block at which the open gripper passes over everything
+CLEAR_M = 0.09  # height above a block at which the open gripper passes over what lies on the table
+OVER_M = 0.04  # height above what is stacked at which it passes over that
 ALIGNED_M = 0.012  # sideways error at which the jaws may close around a 4 cm block
 YAW_RAD = (
     np.pi / 4 + 0.1
@@ -52,10 +54,11 @@ def grasp_aim(scene: Scene, name: str) -> Aim:
     """Above the thing, down a funnel around it, and shut."""
     grip, held = scene.grip_m, hold_m(scene, name)
     across = float(np.linalg.norm(grip[:2] - held[:2]))
-    rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, CLEAR_M))
+    clear = max(CLEAR_M, _top_m(scene) + OVER_M - held[2])
+    rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, clear))
     shut = across < ALIGNED_M and abs(grip[2] - held[2]) < 0.012
-    aim = _rise_first(scene, _tool_for(scene, held + np.array([0.0, 0.0, rise])))
-    return Aim(aim, _grasp_yaw(scene, name), not shut)
+    above = _tool_for(scene, held + np.array([0.0, 0.0, rise]))
+    return _rise_first(scene, Aim(above, _grasp_yaw(scene, name), not shut))
 
 
 def arrange_aim(scene: Scene, variation: str, moves: Moves) -> Aim:
@@ -94,7 +97,7 @@ def _carry(scene: Scene, move: Move) -> Aim:
     yaw = float(scene.tool_tilt_rad[2])
     if move.yaw_rad is not None:
         yaw = _turned(yaw, move.yaw_rad - scene.yaw_rad(move.name), move.turns)
-    return Aim(_rise_first(scene, scene.tool_m + offset + np.array([0.0, 0.0, rise])), yaw, False)
+    return _rise_first(scene, Aim(scene.tool_m + offset + np.array([0.0, 0.0, rise]), yaw, False))
 
 
 def push_aim(scene: Scene, variation: str) -> Aim:
@@ -114,7 +117,7 @@ def push_aim(scene: Scene, variation: str) -> Aim:
         return Aim(_tool_for(scene, np.array([*(block[:2] + unit * step), block[2]])), 0.0, False)
     behind = np.array([*(block[:2] - unit * (CONTACT_M + 0.018)), block[2]])
     rise = float(np.clip(FUNNEL * (np.linalg.norm(grip[:2] - behind[:2]) - 0.012), 0.0, 0.07))
-    return Aim(_rise_first(scene, _tool_for(scene, behind + np.array([0.0, 0.0, rise]))), 0.0, False)
+    return _rise_first(scene, Aim(_tool_for(scene, behind + np.array([0.0, 0.0, rise])), 0.0, False))
 
 
 def _tool_for(scene: Scene, grip_m: Array) -> Array:
@@ -132,7 +135,7 @@ def open_aim(scene: Scene, variation: str) -> Aim:
         pull = rotation_z(yaw) @ np.array([-0.04 if held else 0.0, 0.0, 0.0])
         return Aim(_tool_for(scene, handle + pull), yaw, False)
     rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, 0.06))
-    return Aim(_rise_first(scene, _tool_for(scene, handle + np.array([0.0, 0.0, rise]))), yaw, True)
+    return _rise_first(scene, Aim(_tool_for(scene, handle + np.array([0.0, 0.0, rise])), yaw, True))
 
 
 def shut_aim(scene: Scene, variation: str) -> Aim:
@@ -147,7 +150,7 @@ def shut_aim(scene: Scene, variation: str) -> Aim:
         return Aim(handle + inward * 0.03, yaw, False)
     before = handle - inward * 0.04
     rise = float(np.clip(FUNNEL * (np.linalg.norm(tool[:2] - before[:2]) - 0.012), 0.0, 0.07))
-    return Aim(_rise_first(scene, before + np.array([0.0, 0.0, rise])), yaw, False)
+    return _rise_first(scene, Aim(before + np.array([0.0, 0.0, rise]), yaw, False))
 
 
 def press_aim(scene: Scene, variation: str) -> Aim:
@@ -156,14 +159,21 @@ def press_aim(scene: Scene, variation: str) -> Aim:
     across = float(np.linalg.norm(tool[:2] - top[:2]))
     rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, 0.06))
     depth = -0.02 if rise == 0.0 else 0.02
-    return Aim(_rise_first(scene, top + np.array([0.0, 0.0, rise + depth])), 0.0, False)
+    return _rise_first(scene, Aim(top + np.array([0.0, 0.0, rise + depth]), 0.0, False))
 
 
-def _rise_first(scene: Scene, aim_m: Array) -> Array:
-    """Holds back the sideways part of a move while the tool is lower than it should be."""
-    tool = scene.tool_m
-    share = float(np.clip(1.0 - (aim_m[2] - tool[2]) / 0.04, 0.0, 1.0))
-    return np.array([*(tool[:2] + share * (aim_m[:2] - tool[:2])), aim_m[2]])
+def _top_m(scene: Scene) -> float:
+    """How high the highest thing that is free to move reaches [m], if all stand."""
+    solids = [thing for thing in scene.things.values() if isinstance(thing, Solid)]
+    return max(float(scene.position_m(solid.name)[2]) + solid.top_m for solid in solids)
+
+
+def _rise_first(scene: Scene, aim: Aim) -> Aim:
+    """Holds back the sideways part of a move, and its turn, while the tool is lower than it should be."""
+    tool, yaw = scene.tool_m, float(scene.tool_tilt_rad[2])
+    share = float(np.clip(1.0 - (aim.tool_m[2] - tool[2]) / 0.04, 0.0, 1.0))
+    across = tool[:2] + share * (aim.tool_m[:2] - tool[:2])
+    return Aim(np.array([*across, aim.tool_m[2]]), yaw + share * (aim.yaw_rad - yaw), aim.opened)
 
 
 def _grasp_yaw(scene: Scene, name: str) -> float:

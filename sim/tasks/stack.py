@@ -202,6 +202,7 @@ def inverted_pyramid(name: str, what: str, blocks: tuple[Solid, ...], held_out: 
         variations=names(blocks),
         things=(*blocks, PLANK),
         moves=inverted_moves,
+        place=place_apart,
         horizon_s=30.0,
         noise_share=0.3,
         held_out=held_out,
