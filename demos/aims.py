@@ -23,6 +23,7 @@ from sim.things.thing import Solid
 FUNNEL = 3.0  # height kept per metre of sideways error: steep enough that fingers clear neighbours
 CLEAR_M = 0.09  # height above a block at which the open gripper passes over what lies on the table
 OVER_M = 0.04  # height above what is stacked at which it passes over that
+UNDER_M = 0.015  # of what is carried over the highest of the others
 ALIGNED_M = 0.012  # sideways error at which the jaws may close around a 4 cm block
 YAW_RAD = (
     np.pi / 4 + 0.1
@@ -54,7 +55,7 @@ def grasp_aim(scene: Scene, name: str) -> Aim:
     """Above the thing, down a funnel around it, and shut."""
     grip, held = scene.grip_m, hold_m(scene, name)
     across = float(np.linalg.norm(grip[:2] - held[:2]))
-    clear = max(CLEAR_M, _top_m(scene) + OVER_M - held[2])
+    clear = max(CLEAR_M, _top_m(scene, name) + OVER_M - held[2])
     rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, clear))
     shut = across < ALIGNED_M and abs(grip[2] - held[2]) < 0.012
     above = _tool_for(scene, held + np.array([0.0, 0.0, rise]))
@@ -92,11 +93,15 @@ def _let_go(scene: Scene, name: str) -> Aim:
 
 def _carry(scene: Scene, move: Move) -> Aim:
     """With a held thing to where it belongs, down a funnel."""
-    offset = move.offset_m(scene)
-    rise = float(np.clip(FUNNEL * (np.linalg.norm(offset[:2]) - move.tight_m), 0.0, move.clear_m))
-    yaw = float(scene.tool_tilt_rad[2])
+    offset, tool = move.offset_m(scene), float(scene.tool_tilt_rad[2])
+    yaw = tool
     if move.yaw_rad is not None:
-        yaw = _turned(yaw, move.yaw_rad - scene.yaw_rad(move.name), move.turns)
+        yaw = _turned(tool, move.yaw_rad - scene.yaw_rad(move.name), move.turns)
+    # What is still to be turned sweeps its corners across what it is set down beside.
+    error = float(np.linalg.norm(offset[:2])) + scene.solid(move.name).radius_m * abs(yaw - tool)
+    stands_m = move.seat_m[2] - scene.solid(move.name).rest_m
+    clear = max(move.clear_m, _top_m(scene, move.name) + UNDER_M - stands_m)
+    rise = float(np.clip(FUNNEL * (error - move.tight_m), 0.0, clear))
     return _rise_first(scene, Aim(scene.tool_m + offset + np.array([0.0, 0.0, rise]), yaw, False))
 
 
@@ -162,10 +167,10 @@ def press_aim(scene: Scene, variation: str) -> Aim:
     return _rise_first(scene, Aim(top + np.array([0.0, 0.0, rise + depth]), 0.0, False))
 
 
-def _top_m(scene: Scene) -> float:
-    """How high the highest thing that is free to move reaches [m], if all stand."""
-    solids = [thing for thing in scene.things.values() if isinstance(thing, Solid)]
-    return max(float(scene.position_m(solid.name)[2]) + solid.top_m for solid in solids)
+def _top_m(scene: Scene, name: str) -> float:
+    """How high the highest of the other things that are free to move reaches [m], if all stand."""
+    others = [each for each in scene.things.values() if isinstance(each, Solid) and each.name != name]
+    return max(float(scene.position_m(other.name)[2]) + other.top_m for other in others)
 
 
 def _rise_first(scene: Scene, aim: Aim) -> Aim:
