@@ -8,7 +8,7 @@ import numpy as np
 from sim.poses import Array, rotation_z, wrap
 from sim.scene import Scene
 from sim.tasks.moves import Arrangement, Move, arrangement
-from sim.tasks.task import names, spread, stand
+from sim.tasks.task import WIDE_PATCH_M, names, spread, stand
 from sim.things.blocks import BLOCKS
 from sim.things.prisms import prism
 from sim.things.thing import Solid
@@ -23,6 +23,7 @@ TOWER_TIGHT_M = 0.004
 LEAVE_M = 0.08  # RGB-stacking has the gripper 10 cm above, give or take 3
 # Between things that are built with: a hand goes down beside what stands already, 10 cm to each side.
 BUILDING_GAP_M = 0.05
+WIDE_GAP_M = 0.075
 SIDE_RAD = 0.1
 BESIDE_M = 0.004  # between two blocks that stand side by side
 
@@ -116,6 +117,13 @@ def place_apart(scene: Scene, variation: str, rng: np.random.Generator) -> None:
     stand(scene, rng, spread(rng, radii, BUILDING_GAP_M))
 
 
+def place_wide(scene: Scene, variation: str, rng: np.random.Generator) -> None:
+    """As `place_apart`, with room beside what is higher and longer."""
+    del variation
+    radii = [thing.radius_m for thing in scene.things.values()]
+    stand(scene, rng, spread(rng, radii, WIDE_GAP_M, WIDE_PATCH_M))
+
+
 def tower(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = False) -> Arrangement:
     """Three of some things upon each other in any order; `what` names them in words."""
     return arrangement(
@@ -202,7 +210,7 @@ def inverted_pyramid(name: str, what: str, blocks: tuple[Solid, ...], held_out: 
         variations=names(blocks),
         things=(*blocks, PLANK),
         moves=inverted_moves,
-        place=place_apart,
+        place=place_wide,
         horizon_s=30.0,
         noise_share=0.3,
         held_out=held_out,
