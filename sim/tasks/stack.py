@@ -111,7 +111,7 @@ def stack_and_leave(name: str, what: str, solids: tuple[Solid, ...], held_out: b
 
 
 def place_apart(scene: Scene, variation: str, rng: np.random.Generator) -> None:
-    """Puts everything on the patch at random, with room for a hand between what stands and what is fetched."""
+    """Puts everything on the patch at random, with room for a hand beside what stands already."""
     del variation  # Every one of the things may be the one that is meant.
     radii = [thing.radius_m for thing in scene.things.values()]
     stand(scene, rng, spread(rng, radii, BUILDING_GAP_M))

@@ -108,7 +108,7 @@ def stand(scene: Scene, rng: np.random.Generator, points_m: Array) -> None:
 def keep_clear(
     scene: Scene, placed: Sequence[str], rng: np.random.Generator, circles_m: Sequence[tuple[Array, float]]
 ) -> None:
-    """Puts all solids that are not placed yet on the patch, outside some circles (middle (2,), radius) [m]."""
+    """Puts all solids not placed yet on the patch, outside some circles: middle (2,) and radius [m]."""
     others = [name for name in names([*scene.things.values()]) if name not in placed]
     radii = np.array([scene.solid(name).radius_m for name in others])
     while True:

@@ -206,7 +206,7 @@ def painted(thing: Solid, name: str, rgba: Rgba) -> Solid:
 
 
 def _masses_kg(shapes: tuple[Shape, ...], mass_kg: float) -> list[float]:
-    """A mass [kg] spread over some shapes: by volume, and none on what is only seen, which would tip a fruit."""
+    """A mass spread over some shapes [kg]: by volume, and none on what is only seen: it would tip a fruit."""
     volumes = [_volume_m3(shape) if shape.collides else 0.0 for shape in shapes]
     return [mass_kg * volume / sum(volumes) for volume in volumes]
 
