@@ -17,7 +17,7 @@ from demos.store import EpisodeStore
 from demos.workers import Ended, Piece, cut, run
 from sim.arms import find_arm
 from sim.names import pick
-from sim.tasks import find_task
+from sim.tasks import find_task, refuse_held_out
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Collection:
         first_seed: Seeds count up from here.
         size: Height and width of the images [px].
         noise: How executed actions stray from the experts'.
+        held_out: Whether tasks that are held out may be among them: for goal images, and to measure experts.
     """
 
     arms: tuple[str, ...] = ("panda", "sawyer", "ur5e")
@@ -39,6 +40,7 @@ class Collection:
     first_seed: int = 0
     size: int = 64
     noise: Noise = field(default_factory=Noise)
+    held_out: bool = False
 
     @property
     def cells(self) -> list[tuple[str, str]]:
@@ -62,6 +64,7 @@ def collect(
     first_seed: int | None = None,
     size: int | None = None,
     noise: bool = True,
+    held_out: bool = False,
     out: Path = Path("runs/cycle/stores/demos"),
     workers: int = 2,
 ) -> None:
@@ -75,12 +78,13 @@ def collect(
         first_seed: Seeds count up from here.
         size: Image size [px].
         noise: Whether executed actions stray from the expert's, so that recoveries are in the data.
+        held_out: Collect tasks that are held out all the same: for goal images, in a store of their own.
         out: The store.
         workers: Processes.
     """
     said = {"arms": arms, "tasks": tasks, "episodes": episodes, "first_seed": first_seed, "size": size}
     given: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-    plan = replace(pick(COLLECTIONS, preset, "preset"), **given)
+    plan = replace(pick(COLLECTIONS, preset, "preset"), held_out=held_out, **given)
     plan = plan if noise else replace(plan, noise=SILENT)
     ended = collect_experts(out, plan, workers, "demonstrations")
     done = sum(result.success for result in ended)
@@ -92,7 +96,7 @@ def collect_experts(store: Path, plan: Collection, workers: int, description: st
     """Makes the expert episodes that the store lacks; returns those made now.
 
     Raises:
-        ValueError: If an arm or task is unknown, or a number is below 1.
+        ValueError: If an arm or task is unknown, a task is held out, or a number is below 1.
     """
     if workers < 1:
         raise ValueError(f"workers {workers} is out of range; expected at least 1")
@@ -104,9 +108,12 @@ def expert_pieces(store: Path, plan: Collection) -> list[Piece]:
     """The experts' attempts that the store lacks; variations come in turn.
 
     Raises:
-        ValueError: If an arm or task is unknown, or there are no episodes.
+        ValueError: If an arm or task is unknown, a task is held out and the plan does not say that it may be,
+            or there are no episodes.
     """
     arms, tasks = [find_arm(name) for name in plan.arms], [find_task(name) for name in plan.tasks]
+    if not plan.held_out:
+        refuse_held_out(plan.tasks, "--held-out collects it all the same, for goal images")
     if plan.episodes < 1:
         raise ValueError(f"episodes {plan.episodes} is out of range; expected at least 1")
     episodes = EpisodeStore(store)

@@ -6,8 +6,8 @@ WOOD: Rgba = (0.72, 0.53, 0.33, 1.0)
 DARK: Rgba = (0.25, 0.26, 0.28, 1.0)
 
 DRAWER_OUT_M = 0.09  # how far a drawer comes out
-# Middle of the handle, with the drawer shut, in the cabinet's frame: so far before it that a hand whose fingers
-# stand 4 cm apart closes on it without touching the roof.
+# Middle of the handle, with the drawer shut, in the cabinet's frame: so far before it that a hand whose
+# fingers stand 4 cm apart closes on it without touching the roof.
 HANDLE_M = (-0.090, 0.0, 0.050)
 HANDLE_WIDTH_M = 0.018  # the upright bar that jaws close on
 BUTTON_TOP_M = 0.045  # height of a button's top that is not pressed
