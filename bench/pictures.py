@@ -4,7 +4,6 @@ python -m bench pictures
 python -m bench loop runs/cycle
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +34,7 @@ HELD_OUT_INK = (170, 60, 20)
 # Blocks on the table before the arm, for its size to be seen: x, y [m] and yaw [rad].
 LAID = {"red": (0.52, -0.12, 0.3), "green": (0.46, 0.12, -0.2), "blue": (0.57, 0.03, 0.6)}
 TILE_PX, TILES_ACROSS = 160, 10  # of the tasks' sheet
-TILE_LINE_PX = 18
+TILE_LINE_PX = 22
 CAPTION = ImageFont.load_default(15)
 
 Pixels = NDArray[np.uint8]
@@ -127,27 +126,16 @@ def _shrunk(pixels: Pixels, side: int = SIDE_PX) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX))
 
 
-def wrapped(name: str, width_px: int) -> list[str]:
-    """A name in lines that fit, broken after hyphens."""
-    lines = [""]
-    for part in re.findall("[^-]+-?", name):
-        if CAPTION.getlength(lines[-1] + part) > width_px:
-            lines.append("")
-        lines[-1] += part
-    return lines
-
-
 def _sheet(tiles: Sequence[tuple[str, Pixels, Ink]]) -> Image.Image:
-    """Rows of small pictures, each under its name, of one line or two."""
-    step, high = TILE_PX + GAP_PX, TILE_PX + 2 * TILE_LINE_PX + GAP_PX
+    """Rows of small pictures, each under its name."""
+    step, high = TILE_PX + GAP_PX, TILE_PX + TILE_LINE_PX + GAP_PX
     rows = -(-len(tiles) // TILES_ACROSS)
     image = Image.new("RGB", (TILES_ACROSS * step - GAP_PX, rows * high), PAPER)
     draw = ImageDraw.Draw(image)
     for i, (name, pixels, ink) in enumerate(tiles):
         x, y = i % TILES_ACROSS * step, i // TILES_ACROSS * high
-        for k, line in enumerate(reversed(wrapped(name, TILE_PX))):
-            draw.text((x, y + (1 - k) * TILE_LINE_PX), line, fill=ink, font=CAPTION)
-        image.paste(Image.fromarray(pixels), (x, y + 2 * TILE_LINE_PX))
+        draw.text((x, y + 2), name, fill=ink, font=CAPTION)
+        image.paste(Image.fromarray(pixels), (x, y + TILE_LINE_PX))
     return image
 
 

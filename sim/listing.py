@@ -44,7 +44,7 @@ def arms() -> None:
 
 
 def tasks() -> None:
-    """Lists the tasks by family: how many each counts as, time limit, what is to be done; and environments."""
+    """Lists the tasks by family: how many each counts as, time limit, what is to be done."""
     console = Console()
     for title, some in (("trained on", TRAINING), ("held out", HELD_OUT)):
         console.print(_tasks(title, some))
