@@ -118,6 +118,7 @@ def remove(
     return arrangement(
         name=name,
         family="remove",
+        noise_share=NOISE_SHARE,
         summary=f"take {what} out of its hole and put it before the board",
         variations=names(solids),
         things=(*solids, board),

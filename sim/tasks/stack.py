@@ -20,6 +20,7 @@ PLANK = prism(
     "plank", "plank", (0.72, 0.73, 0.76, 1.0), width_m=0.036, height_m=0.016, aspect=2.4, density_kg_m3=2700.0
 )
 TOWER_TIGHT_M = 0.004
+NOISE_SHARE = 0.4  # what is knocked over while building often lies where nobody can right it
 LEAVE_M = 0.08  # RGB-stacking has the gripper 10 cm above, give or take 3
 # Between things that are built with: a hand goes down beside what stands already, 10 cm to each side.
 BUILDING_GAP_M = 0.05
@@ -133,7 +134,7 @@ def tower(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = Fals
         variations=tuple("-on-".join(each) for each in permutations(names(solids), 3)),
         things=solids,
         moves=tower_moves,
-        noise_share=0.6,
+        noise_share=NOISE_SHARE,
         place=place_apart,
         horizon_s=20.0,
         held_out=held_out,
@@ -174,7 +175,7 @@ def pyramid(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = Fa
         variations=names(solids),
         things=solids,
         moves=pyramid_moves,
-        noise_share=0.6,
+        noise_share=NOISE_SHARE,
         place=place_apart,
         horizon_s=20.0,
         held_out=held_out,
@@ -212,7 +213,7 @@ def inverted_pyramid(name: str, what: str, blocks: tuple[Solid, ...], held_out: 
         moves=inverted_moves,
         place=place_wide,
         horizon_s=30.0,
-        noise_share=0.3,
+        noise_share=NOISE_SHARE,
         held_out=held_out,
     )
 
