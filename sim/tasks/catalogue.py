@@ -64,7 +64,7 @@ TRAINING: tuple[Task, ...] = (
     *(place("place-shapes", "one of the shapes", SHAPES), INSERT_SHAPE, REMOVE_SHAPE),
     *(
         lift("lift-pegs", "one of the pegs", PEGS),
-        place("place-pegs", "one of the pegs", PEGS, noise_share=0.4),
+        place("place-pegs", "one of the pegs", PEGS, noise_share=0.3),
     ),
     *(INSERT_PEG, REMOVE_PEG, OPEN_DRAWER, SHUT_DRAWER, PRESS_BUTTON),
     *(task for i, kinds in enumerate(TRAIN_TRIPLETS, 1) for task in _rgb(f"rgb-{i}", kinds)),
