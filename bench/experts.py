@@ -49,8 +49,8 @@ class Plan:
 
 def main(
     *,
-    arms: tuple[str, ...] = tuple(ARMS),
-    tasks: tuple[str, ...] = tuple(TASKS),
+    arms: tuple[str, ...] = (),
+    tasks: tuple[str, ...] = (),
     episodes: int = 50,
     first_seed: int = 300_000,
     workers: int = 2,
@@ -59,8 +59,8 @@ def main(
     """Lets every expert try; writes results/experts.json once all have.
 
     Args:
-        arms: Arms, see `robocat arms`.
-        tasks: Tasks, see `robocat tasks`.
+        arms: Arms, see `robocat arms`; all of them if none is named.
+        tasks: Tasks, see `robocat tasks`; all of them if none is named.
         episodes: Attempts for each arm and task, variations in turn.
         first_seed: Seeds of their scenes.
         workers: Processes.
@@ -69,7 +69,7 @@ def main(
     if anew:
         SO_FAR.unlink(missing_ok=True)
     plan = Plan(episodes, first_seed)
-    pairs = [(find_arm(arm).name, find_task(task).name) for arm in arms for task in tasks]
+    pairs = [(find_arm(arm).name, find_task(task).name) for arm in arms or ARMS for task in tasks or TASKS]
     counts = count(SO_FAR, plan, pairs, workers)
     console = Console()
     console.print(table(counts, plan))
