@@ -14,6 +14,7 @@ IN_M = 0.006  # how far from the hole's middle and its depth a thing that is in 
 OFF_M = 0.09  # from the shaft, towards the middle of the table, to where a gear is put
 OUT_M = 0.05  # how far from where it was a thing is put that is removed
 NOISE_SHARE = 0.3
+GAP_M = 0.03  # between what waits to be put in: pegs stand so high that wide fingers knock over a near one
 BOARD_X_M = TABLE_CENTRE_M[0] + 0.075  # boards stand behind, things lie in front of them
 
 
@@ -78,7 +79,7 @@ def place_before(scene: Scene, variation: str, rng: np.random.Generator) -> None
     solids = names([*scene.things.values()])
     radii = [scene.solid(name).radius_m for name in solids]
     while True:
-        points = spread(rng, radii, 0.012)
+        points = spread(rng, radii, GAP_M)
         if np.all(points[:, 0] < BOARD_X_M - 0.085):
             break
     for name, point in zip(solids, points, strict=True):
