@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
+AT_MOST = 20  # names in a message; of more the first are listed, and how many there are
 
 
 class UnknownName(ValueError):
@@ -20,10 +21,13 @@ def pick(table: Mapping[str, T], name: str, noun: str) -> T:
         noun: What the table holds, in the singular, for the message ("arm").
 
     Raises:
-        UnknownName: If the table has no such name; the message gives the nearest name and all valid ones.
+        UnknownName: If the table has no such name; the message gives the nearest name and the valid ones.
     """
     if name in table:
         return table[name]
     near = difflib.get_close_matches(name, table, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ";"
-    raise UnknownName(f"unknown {noun} {name!r}{guess} {noun}s: {', '.join(sorted(table)) or '(none)'}")
+    listed = sorted(table)[:AT_MOST]
+    if len(table) > AT_MOST:
+        listed.append(f"and {len(table) - AT_MOST} more")
+    raise UnknownName(f"unknown {noun} {name!r}{guess} {noun}s: {', '.join(listed) or '(none)'}")

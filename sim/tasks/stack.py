@@ -27,6 +27,7 @@ BUILDING_GAP_M = 0.05
 WIDE_GAP_M = 0.075
 SIDE_RAD = 0.1
 BESIDE_M = 0.004  # between two blocks that stand side by side
+ON_PLANK_M = 0.012  # between the two on the plank: what slipped in the jaws has fingers reaching past its face
 
 
 def order(variation: str) -> list[str]:
@@ -196,7 +197,7 @@ def inverted_moves(scene: Scene, variation: str) -> list[Move]:
     )
     made = [base]
     for side, name in ((-1.0, one), (1.0, other)):
-        shift = side * (scene.solid(name).grip.width_m + BESIDE_M) / 2
+        shift = side * (scene.solid(name).grip.width_m + ON_PLANK_M) / 2
         seat = seat_m(scene, name, PLANK.name) + shift * along
         made.append(Move(name, seat, across_m=0.012, yaw_rad=yaw, tight_m=0.004))
     return made
