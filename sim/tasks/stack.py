@@ -27,7 +27,10 @@ BUILDING_GAP_M = 0.05
 WIDE_GAP_M = 0.075
 SIDE_RAD = 0.1
 BESIDE_M = 0.004  # between two blocks that stand side by side
-ON_PLANK_M = 0.012  # between the two on the plank: what slipped in the jaws has fingers reaching past its face
+ON_PLANK_M = 0.012  # between the two on the plank: fingers may reach past the face of what they hold
+# How far the plank lies turned at most: much nearer to half a right angle, jaws can hold what comes onto it
+# either way, and one way they open against its neighbour.
+PLANK_RAD = 0.5
 
 
 def order(variation: str) -> list[str]:
@@ -192,7 +195,7 @@ def inverted_moves(scene: Scene, variation: str) -> list[Move]:
         PLANK.name,
         seat_m(scene, PLANK.name, variation),
         0.010,
-        yaw_rad=scene.yaw_rad(variation),
+        yaw_rad=float(np.clip(wrap(scene.yaw_rad(variation), np.pi / 2), -PLANK_RAD, PLANK_RAD)),
         tight_m=0.004,
     )
     made = [base]
