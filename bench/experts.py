@@ -1,60 +1,156 @@
 """How often the scripted experts succeed, on every arm at every task, with and without noise.
 
 python -m bench experts
+python -m bench experts --arms panda ur5e --tasks lift tower --episodes 5
+
+Counts are kept as they come in results/experts-so-far.json: stopped and started again, it goes on. Once every
+arm has tried every task, they become results/experts.json.
 """
 
-from dataclasses import asdict
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.record import write
+from bench.record import RESULTS, write
 from demos.expert import SILENT, Expert, Noise
+from demos.progress import progress
 from demos.rollout import Attempt, rollout
 from demos.workers import in_parallel
+from robocat.checkpoint import versions, write_json
 from robocat.scores import Rate
-from sim.arms import ARMS
+from sim.arms import ARMS, find_arm
 from sim.env import make
-from sim.tasks import TASKS
+from sim.tasks import TASKS, find_task
 
+SO_FAR = RESULTS / "experts-so-far.json"
 NOISES = {"as meant": SILENT, "with noise": Noise()}
-Pair = tuple[str, str]
+ENOUGH = 0.95  # what an expert is to reach, for a task to be learnt from it
+Pair = tuple[str, str]  # arm, task
+Counts = dict[str, int]  # successes by kind of noise
 
 
-def main(episodes: int = 50, first_seed: int = 300_000, workers: int = 2) -> None:
-    """Lets every expert try and writes results/experts.json.
+@dataclass(frozen=True)
+class Plan:
+    """How each pair is tried.
+
+    Attributes:
+        episodes: Attempts of each kind of noise, variations in turn.
+        first_seed: Seeds of their scenes count up from here.
+    """
+
+    episodes: int
+    first_seed: int
+
+
+def main(
+    *,
+    arms: tuple[str, ...] = (),
+    tasks: tuple[str, ...] = (),
+    episodes: int = 50,
+    first_seed: int = 300_000,
+    workers: int = 2,
+    anew: bool = False,
+) -> None:
+    """Lets every expert try; writes results/experts.json once all have.
 
     Args:
+        arms: Arms, see `robocat arms`; all of them if none is named.
+        tasks: Tasks, see `robocat tasks`; all of them if none is named.
         episodes: Attempts for each arm and task, variations in turn.
         first_seed: Seeds of their scenes.
         workers: Processes.
+        anew: Forget what was counted before, as one must when tasks or experts have changed.
     """
-    pairs = [(arm, task) for arm in ARMS for task in TASKS]
-    made = list(in_parallel(partial(_successes, episodes, first_seed), pairs, workers))
-    rates = {
-        noise: {pair: Rate.of(each[noise], episodes) for pair, each in zip(pairs, made, strict=True)}
-        for noise in NOISES
-    }
-    table = Table("arm", *TASKS, title=f"successes of {episodes}: as meant, with noise")
-    for arm in ARMS:
-        table.add_row(
-            arm, *(", ".join(str(rates[noise][arm, task].successes) for noise in NOISES) for task in TASKS)
-        )
-    Console().print(table)
-    figures = {
-        noise: {" ".join(pair): asdict(rate) for pair, rate in each.items()} for noise, each in rates.items()
-    }
-    write("experts", {"n": episodes, "first_seed": first_seed, "rates": figures})
+    if anew:
+        SO_FAR.unlink(missing_ok=True)
+    plan = Plan(episodes, first_seed)
+    pairs = [(find_arm(arm).name, find_task(task).name) for arm in arms or ARMS for task in tasks or TASKS]
+    counts = count(SO_FAR, plan, pairs, workers)
+    console = Console()
+    console.print(table(counts, plan))
+    console.print(verdict(counts, plan), highlight=False)
+    if set(pairs) == {(arm, task) for arm in ARMS for task in TASKS}:
+        rates = {
+            noise: {" ".join(pair): asdict(Rate.of(each[noise], episodes)) for pair, each in counts.items()}
+            for noise in NOISES
+        }
+        write("experts", {"n": episodes, "first_seed": first_seed, "rates": rates})
+        SO_FAR.unlink()
 
 
-def _successes(episodes: int, first_seed: int, pair: Pair) -> dict[str, int]:
+def count(path: Path, plan: Plan, pairs: Sequence[Pair], workers: int) -> dict[Pair, Counts]:
+    """Successes of each pair: those that were counted before are read from a file, the others added to it."""
+    known = read(path, plan)
+    missing = [pair for pair in pairs if pair not in known]
+    with progress("experts", len(pairs)) as advance:
+        advance(len(pairs) - len(missing))
+        tried = in_parallel(partial(successes, plan), missing, workers)
+        for pair, counts in zip(missing, tried, strict=True):
+            known[pair] = counts
+            keep(path, plan, known)
+            advance(1, note=f"{' '.join(pair)}: {_said(counts)}")
+    return {pair: known[pair] for pair in pairs}
+
+
+def successes(plan: Plan, pair: Pair) -> Counts:
     """How many attempts at an arm and task succeed, for each noise."""
-    arm, task = pair
-    env = make(arm, task, cameras=())
+    env = make(*pair, cameras=())
     variations = env.task.variations
-    attempts = [Attempt(first_seed + i, variations[i % len(variations)]) for i in range(episodes)]
+    attempts = [Attempt(plan.first_seed + i, variations[i % len(variations)]) for i in range(plan.episodes)]
     return {
         name: sum(episode.succeeded for episode in rollout([env], Expert(noise), attempts))
         for name, noise in NOISES.items()
     }
+
+
+def keep(path: Path, plan: Plan, counts: Mapping[Pair, Counts]) -> None:
+    """Writes what was counted so far."""
+    said = {" ".join(pair): each for pair, each in counts.items()}
+    write_json(path, {"plan": asdict(plan), "versions": versions(), "successes": said})
+
+
+def read(path: Path, plan: Plan) -> dict[Pair, Counts]:
+    """What was counted before: nothing if there is no file, or another plan or other libraries made it."""
+    if not path.exists():
+        return {}
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if (record["plan"], record["versions"]) != (asdict(plan), versions()):
+        return {}
+    return {(pair.split()[0], pair.split()[1]): each for pair, each in record["successes"].items()}
+
+
+def table(counts: Mapping[Pair, Counts], plan: Plan) -> Table:
+    """Successes in per cent by family and arm, as meant and with noise."""
+    arms = list(dict.fromkeys(arm for arm, _ in counts))
+    families = list(dict.fromkeys(TASKS[task].family for _, task in counts))
+    shown = Table(
+        "family", *arms, title=f"successes [%], {plan.episodes} attempts a task: {', '.join(NOISES)}"
+    )
+    for family in families:
+        cells: list[str] = []
+        for arm in arms:
+            tried = [each for (a, task), each in counts.items() if (a, TASKS[task].family) == (arm, family)]
+            attempts = len(tried) * plan.episodes
+            shares = [sum(each[noise] for each in tried) / attempts for noise in NOISES] if tried else []
+            cells.append(", ".join(f"{100 * share:.0f}" for share in shares))
+        shown.add_row(family, *cells)
+    return shown
+
+
+def verdict(counts: Mapping[Pair, Counts], plan: Plan) -> str:
+    """The pair that succeeds least, and how many do not succeed often enough."""
+    arm, task = min(counts, key=lambda pair: (min(counts[pair].values()), sum(counts[pair].values())))
+    short = sum(min(each.values()) < ENOUGH * plan.episodes for each in counts.values())
+    return (
+        f"worst of {len(counts)} pairs: {arm} {task}, {_said(counts[arm, task])} of {plan.episodes}; "
+        f"{short} below {100 * ENOUGH:.0f} %"
+    )
+
+
+def _said(counts: Counts) -> str:
+    return ", ".join(f"{counts[noise]} {noise}" for noise in NOISES)

@@ -1,4 +1,4 @@
-"""Pictures for the README: every arm at home, what each task begins and ends with, and a run's loop.
+"""Pictures for the README: every arm at home, what each task is to bring about, and a run's loop.
 
 python -m bench pictures
 python -m bench loop runs/cycle
@@ -21,6 +21,7 @@ from sim.arms.arm import Arm
 from sim.env import make
 from sim.scene import Scene, cell
 from sim.tasks import TASKS
+from sim.tasks.task import Task
 from sim.things.blocks import BLOCKS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -29,11 +30,15 @@ FINER = 3  # pictures are drawn so many times larger and shrunk, which smooths t
 GAP_PX, LINE_PX = 8, 30
 ACROSS = 5  # arms in a row at most: in the README a row is as wide as the page
 INK, PAPER = (30, 30, 34), (255, 255, 255)
+HELD_OUT_INK = (170, 60, 20)
 # Blocks on the table before the arm, for its size to be seen: x, y [m] and yaw [rad].
 LAID = {"red": (0.52, -0.12, 0.3), "green": (0.46, 0.12, -0.2), "blue": (0.57, 0.03, 0.6)}
-SHOWN = {"reach": "green", "push": "red", "lift": "blue", "place": "green", "stack": "red-on-blue"}
+TILE_PX, TILES_ACROSS = 160, 10  # of the tasks' sheet
+TILE_LINE_PX = 22
+CAPTION = ImageFont.load_default(15)
 
 Pixels = NDArray[np.uint8]
+Ink = tuple[int, int, int]
 
 
 def main(out: Path = DOCS, arm: str = "ur5e", seed: int = 11) -> None:
@@ -42,14 +47,15 @@ def main(out: Path = DOCS, arm: str = "ur5e", seed: int = 11) -> None:
     Args:
         out: Folder that they go to.
         arm: Which arm shows the tasks.
-        seed: Scene of the first task; the others have the next ones.
+        seed: Scene of the first task; the others have the next ones, and the next variations.
     """
     out.mkdir(parents=True, exist_ok=True)
     arms = [(each.title, portrait(each)) for each in ARMS.values()]
     rows = [arms[i : i + ACROSS] for i in range(0, len(arms), ACROSS)]
     _grid(rows).save(out / "arms.png", optimize=True)
-    begins, ends = zip(*(_task(arm, task, seed + i) for i, task in enumerate(TASKS)), strict=True)
-    _grid([begins, ends]).save(out / "tasks.png", optimize=True)
+    _sheet([tile(arm, task, seed + i) for i, task in enumerate(TASKS.values())]).save(
+        out / "tasks.png", optimize=True
+    )
     print(out / "arms.png", out / "tasks.png", sep="\n")
 
 
@@ -108,16 +114,29 @@ def _lit(arm: Arm) -> mujoco.MjSpec:
     return spec
 
 
-def _task(arm: str, task: str, seed: int) -> tuple[tuple[str, Pixels], tuple[str, Pixels]]:
-    """The first picture of an episode and its goal, from the front, with captions."""
-    env = make(arm, task, cameras=("front",), size=FINER * SIDE_PX)
-    observation, _ = env.reset(seed=seed, options={"variation": SHOWN[task]})
-    first, goal = observation["images"]["front"], observation["goal"]["front"]
-    return (f"{task}: {SHOWN[task]}", _shrunk(first)), ("its goal", _shrunk(goal))
+def tile(arm: str, task: Task, seed: int) -> tuple[str, Pixels, Ink]:
+    """A task's name, a goal image of it from the front, and the ink of the name."""
+    env = make(arm, task, cameras=("front",), size=FINER * TILE_PX)
+    observation, _ = env.reset(seed=seed, options={"variation": task.variations[seed % len(task.variations)]})
+    goal = _shrunk(observation["goal"]["front"], TILE_PX)
+    return task.name, goal, HELD_OUT_INK if task.held_out else INK
 
 
-def _shrunk(pixels: Pixels) -> Pixels:
-    return np.asarray(Image.fromarray(pixels).resize((SIDE_PX, SIDE_PX), Image.Resampling.BOX))
+def _shrunk(pixels: Pixels, side: int = SIDE_PX) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX))
+
+
+def _sheet(tiles: Sequence[tuple[str, Pixels, Ink]]) -> Image.Image:
+    """Rows of small pictures, each under its name."""
+    step, high = TILE_PX + GAP_PX, TILE_PX + TILE_LINE_PX + GAP_PX
+    rows = -(-len(tiles) // TILES_ACROSS)
+    image = Image.new("RGB", (TILES_ACROSS * step - GAP_PX, rows * high), PAPER)
+    draw = ImageDraw.Draw(image)
+    for i, (name, pixels, ink) in enumerate(tiles):
+        x, y = i % TILES_ACROSS * step, i // TILES_ACROSS * high
+        draw.text((x, y + 2), name, fill=ink, font=CAPTION)
+        image.paste(Image.fromarray(pixels), (x, y + TILE_LINE_PX))
+    return image
 
 
 def _grid(rows: Sequence[Sequence[tuple[str, Pixels]]]) -> Image.Image:

@@ -18,10 +18,16 @@ from sim.tasks.reach import hover_point_m
 from sim.tasks.task import Task, hold_m
 from sim.things.blocks import TARGET
 from sim.things.furniture import HANDLE_WIDTH_M
+from sim.things.thing import Solid
 
 FUNNEL = 3.0  # height kept per metre of sideways error: steep enough that fingers clear neighbours
-CLEAR_M = 0.09  # height above a block at which the open gripper passes over everything
+CLEAR_M = 0.09  # height above a block at which the open gripper passes over what lies on the table
+OVER_M = 0.04  # height above what is stacked at which it passes over that
+UNDER_M = 0.015  # of what is carried over the highest of the others
 ALIGNED_M = 0.012  # sideways error at which the jaws may close around a 4 cm block
+YAW_RAD = (
+    np.pi / 4 + 0.1
+)  # how far jaws turn: a cube's faces recur within it, with an overlap against dithering
 CONTACT_M = 0.032  # from a pushed block's centre to the tool when the closed fingers touch it
 
 
@@ -49,10 +55,11 @@ def grasp_aim(scene: Scene, name: str) -> Aim:
     """Above the thing, down a funnel around it, and shut."""
     grip, held = scene.grip_m, hold_m(scene, name)
     across = float(np.linalg.norm(grip[:2] - held[:2]))
-    rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, CLEAR_M))
+    clear = max(CLEAR_M, _top_m(scene, name) + OVER_M - held[2])
+    rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, clear))
     shut = across < ALIGNED_M and abs(grip[2] - held[2]) < 0.012
-    aim = _rise_first(scene, _tool_for(scene, held + np.array([0.0, 0.0, rise])))
-    return Aim(aim, _grasp_yaw(scene, name), not shut)
+    above = _tool_for(scene, held + np.array([0.0, 0.0, rise]))
+    return _rise_first(scene, Aim(above, _grasp_yaw(scene, name), not shut))
 
 
 def arrange_aim(scene: Scene, variation: str, moves: Moves) -> Aim:
@@ -87,12 +94,15 @@ def _let_go(scene: Scene, name: str) -> Aim:
 def _carry(scene: Scene, move: Move) -> Aim:
     """With a held thing to where it belongs, down a funnel."""
     offset, tool = move.offset_m(scene), float(scene.tool_tilt_rad[2])
-    rise = float(np.clip(FUNNEL * (np.linalg.norm(offset[:2]) - move.tight_m), 0.0, move.clear_m))
     yaw = tool
-    if move.yaw_rad is not None and move.turns:
-        turn = wrap(move.yaw_rad - scene.yaw_rad(move.name), 2 * np.pi / move.turns)
-        yaw = float(np.clip(tool + turn, -np.pi / 4, np.pi / 4))
-    return Aim(_rise_first(scene, scene.tool_m + offset + np.array([0.0, 0.0, rise])), yaw, False)
+    if move.yaw_rad is not None:
+        yaw = _turned(tool, move.yaw_rad - scene.yaw_rad(move.name), move.turns)
+    # What is still to be turned sweeps its corners across what it is set down beside.
+    error = float(np.linalg.norm(offset[:2])) + scene.solid(move.name).radius_m * abs(yaw - tool)
+    stands_m = move.seat_m[2] - scene.solid(move.name).rest_m
+    clear = max(move.clear_m, _top_m(scene, move.name) + UNDER_M - stands_m)
+    rise = float(np.clip(FUNNEL * (error - move.tight_m), 0.0, clear))
+    return _rise_first(scene, Aim(scene.tool_m + offset + np.array([0.0, 0.0, rise]), yaw, False))
 
 
 def push_aim(scene: Scene, variation: str) -> Aim:
@@ -112,7 +122,7 @@ def push_aim(scene: Scene, variation: str) -> Aim:
         return Aim(_tool_for(scene, np.array([*(block[:2] + unit * step), block[2]])), 0.0, False)
     behind = np.array([*(block[:2] - unit * (CONTACT_M + 0.018)), block[2]])
     rise = float(np.clip(FUNNEL * (np.linalg.norm(grip[:2] - behind[:2]) - 0.012), 0.0, 0.07))
-    return Aim(_rise_first(scene, _tool_for(scene, behind + np.array([0.0, 0.0, rise]))), 0.0, False)
+    return _rise_first(scene, Aim(_tool_for(scene, behind + np.array([0.0, 0.0, rise])), 0.0, False))
 
 
 def _tool_for(scene: Scene, grip_m: Array) -> Array:
@@ -130,7 +140,7 @@ def open_aim(scene: Scene, variation: str) -> Aim:
         pull = rotation_z(yaw) @ np.array([-0.04 if held else 0.0, 0.0, 0.0])
         return Aim(_tool_for(scene, handle + pull), yaw, False)
     rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, 0.06))
-    return Aim(_rise_first(scene, _tool_for(scene, handle + np.array([0.0, 0.0, rise]))), yaw, True)
+    return _rise_first(scene, Aim(_tool_for(scene, handle + np.array([0.0, 0.0, rise])), yaw, True))
 
 
 def shut_aim(scene: Scene, variation: str) -> Aim:
@@ -145,7 +155,7 @@ def shut_aim(scene: Scene, variation: str) -> Aim:
         return Aim(handle + inward * 0.03, yaw, False)
     before = handle - inward * 0.04
     rise = float(np.clip(FUNNEL * (np.linalg.norm(tool[:2] - before[:2]) - 0.012), 0.0, 0.07))
-    return Aim(_rise_first(scene, before + np.array([0.0, 0.0, rise])), yaw, False)
+    return _rise_first(scene, Aim(before + np.array([0.0, 0.0, rise]), yaw, False))
 
 
 def press_aim(scene: Scene, variation: str) -> Aim:
@@ -154,23 +164,44 @@ def press_aim(scene: Scene, variation: str) -> Aim:
     across = float(np.linalg.norm(tool[:2] - top[:2]))
     rise = float(np.clip(FUNNEL * (across - 0.008), 0.0, 0.06))
     depth = -0.02 if rise == 0.0 else 0.02
-    return Aim(_rise_first(scene, top + np.array([0.0, 0.0, rise + depth])), 0.0, False)
+    return _rise_first(scene, Aim(top + np.array([0.0, 0.0, rise + depth]), 0.0, False))
 
 
-def _rise_first(scene: Scene, aim_m: Array) -> Array:
-    """Holds back the sideways part of a move while the tool is lower than it should be."""
-    tool = scene.tool_m
-    share = float(np.clip(1.0 - (aim_m[2] - tool[2]) / 0.04, 0.0, 1.0))
-    return np.array([*(tool[:2] + share * (aim_m[:2] - tool[:2])), aim_m[2]])
+def _top_m(scene: Scene, name: str) -> float:
+    """How high the highest of the other things that are free to move reaches [m], if all stand."""
+    others = [each for each in scene.things.values() if isinstance(each, Solid) and each.name != name]
+    return max(float(scene.position_m(other.name)[2]) + other.top_m for other in others)
+
+
+def _rise_first(scene: Scene, aim: Aim) -> Aim:
+    """Holds back the sideways part of a move, and its turn, while the tool is lower than it should be."""
+    tool, yaw = scene.tool_m, float(scene.tool_tilt_rad[2])
+    share = float(np.clip(1.0 - (aim.tool_m[2] - tool[2]) / 0.04, 0.0, 1.0))
+    across = tool[:2] + share * (aim.tool_m[:2] - tool[:2])
+    return Aim(np.array([*across, aim.tool_m[2]]), yaw + share * (aim.yaw_rad - yaw), aim.opened)
 
 
 def _grasp_yaw(scene: Scene, name: str) -> float:
-    """The yaw nearest to the tool's at which the jaws close on two faces of a thing."""
-    tool, turns = float(scene.tool_tilt_rad[2]), scene.solid(name).grip.turns
+    """The yaw nearest to the tool's at which the jaws close on two faces of a thing [rad]."""
+    tool = float(scene.tool_tilt_rad[2])
+    return _turned(tool, scene.yaw_rad(name) - tool, scene.solid(name).grip.turns)
+
+
+def _turned(tool_rad: float, turn_rad: float, turns: int) -> float:
+    """The tool's yaw after a turn, or after one that comes to the same: the nearest that the jaws can have.
+
+    Args:
+        tool_rad: The tool's yaw now [rad].
+        turn_rad: How far it would have to turn [rad].
+        turns: How many yaws a turn are as good; 0 if all are.
+    """
     if turns == 0:
-        return tool
-    nearest = tool + wrap(scene.yaw_rad(name) - tool, 2 * np.pi / turns)
-    return float(np.clip(nearest, -np.pi / 4, np.pi / 4))
+        return tool_rad
+    step = 2 * np.pi / turns
+    nearest = tool_rad + wrap(turn_rad, step)
+    if abs(nearest) > YAW_RAD and abs(nearest - np.sign(nearest) * step) <= YAW_RAD:
+        nearest -= np.sign(nearest) * step
+    return float(np.clip(nearest, -YAW_RAD, YAW_RAD))
 
 
 AIMS: dict[str, Callable[[Scene, str], Aim]] = {

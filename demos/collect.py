@@ -20,7 +20,7 @@ from sim.arms import find_arm
 from sim.names import pick
 from sim.own import arm_names, task_names
 from sim.randomisation import NOTHING, Randomisation, find_randomisation
-from sim.tasks import find_task
+from sim.tasks import find_task, refuse_held_out
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Collection:
         size: Height and width of the images [px].
         noise: How executed actions stray from the experts'.
         randomise: How far the episodes' worlds differ; not at all unless said.
+        held_out: Whether tasks that are held out may be among them: for goal images, and to measure experts.
     """
 
     arms: tuple[str, ...] = ("panda", "sawyer", "ur5e")
@@ -44,6 +45,7 @@ class Collection:
     size: int = 64
     noise: Noise = field(default_factory=Noise)
     randomise: Randomisation = NOTHING
+    held_out: bool = False
 
     @property
     def cells(self) -> list[tuple[str, str]]:
@@ -68,6 +70,7 @@ def collect(
     size: int | None = None,
     noise: bool = True,
     randomise: str = "none",
+    held_out: bool = False,
     out: Path = Path("runs/cycle/stores/demos"),
     workers: int = 2,
 ) -> None:
@@ -82,13 +85,14 @@ def collect(
         size: Image size [px].
         noise: Whether executed actions stray from the expert's, so that recoveries are in the data.
         randomise: Whether the worlds' looks and physics differ from episode to episode: "none", "moderate".
+        held_out: Collect tasks that are held out all the same: for goal images, in a store of their own.
         out: The store.
         workers: Processes.
     """
     arms, tasks = arms and arm_names(arms), tasks and task_names(tasks)
     said = {"arms": arms, "tasks": tasks, "episodes": episodes, "first_seed": first_seed, "size": size}
     given: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-    plan = replace(pick(COLLECTIONS, preset, "preset"), **given)
+    plan = replace(pick(COLLECTIONS, preset, "preset"), held_out=held_out, **given)
     plan = replace(plan, randomise=find_randomisation(randomise))
     plan = plan if noise else replace(plan, noise=SILENT)
     ended = collect_experts(out, plan, workers, "demonstrations")
@@ -101,7 +105,7 @@ def collect_experts(store: Path, plan: Collection, workers: int, description: st
     """Makes the expert episodes that the store lacks; returns those made now.
 
     Raises:
-        ValueError: If an arm or task is unknown, or a number is below 1.
+        ValueError: If an arm or task is unknown, a task is held out, or a number is below 1.
     """
     if workers < 1:
         raise ValueError(f"workers {workers} is out of range; expected at least 1")
@@ -113,9 +117,12 @@ def expert_pieces(store: Path, plan: Collection) -> list[Piece]:
     """The experts' attempts that the store lacks; variations come in turn.
 
     Raises:
-        ValueError: If an arm or task is unknown, or there are no episodes.
+        ValueError: If an arm or task is unknown, a task is held out and the plan does not say that it may be,
+            or there are no episodes.
     """
     arms, tasks = [find_arm(name) for name in plan.arms], [find_task(name) for name in plan.tasks]
+    if not plan.held_out:
+        refuse_held_out(plan.tasks, "--held-out collects it all the same, for goal images")
     if plan.episodes < 1:
         raise ValueError(f"episodes {plan.episodes} is out of range; expected at least 1")
     episodes = EpisodeStore(store)

@@ -37,7 +37,12 @@ class Noise:
 
     def scaled(self, share: float) -> "Noise":
         """The same with so much of its strength."""
-        return replace(self, std=share * self.std, burst_size=share * self.burst_size)
+        return replace(
+            self,
+            std=share * self.std,
+            burst_size=share * self.burst_size,
+            gripper_rate=share * self.gripper_rate,
+        )
 
 
 SILENT = Noise(std=0.0, burst_rate=0.0)

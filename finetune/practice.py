@@ -21,7 +21,7 @@ from robocat.presets import PRESETS
 from sim.arms import find_arm
 from sim.names import pick
 from sim.own import arm_name, task_name
-from sim.tasks import find_task
+from sim.tasks import find_task, refuse_held_out
 
 
 def practise(
@@ -75,9 +75,10 @@ def practise_episodes(
     Raises:
         CheckpointError: If branch and tokeniser are absent or do not belong together.
         StoreError: If there is no goal image for an arm, task and variation.
-        ValueError: If an arm or task is unknown, or a number is below 1.
+        ValueError: If an arm or task is unknown, the task is held out, or a number is below 1.
     """
     arm, task = find_arm(cell[0]), find_task(cell[1])
+    refuse_held_out([task.name], "nothing is practised that is not to be learnt")
     if plan.episodes < 1 or bench.workers < 1:
         raise ValueError(f"episodes {plan.episodes} and workers {bench.workers} must both be at least 1")
     make = partial(Policy, branch, bench.tokeniser, plan.explore)

@@ -6,6 +6,7 @@ from demos.collect import Collection
 from demos.expert import SILENT
 from robocat.agent import AgentConfig
 from robocat.vqgan import VQGANConfig
+from sim.tasks import refuse_held_out
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ class Preset:
         sizes = (self.collection.size, self.adaptation.size, self.vqgan.size)
         if len(set(sizes)) != 1:
             raise ValueError(f"sizes of collection, adaptation and vqgan must be one, got {sizes} px")
+        for plan in (self.collection, self.adaptation):
+            refuse_held_out(plan.tasks, "a cycle cannot collect it, for it would be trained on")
 
     @property
     def size(self) -> int:

@@ -10,6 +10,7 @@ from robocat.checkpoint import config_hash
 from robocat.config import Training
 from robocat.mixture import Source, held_out, worth_learning
 from robocat.tokens import TokenEpisode, build
+from sim.tasks import refuse_held_out
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,11 @@ def sources_of(data: Data, cameras: int | None = None) -> list[Source]:
         cameras: How many cameras the agent reads, if that is to be checked.
 
     Raises:
-        ValueError: If a store has another number of cameras.
+        ValueError: If a store has another number of cameras, or episodes of a task that is held out.
     """
     tokens = [build(store, data.tokeniser, data.tokens) for store in data.stores]
     for path, each in zip(data.stores, tokens, strict=True):
+        refuse_held_out((e.task for e in each.episodes), f"{path} has episodes of it, so is not trained on")
         seen = {rows.codes.shape[1] for rows in each.arms.values()}
         if cameras is not None and seen != {cameras}:
             counts = ", ".join(map(str, sorted(seen)))

@@ -120,7 +120,10 @@ def make_goals(bench: Bench, cells: Sequence[Cell], first_seed: int) -> None:
 
     Attempts that fail lend no image; those that succeed then lend theirs more than once.
     """
-    plans = [Collection((cell.arm,), (cell.task,), cell.episodes, first_seed, bench.size) for cell in cells]
+    plans = [
+        Collection((cell.arm,), (cell.task,), cell.episodes, first_seed, bench.size, held_out=True)
+        for cell in cells
+    ]
     pieces = [piece for plan in plans for piece in expert_pieces(bench.goals, plan)]
     if pieces:
         run(pieces, bench.workers, "goals")

@@ -36,6 +36,7 @@ from robocat.schedule import check_finite, learning_rate, set_learning_rate
 from robocat.tokeniser import save_tokeniser
 from robocat.vqgan import VQGAN, Critic, VQGANConfig, to_pixels
 from sim.names import pick
+from sim.tasks import refuse_held_out
 
 SHOWN = 12  # reconstructions kept for the report
 FLOOR = 0.05  # of the peak learning rate, at the end
@@ -79,7 +80,7 @@ def train_tokeniser(
 
     Raises:
         OSError: If there are no episodes.
-        ValueError: If images are of another size.
+        ValueError: If images are of another size, or of a task that is held out.
         CheckpointError: If `out` holds an unfinished training of something else.
         TrainingDiverged: If a loss is no longer finite.
     """
@@ -179,9 +180,10 @@ def draw_images(
 
     Raises:
         OSError: If there are no episodes.
-        ValueError: If images are of another size.
+        ValueError: If images are of another size, or of a task that is held out.
     """
     entries = [(store, entry) for store in map(EpisodeStore, stores) for entry in store.entries()]
+    refuse_held_out((entry.task for _, entry in entries), "its images are not learnt")
     if not entries:
         raise OSError(f"no episodes in {', '.join(map(str, stores))}; `robocat collect` makes some")
     store, entry = entries[0]

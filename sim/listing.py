@@ -1,19 +1,19 @@
 """`robocat arms` and `robocat tasks`: what there is, as tables."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import mujoco
 import numpy as np
 from rich.box import SIMPLE
-from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 
 from sim.arms import ARMS
 from sim.arms.arm import Arm, span_rad
 from sim.control import arm_model
-from sim.registration import environment_ids
-from sim.tasks import TASKS
+from sim.registration import environment_id, environment_ids
+from sim.tasks.catalogue import HELD_OUT, TRAINING
 from sim.tasks.task import Task
 
 
@@ -44,28 +44,37 @@ def arms() -> None:
 
 
 def tasks() -> None:
-    """Lists the tasks: their variations, time limit, what lies on the table, and the environments' ids."""
-    table = Table(title="tasks", box=SIMPLE, pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    for column in ("task", "variations", r"time \[s]", "things"):
-        table.add_column(column, overflow="fold")
-    for task in TASKS.values():
-        table.add_row(
-            task.name,
-            task.summary,
-            f"{len(task.variations)}: {', '.join(task.variations)}",
-            f"{task.horizon_s:g}",
-            _things(task),
-            end_section=True,
-        )
+    """Lists the tasks by family: how many each counts as, time limit, what is to be done."""
     console = Console()
-    console.print(table)
-    console.print('environments, for gymnasium.make("sim.registration:<id>"):', highlight=False)
-    console.print(Columns(environment_ids(), padding=(0, 2)), highlight=False)
+    for title, some in (("trained on", TRAINING), ("held out", HELD_OUT)):
+        console.print(_tasks(title, some))
+    said = (
+        f"{_count(TRAINING)} tasks trained on, {_count(HELD_OUT)} held out; n: one for each thing meant, or "
+        "order of things, as its goal image shows it",
+        f"{len(environment_ids())} environments, each of {len(ARMS)} arms at each name above:",
+        f'  gymnasium.make("sim.registration:{environment_id("<arm>", "<name>")}")',
+    )
+    for line in said:
+        console.print(line, highlight=False, markup=False)
 
 
-def _things(task: Task) -> str:
-    return ", ".join(f"{thing.name} {thing.word}" for thing in task.things)
+def _count(some: Sequence[Task]) -> int:
+    return sum(len(task.variations) for task in some)
+
+
+def _tasks(title: str, some: Sequence[Task]) -> Table:
+    """Some tasks, each family's under its name."""
+    table = Table(title=f"tasks {title}", box=SIMPLE, pad_edge=False)
+    table.add_column("family and name", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column(r"\[s]", justify="right", no_wrap=True)
+    table.add_column("task", overflow="fold")
+    for family in dict.fromkeys(task.family for task in some):
+        members = [task for task in some if task.family == family]
+        table.add_row(family, str(_count(members)), "", "", style="bold")
+        for task in members:
+            table.add_row(f"  {task.name}", str(len(task.variations)), f"{task.horizon_s:g}", task.summary)
+    return table
 
 
 @lru_cache(maxsize=16)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
+AT_MOST = 20  # names in a message; of more the first are listed, and how many there are
 
 # Names become parts of file names and of ids such as "panda-lift-red-expert-000042-3f9c01ab".
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
@@ -25,13 +26,16 @@ def pick(table: Mapping[str, T], name: str, noun: str, hint: str = "") -> T:
         hint: What else to say where there is none.
 
     Raises:
-        UnknownName: If the table has no such name; the message gives the nearest name and all valid ones.
+        UnknownName: If the table has no such name; the message gives the nearest name and the valid ones.
     """
     if name in table:
         return table[name]
     near = difflib.get_close_matches(name, table, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ";"
-    valid = f"{noun}s: {', '.join(sorted(table)) or '(none)'}" + (f"; {hint}" if hint else "")
+    listed = sorted(table)[:AT_MOST]
+    if len(table) > AT_MOST:
+        listed.append(f"and {len(table) - AT_MOST} more")
+    valid = f"{noun}s: {', '.join(listed) or '(none)'}" + (f"; {hint}" if hint else "")
     raise UnknownName(f"unknown {noun} {name!r}{guess} {valid}")
 
 

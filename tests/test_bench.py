@@ -4,14 +4,16 @@ import importlib
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench import experts
 from bench.__main__ import ALONE, BENCHES, main
 from bench.ablation import AS_IT_IS, changed, parse_variants
 from bench.measure import milliseconds, summary
-from bench.pictures import SHOWN, SIDE_PX, portrait
+from bench.pictures import CAPTION, SIDE_PX, TILE_PX, portrait, tile
 from robocat.agent import AgentConfig
 from sim.arms import ARMS
 from sim.tasks import TASKS
@@ -85,6 +87,45 @@ def test_an_odd_variant_is_refused(texts: tuple[str, ...], said: str) -> None:
         parse_variants(texts, AgentConfig())
 
 
-def test_every_task_has_a_picture() -> None:
-    assert set(SHOWN) == set(TASKS)
-    assert all(SHOWN[name] in task.variations for name, task in TASKS.items())
+def test_experts_are_counted_once_and_the_worst_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after the first pair and started again, it tries the others only; another plan tries all."""
+    plan, path = experts.Plan(episodes=4, first_seed=7), tmp_path / "so-far.json"
+    pairs = [("panda", "lift"), ("ur5e", "lift"), ("ur5e", "lift-large")]
+    tried: list[tuple[str, str]] = []
+
+    def successes(plan: experts.Plan, pair: tuple[str, str]) -> dict[str, int]:
+        tried.append(pair)
+        if len(tried) == 2:
+            raise KeyboardInterrupt
+        return {"as meant": 4, "with noise": 3 if pair == pairs[1] else 4}
+
+    monkeypatch.setattr(experts, "successes", successes)
+    with pytest.raises(KeyboardInterrupt):
+        experts.count(path, plan, pairs, workers=1)
+    counts = experts.count(path, plan, pairs, workers=1)
+    assert tried == [pairs[0], pairs[1], *pairs[1:]]
+    assert experts.count(path, plan, pairs, workers=1) == counts
+    assert list(counts) == pairs and len(tried) == 4
+    said = "worst of 3 pairs: ur5e lift, 4 as meant, 3 with noise of 4; 1 below 95 %"
+    assert experts.verdict(counts, plan) == said
+    assert experts.read(path, experts.Plan(episodes=5, first_seed=7)) == {}
+    shown = experts.table(counts, plan)
+    assert [column.header for column in shown.columns] == ["family", "panda", "ur5e"]
+    assert [list(column.cells) for column in shown.columns] == [["lift"], ["100, 100"], ["100, 88"]]
+
+
+def test_experts_are_counted() -> None:
+    assert experts.successes(experts.Plan(2, 300_000), ("panda", "reach")) == {"as meant": 2, "with noise": 2}
+
+
+def test_a_task_is_shown_by_its_goal() -> None:
+    name, pixels, _ = tile("panda", TASKS["lift"], 0)
+    assert name == "lift" and pixels.shape == (TILE_PX, TILE_PX, 3)
+    np.testing.assert_array_equal(tile("panda", TASKS["lift"], 0)[1], pixels)
+    assert not np.array_equal(tile("panda", TASKS["lift-evening"], 0)[1], pixels)
+
+
+def test_every_tasks_name_fits_over_its_picture() -> None:
+    assert max(CAPTION.getlength(name) for name in TASKS) <= TILE_PX

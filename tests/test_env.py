@@ -10,19 +10,20 @@ from gymnasium.utils.env_checker import check_env
 
 from sim.arms import ARMS
 from sim.env import ManipulationEnv, make
-from sim.names import UnknownName
+from sim.names import AT_MOST, UnknownName
 from sim.registration import environment_id, environment_ids, register_all
 from sim.tasks import TASKS
 from sim.tasks.reach import hover_point_m
 from sim.tasks.task import HOLD_S
-from tests.worlds import PAIRS, actions, bits, blind, play
+from tests.worlds import ALIKE, FEW, actions, bits, blind, play
 
-pairs = pytest.mark.parametrize(("arm", "task"), PAIRS)
+pairs = pytest.mark.parametrize(("arm", "task"), ALIKE)
+few = pytest.mark.parametrize(("arm", "task"), FEW)
 
 
-@pytest.mark.parametrize("name", environment_ids())
-def test_gymnasium_accepts_it(name: str) -> None:
-    env = gym.make(f"sim.registration:{name}", render_mode="rgb_array")
+@few
+def test_gymnasium_accepts_it(arm: str, task: str) -> None:
+    env = gym.make(f"sim.registration:{environment_id(arm, task)}", render_mode="rgb_array")
     check_env(env.unwrapped)
     # Once more through Gymnasium's own wrappers, one of which checks each step.
     _, info = env.reset(seed=1)
@@ -40,7 +41,7 @@ def test_importing_the_registration_is_enough() -> None:
     assert (env.arm.name, env.task.name, env.size) == ("panda", "lift", 16)
     assert len(environment_ids()) == len(ARMS) * len(TASKS) == len(set(environment_ids()))
     register_all()  # Gymnasium warns, so this raises, if an id were registered twice.
-    assert environment_id("panda", "lift") in gym.registry
+    assert set(environment_ids()) <= set(gym.registry)
 
 
 @pairs
@@ -65,7 +66,7 @@ def test_spaces_are_those_declared(arm: str, task: str) -> None:
         observation = env.step(move)[0]
 
 
-@pairs
+@few
 def test_one_seed_is_one_episode(arm: str, task: str) -> None:
     env = make(arm, task)
     moves = actions(env, 15)
@@ -241,7 +242,8 @@ def test_actions_out_of_range_are_clipped() -> None:
         ),
         (
             {"task": "lft"},
-            f"unknown task 'lft'; did you mean 'lift'? tasks: {', '.join(sorted(TASKS))}; one of your own is "
+            "unknown task 'lft'; did you mean 'lift'? tasks: "
+            f"{', '.join(sorted(TASKS)[:AT_MOST])}, and {len(TASKS) - AT_MOST} more; one of your own is "
             "given by the path of its .py file",
         ),
         ({"cameras": ("frnt",)}, "unknown camera 'frnt'; did you mean 'front'? cameras: front, wrist"),
@@ -304,7 +306,7 @@ def test_without_a_render_mode_there_is_no_picture() -> None:
 
 def test_twice_as_many_steps_lead_to_the_same_place() -> None:
     """20 Hz works as 10 Hz does: after equal times and speeds the tool is in one place, within 5 mm."""
-    for arm, task in PAIRS:
+    for arm, task in FEW:
         slow, fast = blind(arm, task), blind(arm, task, control_hz=20)
         slow.reset(seed=0)
         fast.reset(seed=0)

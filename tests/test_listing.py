@@ -29,10 +29,14 @@ def test_all_is_listed_at_any_width(
     text = "\n".join(lines)
     assert max(map(len, lines)) <= columns
     assert "…" not in text
-    for name in (*ARMS, *TASKS, *environment_ids()):
+    for name in (*ARMS, *TASKS, *(task.family for task in TASKS.values())):
         assert name in text
     assert "[m]" in text and "[s]" in text, "rich reads brackets as markup"
     flat = " ".join(text.split())
+    assert "256 tasks trained on, 141 held out" in flat
+    assert f"{len(environment_ids())} environments, each of {len(ARMS)} arms at each name above" in flat
+    assert 'gymnasium.make("sim.registration:robocat/<arm>-<name>-v0")' in flat
+    assert all(" ".join(task.summary.split()[:3]) in flat for task in TASKS.values())
     assert all(" ".join(arm.source.split()) in flat for arm in ARMS.values())
 
 

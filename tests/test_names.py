@@ -27,6 +27,11 @@ def test_unknown_name_says_what_could_be_meant(name: str, message: str) -> None:
     assert str(error.value) == message
 
 
+def test_of_many_names_the_first_are_said() -> None:
+    with pytest.raises(UnknownName, match=r"unknown number '7'; numbers: 100, 101, .*, 119, and 5 more$"):
+        pick({str(100 + i): i for i in range(25)}, "7", "number")
+
+
 def test_unknown_name_is_a_value_error_and_an_empty_table_is_said_to_be_empty() -> None:
     with pytest.raises(ValueError, match=r"unknown task 'lift'; tasks: \(none\)"):
         pick({}, "lift", "task")

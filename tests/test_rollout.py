@@ -15,9 +15,9 @@ from demos.replay import Replay, environment, replay
 from demos.rollout import Attempt, model_hash, rollout
 from demos.store import EpisodeStore
 from sim.env import ManipulationEnv, Observation, make
-from tests.worlds import PAIRS, blind
+from tests.worlds import FEW, blind
 
-pairs = pytest.mark.parametrize(("arm", "task"), PAIRS)
+pairs = pytest.mark.parametrize(("arm", "task"), FEW)
 
 
 class Still:

@@ -35,7 +35,9 @@ def _soon(success: Predicate, scene: Scene, variation: str) -> bool:
 
 def _brief(task: str, horizon_s: float = 1.0) -> Task:
     """A task whose episodes soon end, some with success and some for want of time."""
-    return replace(TASKS[task], name=f"brief-{task}", success=partial(_soon, TASKS[task].success), horizon_s=horizon_s)
+    return replace(
+        TASKS[task], name=f"brief-{task}", success=partial(_soon, TASKS[task].success), horizon_s=horizon_s
+    )
 
 
 def _vector(count: int = WORLDS, arm: str = "panda", task: str | Task = "lift", **options: Any) -> Any:

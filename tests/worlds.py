@@ -16,9 +16,12 @@ from sim.tasks.task import PATCH_M
 
 # Every task on one of the arms and the basic ones on each; tests marked slow take all arms with all tasks.
 BASIC = ("reach", "push", "lift", "stack")
-PAIRS = list(dict.fromkeys([*product(ARMS, BASIC), *zip(cycle(ARMS), TASKS, strict=False)]))
-# Tasks with the various triplets differ in shapes alone: where that is all the same, one of each will do.
+ONE_OF_EACH = list(zip(cycle(ARMS), TASKS, strict=False))
+PAIRS = list(dict.fromkeys([*product(ARMS, BASIC), *ONE_OF_EACH]))
+# Tasks with the various triplets differ in shapes alone: where that is all the same, one of each will do, and
+# where every arm comes often enough anyway, the basic ones on all arms are left out as well.
 ALIKE = [(arm, task) for arm, task in PAIRS if "rgb" not in task or task.endswith("-1")]
+FEW = [pair for pair in ONE_OF_EACH if pair in ALIKE]
 # Too small for the tool's fence: such an arm must get wherever tasks put things, as high as they are carried.
 SMALL = ("so101",)
 

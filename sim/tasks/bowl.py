@@ -34,7 +34,7 @@ def place_in(scene: Scene, variation: str, rng: np.random.Generator) -> None:
     scene.place(variation, np.array([*bowl, FLOOR_M + inside.rest_m]), rng.uniform(-np.pi / 4, np.pi / 4))
     scene.forward()
     seat = out_moves(scene, variation)[0].seat_m[:2]
-    keep_clear(scene, variation, rng, [(bowl, BOWL.radius_m), (seat, inside.radius_m)])
+    keep_clear(scene, (variation,), rng, [(bowl, BOWL.radius_m), (seat, inside.radius_m)])
 
 
 def into_bowl(name: str, what: str, fruit: tuple[Solid, ...], held_out: bool = False) -> Arrangement:

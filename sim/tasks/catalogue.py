@@ -62,7 +62,10 @@ TRAINING: tuple[Task, ...] = (
     *(INSERT_GEAR, REMOVE_GEAR, INSERT_GEAR_LOOSE, REMOVE_GEAR_LOOSE),
     *(reach("reach-shapes", "one of the shapes", SHAPES), lift("lift-shapes", "one of the shapes", SHAPES)),
     *(place("place-shapes", "one of the shapes", SHAPES), INSERT_SHAPE, REMOVE_SHAPE),
-    *(lift("lift-pegs", "one of the pegs", PEGS), place("place-pegs", "one of the pegs", PEGS)),
+    *(
+        lift("lift-pegs", "one of the pegs", PEGS),
+        place("place-pegs", "one of the pegs", PEGS, noise_share=0.3),
+    ),
     *(INSERT_PEG, REMOVE_PEG, OPEN_DRAWER, SHUT_DRAWER, PRESS_BUTTON),
     *(task for i, kinds in enumerate(TRAIN_TRIPLETS, 1) for task in _rgb(f"rgb-{i}", kinds)),
 )

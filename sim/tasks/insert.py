@@ -14,6 +14,7 @@ IN_M = 0.006  # how far from the hole's middle and its depth a thing that is in 
 OFF_M = 0.09  # from the shaft, towards the middle of the table, to where a gear is put
 OUT_M = 0.05  # how far from where it was a thing is put that is removed
 NOISE_SHARE = 0.3
+GAP_M = 0.03  # between what waits to be put in: pegs stand so high that wide fingers knock over a near one
 BOARD_X_M = TABLE_CENTRE_M[0] + 0.075  # boards stand behind, things lie in front of them
 
 
@@ -38,7 +39,7 @@ def place_on_shaft(scene: Scene, variation: str, rng: np.random.Generator) -> No
     scene.place(variation, np.array([*shaft, PLATE_M + on.rest_m]), rng.uniform(-np.pi, np.pi))
     scene.forward()
     seat = beside_m(scene, SHAFT.name, OFF_M)[:2]
-    keep_clear(scene, variation, rng, [(shaft, on.radius_m), (seat, on.radius_m)])
+    keep_clear(scene, (SHAFT.name, variation), rng, [(shaft, on.radius_m), (seat, on.radius_m)])
 
 
 def hole_m(scene: Scene, board: str, name: str) -> tuple[Array, float]:
@@ -78,7 +79,7 @@ def place_before(scene: Scene, variation: str, rng: np.random.Generator) -> None
     solids = names([*scene.things.values()])
     radii = [scene.solid(name).radius_m for name in solids]
     while True:
-        points = spread(rng, radii, 0.012)
+        points = spread(rng, radii, GAP_M)
         if np.all(points[:, 0] < BOARD_X_M - 0.085):
             break
     for name, point in zip(solids, points, strict=True):
@@ -118,6 +119,7 @@ def remove(
     return arrangement(
         name=name,
         family="remove",
+        noise_share=NOISE_SHARE,
         summary=f"take {what} out of its hole and put it before the board",
         variations=names(solids),
         things=(*solids, board),

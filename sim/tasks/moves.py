@@ -12,6 +12,7 @@ from sim.things.thing import Thing
 
 ACROSS_M = 0.03  # RGB-stacking's shaped predicate: centres within 3 cm across
 HEIGHT_M = 0.01  # and 1 cm of the right height
+SUNK_M = 0.0001  # how deep a thing's weight presses it into what it stands on: less, and they would not touch
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def arrangement(
         seat = np.zeros(3)
         for i in range(len(moves(scene, variation))):
             move = moves(scene, variation)[i]  # Anew each time: a place may depend on the thing moved before.
-            seat = move.seat_m
+            seat = move.seat_m - np.array([0.0, 0.0, SUNK_M])
             scene.place(move.name, seat, move.yaw_rad or 0.0)
             scene.forward()
         return seat + np.array(

@@ -12,6 +12,7 @@ OPEN_M = 0.06  # how far out an open drawer is
 SHUT_M = 0.01
 PRESSED_M = 0.009
 CABINET_X_M = TABLE_CENTRE_M[0] + 0.10
+TIP_M = 0.0085  # how far shut fingertips reach below the tool: 9 mm, those of hands with three fingers 7 or 8
 APART_M = 0.13  # between the middles of two cabinets
 
 CABINETS = tuple(cabinet(colour, COLOURS[colour]) for colour in ("red", "blue"))
@@ -108,8 +109,6 @@ def _pose_pressed(scene: Scene, variation: str, rng: np.random.Generator) -> tup
     scene.set_slide(variation, BUTTON_TRAVEL_M)
     return top_m(scene, variation) + np.array([0.0, 0.0, TIP_M]), scene.arm.gripper.width_m[0]
 
-
-TIP_M = 0.012  # how far fingertips reach below the tool
 
 OPEN_DRAWER = Task(
     name="open-drawer",

@@ -17,7 +17,9 @@ def moves(scene: Scene, variation: str) -> list[Move]:
     return [Move(variation, seat, across_m=TOLERANCE_M)]
 
 
-def place(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = False) -> Arrangement:
+def place(
+    name: str, what: str, solids: tuple[Solid, ...], held_out: bool = False, noise_share: float = 1.0
+) -> Arrangement:
     """Placing any of some things; `what` names one of them in words."""
     return arrangement(
         name=name,
@@ -26,6 +28,7 @@ def place(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = Fals
         variations=names(solids),
         things=(*solids, TARGET),
         moves=moves,
+        noise_share=noise_share,
         held_out=held_out,
     )
 

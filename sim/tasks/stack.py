@@ -8,7 +8,7 @@ import numpy as np
 from sim.poses import Array, rotation_z, wrap
 from sim.scene import Scene
 from sim.tasks.moves import Arrangement, Move, arrangement
-from sim.tasks.task import names
+from sim.tasks.task import WIDE_PATCH_M, names, spread, stand
 from sim.things.blocks import BLOCKS
 from sim.things.prisms import prism
 from sim.things.thing import Solid
@@ -19,8 +19,18 @@ SPARSE_ABOVE_M = 0.02
 PLANK = prism(
     "plank", "plank", (0.72, 0.73, 0.76, 1.0), width_m=0.036, height_m=0.016, aspect=2.4, density_kg_m3=2700.0
 )
+TOWER_TIGHT_M = 0.004
+NOISE_SHARE = 0.4  # what is knocked over while building often lies where nobody can right it
 LEAVE_M = 0.08  # RGB-stacking has the gripper 10 cm above, give or take 3
+# Between things that are built with: a hand goes down beside what stands already, 10 cm to each side.
+BUILDING_GAP_M = 0.05
+WIDE_GAP_M = 0.075
+SIDE_RAD = 0.1
 BESIDE_M = 0.004  # between two blocks that stand side by side
+ON_PLANK_M = 0.012  # between the two on the plank: fingers may reach past the face of what they hold
+# How far the plank lies turned at most: much nearer to half a right angle, jaws can hold what comes onto it
+# either way, and one way they open against its neighbour.
+PLANK_RAD = 0.5
 
 
 def order(variation: str) -> list[str]:
@@ -39,6 +49,11 @@ def on(scene: Scene, upper: str, lower: str) -> Move:
     return Move(
         upper, seat_m(scene, upper, lower), yaw_rad=scene.yaw_rad(lower), turns=turns(scene, upper, lower)
     )
+
+
+def tower_moves(scene: Scene, variation: str) -> list[Move]:
+    """As `moves`, but set down with care: what leans to one side bears little beside its middle."""
+    return [replace(move, tight_m=TOWER_TIGHT_M) for move in moves(scene, variation)]
 
 
 def turns(scene: Scene, *things: str) -> int:
@@ -100,6 +115,20 @@ def stack_and_leave(name: str, what: str, solids: tuple[Solid, ...], held_out: b
     )
 
 
+def place_apart(scene: Scene, variation: str, rng: np.random.Generator) -> None:
+    """Puts everything on the patch at random, with room for a hand beside what stands already."""
+    del variation  # Every one of the things may be the one that is meant.
+    radii = [thing.radius_m for thing in scene.things.values()]
+    stand(scene, rng, spread(rng, radii, BUILDING_GAP_M))
+
+
+def place_wide(scene: Scene, variation: str, rng: np.random.Generator) -> None:
+    """As `place_apart`, with room beside what is higher and longer."""
+    del variation
+    radii = [thing.radius_m for thing in scene.things.values()]
+    stand(scene, rng, spread(rng, radii, WIDE_GAP_M, WIDE_PATCH_M))
+
+
 def tower(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = False) -> Arrangement:
     """Three of some things upon each other in any order; `what` names them in words."""
     return arrangement(
@@ -108,7 +137,9 @@ def tower(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = Fals
         summary=f"build a tower of three from {what}",
         variations=tuple("-on-".join(each) for each in permutations(names(solids), 3)),
         things=solids,
-        moves=moves,
+        moves=tower_moves,
+        noise_share=NOISE_SHARE,
+        place=place_apart,
         horizon_s=20.0,
         held_out=held_out,
     )
@@ -121,10 +152,16 @@ def pyramid_moves(scene: Scene, variation: str) -> list[Move]:
     # nothing has to be crossed.
     still, moved = sorted((one, other), key=lambda name: scene.position_m(name)[0])
     apart = scene.solid(still).grip.width_m / 2 + scene.solid(moved).grip.width_m / 2 + BESIDE_M
-    yaw = wrap(scene.yaw_rad(still), np.pi / 2)
-    side = apart * np.array([np.cos(yaw), np.sin(yaw), 0.0])
     lift = np.array([0.0, 0.0, scene.solid(moved).rest_m - scene.solid(still).rest_m])
-    beside = scene.position_m(still) + side + lift
+    yaw = wrap(scene.yaw_rad(still), np.pi / 2)
+    # At two yaws near half a right angle, of which the nearer one stays the nearer one.
+    yaws = [yaw, yaw - np.sign(yaw) * np.pi / 2] if abs(yaw) > np.pi / 4 - SIDE_RAD else [yaw]
+    sides = {
+        yaw: scene.position_m(still) + lift + apart * np.array([np.cos(yaw), np.sin(yaw), 0]) for yaw in yaws
+    }
+    yaw, beside = min(
+        sides.items(), key=lambda side: float(np.linalg.norm(side[1] - scene.position_m(moved)))
+    )
     middle = (scene.position_m(still) + scene.position_m(moved)) / 2
     seat = middle + np.array([0.0, 0.0, scene.solid(still).top_m + scene.solid(variation).rest_m])
     return [
@@ -142,6 +179,8 @@ def pyramid(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = Fa
         variations=names(solids),
         things=solids,
         moves=pyramid_moves,
+        noise_share=NOISE_SHARE,
+        place=place_apart,
         horizon_s=20.0,
         held_out=held_out,
     )
@@ -156,12 +195,12 @@ def inverted_moves(scene: Scene, variation: str) -> list[Move]:
         PLANK.name,
         seat_m(scene, PLANK.name, variation),
         0.010,
-        yaw_rad=scene.yaw_rad(variation),
+        yaw_rad=float(np.clip(wrap(scene.yaw_rad(variation), np.pi / 2), -PLANK_RAD, PLANK_RAD)),
         tight_m=0.004,
     )
     made = [base]
     for side, name in ((-1.0, one), (1.0, other)):
-        shift = side * (scene.solid(name).grip.width_m + BESIDE_M) / 2
+        shift = side * (scene.solid(name).grip.width_m + ON_PLANK_M) / 2
         seat = seat_m(scene, name, PLANK.name) + shift * along
         made.append(Move(name, seat, across_m=0.012, yaw_rad=yaw, tight_m=0.004))
     return made
@@ -176,8 +215,9 @@ def inverted_pyramid(name: str, what: str, blocks: tuple[Solid, ...], held_out: 
         variations=names(blocks),
         things=(*blocks, PLANK),
         moves=inverted_moves,
+        place=place_wide,
         horizon_s=30.0,
-        noise_share=0.3,
+        noise_share=NOISE_SHARE,
         held_out=held_out,
     )
 

@@ -109,10 +109,10 @@ def stand(scene: Scene, rng: np.random.Generator, points_m: Array) -> None:
 
 
 def keep_clear(
-    scene: Scene, variation: str, rng: np.random.Generator, circles_m: Sequence[tuple[Array, float]]
+    scene: Scene, placed: Sequence[str], rng: np.random.Generator, circles_m: Sequence[tuple[Array, float]]
 ) -> None:
-    """Puts all solids but the one that is meant on the patch, outside some circles (middle (2,), radius)."""
-    others = [name for name in names([*scene.things.values()]) if name != variation]
+    """Puts all solids not placed yet on the patch, outside some circles: middle (2,) and radius [m]."""
+    others = [name for name in names([*scene.things.values()]) if name not in placed]
     radii = np.array([scene.solid(name).radius_m for name in others])
     while True:
         points = spread(rng, list(radii))

@@ -7,13 +7,14 @@ import math
 
 from sim.things.thing import Fixture, Grip, Rgba, Shape, Solid
 
-ROLLING_M = 0.002  # friction against rolling: fruit that lies still stays where it is
+# Friction against rolling: real fruit is not so round, and what lies still stays where it is.
+ROLLING_M = 0.005
 STEM: Rgba = (0.35, 0.22, 0.10, 1.0)
 LEAF: Rgba = (0.15, 0.50, 0.15, 1.0)
 
 
 def _round(name: str, half_m: tuple[float, float, float], mass_kg: float, rgba: Rgba, *more: Shape) -> Solid:
-    """An ellipsoid with trimmings that are only seen; its shorter horizontal axis is y."""
+    """An ellipsoid that lies on its shortest axis, z, with trimmings that are only seen; y is the next."""
     x, y, z = half_m
     return Solid(
         name=name,
@@ -62,23 +63,23 @@ def _banana() -> Solid:
 
 APPLE = _round("apple", (0.028, 0.028, 0.026), 0.07, (0.80, 0.08, 0.10, 1.0), _stem(0.029))
 PEAR = _round(
-    *("pear", (0.026, 0.026, 0.027), 0.07, (0.62, 0.75, 0.20, 1.0)),
+    *("pear", (0.027, 0.027, 0.025), 0.07, (0.62, 0.75, 0.20, 1.0)),
     Shape(
         "ellipsoid", (0.016, 0.016, 0.020), (0.0, 0.0, 0.022), rgba=(0.62, 0.75, 0.20, 1.0), collides=False
     ),
     _stem(0.045),
 )
 LEMON = _round(
-    *("lemon", (0.032, 0.024, 0.024), 0.06, (0.97, 0.90, 0.15, 1.0)),
+    *("lemon", (0.032, 0.024, 0.022), 0.06, (0.97, 0.90, 0.15, 1.0)),
     Shape(
         "ellipsoid", (0.007, 0.006, 0.006), (0.032, 0.0, 0.0), rgba=(0.85, 0.80, 0.15, 1.0), collides=False
     ),
 )
-ORANGE = _round("orange", (0.027, 0.027, 0.027), 0.07, (0.98, 0.52, 0.05, 1.0))
-PLUM = _round("plum", (0.024, 0.022, 0.022), 0.05, (0.35, 0.10, 0.38, 1.0), _stem(0.024))
+ORANGE = _round("orange", (0.027, 0.027, 0.026), 0.07, (0.98, 0.52, 0.05, 1.0))
+PLUM = _round("plum", (0.024, 0.022, 0.021), 0.05, (0.35, 0.10, 0.38, 1.0), _stem(0.024))
 STRAWBERRY = _round(
-    *("strawberry", (0.022, 0.020, 0.022), 0.03, (0.90, 0.15, 0.20, 1.0)),
-    Shape("ellipsoid", (0.015, 0.015, 0.004), (0.0, 0.0, 0.020), rgba=LEAF, collides=False),
+    *("strawberry", (0.022, 0.020, 0.019), 0.03, (0.90, 0.15, 0.20, 1.0)),
+    Shape("ellipsoid", (0.015, 0.015, 0.004), (0.0, 0.0, 0.017), rgba=LEAF, collides=False),
 )
 BANANA = _banana()
 

@@ -6,7 +6,9 @@ WOOD: Rgba = (0.72, 0.53, 0.33, 1.0)
 DARK: Rgba = (0.25, 0.26, 0.28, 1.0)
 
 DRAWER_OUT_M = 0.09  # how far a drawer comes out
-HANDLE_M = (-0.075, 0.0, 0.050)  # middle of the handle, with the drawer shut, in the cabinet's frame
+# Middle of the handle, with the drawer shut, in the cabinet's frame: so far before it that a hand whose
+# fingers stand 4 cm apart closes on it without touching the roof.
+HANDLE_M = (-0.090, 0.0, 0.050)
 HANDLE_WIDTH_M = 0.018  # the upright bar that jaws close on
 BUTTON_TOP_M = 0.045  # height of a button's top that is not pressed
 BUTTON_TRAVEL_M = 0.012
@@ -15,6 +17,7 @@ BUTTON_TRAVEL_M = 0.012
 def cabinet(name: str, rgba: Rgba) -> Fixture:
     """A box with one drawer that comes out towards the arm, with an upright bar as a handle."""
     x, y, z, wall = 0.055, 0.060, 0.060, 0.004
+    neck = -x - HANDLE_M[0]
     shell = (
         Shape("box", (x, y, wall / 2), (0.0, 0.0, wall / 2), rgba=WOOD),
         Shape("box", (x, y, wall / 2), (0.0, 0.0, z - wall / 2), rgba=rgba),  # seen from behind as well
@@ -26,11 +29,11 @@ def cabinet(name: str, rgba: Rgba) -> Fixture:
         # Seen only inside the cabinet: what it would rub against there is its joint's friction.
         Shape("box", (x - 0.004, y - 0.008, 0.002), (-0.002, 0.0, 0.010), rgba=rgba, collides=False),
         Shape("box", (0.003, y - 0.006, z / 2 - 0.006), (-x - 0.003, 0.0, z / 2), rgba=rgba),
-        Shape("box", (0.009, HANDLE_WIDTH_M / 2, 0.005), (HANDLE_M[0] + 0.009, 0.0, 0.030), rgba=DARK),
+        Shape("box", (neck / 2, HANDLE_WIDTH_M / 2, 0.005), (HANDLE_M[0] + neck / 2, 0.0, 0.030), rgba=DARK),
         Shape("box", (0.009, HANDLE_WIDTH_M / 2, 0.020), HANDLE_M, rgba=DARK),
     )
     slide = Slide(front, (-1.0, 0.0, 0.0), DRAWER_OUT_M, mass_kg=0.15, damping=2.0, friction_n=0.5)
-    return Fixture(name=name, word="drawer", shapes=shell, radius_m=0.085, slide=slide)
+    return Fixture(name=name, word="drawer", shapes=shell, radius_m=0.100, slide=slide)
 
 
 def button(name: str, rgba: Rgba) -> Fixture:

@@ -36,7 +36,8 @@ def rgb(colour: str, kind: str) -> Solid:
     """One of the things in a colour, such as a red "r3".
 
     Axes: r (rectangle) stretches the base to twice its length; g (polygon) gives it up to 20 sides; b
-    (parallelogram) slants it by up to 32 degrees; t (trapezoid) narrows the top to 60 %.
+    (parallelogram) slants it by up to 24 degrees, at which it still bears another; t (trapezoid) narrows the
+    top to 60 %.
 
     Raises:
         ValueError: An axis or degree that there is not.
@@ -49,7 +50,7 @@ def rgb(colour: str, kind: str) -> Solid:
         "s": {},
         "r": {"aspect": 1.0 + share},
         "g": {"sides": 4 + 2 * degree},
-        "b": {"shear": 0.625 * share},
+        "b": {"shear": 0.45 * share},
         "t": {"taper": 1.0 - 0.4 * share},
     }[axis]
     return prism(colour, kind, COLOURS[colour], width_m=SIDE_M, height_m=HEIGHT_M, **made)  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ class Solid:
         name: Name of the body; what variations and goals speak of.
         word: What it is, for lists: "block".
         shapes: What it is made of.
-        mass_kg: Mass, spread evenly over the shapes' volume [kg].
+        mass_kg: Mass, spread evenly over the volume of the shapes that collide [kg].
         rest_m: Height of the origin above what it stands on [m].
         top_m: Height of its top above the origin [m].
         radius_m: Of the circle that it covers, seen from above [m].
@@ -103,9 +103,10 @@ class Solid:
         """Adds a free body of this name, with geoms "<name>", "<name>.1" and so on."""
         body = spec.worldbody.add_body(name=self.name, pos=(0.5, 0.0, self.rest_m))
         body.add_freejoint(name=self.name)
-        volume = sum(_volume_m3(shape) for shape in self.shapes)
-        for name, shape in zip(self.geoms, self.shapes, strict=True):
-            more: dict[str, object] = {"mass": self.mass_kg * _volume_m3(shape) / volume}
+        for name, shape, mass in zip(
+            self.geoms, self.shapes, _masses_kg(self.shapes, self.mass_kg), strict=True
+        ):
+            more: dict[str, object] = {"mass": mass}
             if self.rolling:
                 more |= {"friction": (FRICTION[0], self.rolling, self.rolling), "condim": 6}
             shape.add_to(spec, body, name, **more)
@@ -180,9 +181,10 @@ class Fixture:
             springref=self.slide.rest_m,
             frictionloss=self.slide.friction_n,
         )
-        volume = sum(_volume_m3(shape) for shape in self.slide.shapes)
-        for geom, shape in zip(geom_names(name, len(self.slide.shapes)), self.slide.shapes, strict=True):
-            shape.add_to(spec, part, geom, mass=self.slide.mass_kg * _volume_m3(shape) / volume)
+        shapes = self.slide.shapes
+        masses = _masses_kg(shapes, self.slide.mass_kg)
+        for geom, shape, mass in zip(geom_names(name, len(shapes)), shapes, masses, strict=True):
+            shape.add_to(spec, part, geom, mass=mass)
 
     @property
     def geoms(self) -> tuple[str, ...]:
@@ -201,6 +203,12 @@ def geom_names(name: str, count: int) -> tuple[str, ...]:
 def painted(thing: Solid, name: str, rgba: Rgba) -> Solid:
     """The same thing under another name and in another colour."""
     return replace(thing, name=name, shapes=tuple(replace(shape, rgba=rgba) for shape in thing.shapes))
+
+
+def _masses_kg(shapes: tuple[Shape, ...], mass_kg: float) -> list[float]:
+    """A mass spread over some shapes [kg]: by volume, and none on what is only seen: it would tip a fruit."""
+    volumes = [_volume_m3(shape) if shape.collides else 0.0 for shape in shapes]
+    return [mass_kg * volume / sum(volumes) for volume in volumes]
 
 
 def _volume_m3(shape: Shape) -> float:
