@@ -78,7 +78,7 @@ class VectorManipulationEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[
                 raise ValueError(f"{name} is {count}, expected 1 or more")
         if options.get("randomise") is not None:
             raise ValueError(
-                f"randomise is {options['randomise']!r}, expected None: the worlds of a batch share one model; "
+                f"randomise is {options['randomise']!r}, expected None: worlds of a batch share one model; "
                 "gymnasium.vector.SyncVectorEnv of single environments randomises"
             )
         self.single = ManipulationEnv(arm, task, **options)

@@ -186,7 +186,7 @@ def _check_gripper(scene: Scene) -> None:
 
 def _moved(scene: Scene, controls: Sequence[float]) -> float:
     """The opening [m] after a second in which the gripper's actuators are told this."""
-    scene.command(np.asarray(scene.arm.home_rad), np.asarray(controls))
+    scene.command(scene.targets(np.asarray(scene.arm.home_rad)[None], np.asarray(controls))[0])
     mujoco.mj_step(scene.model, scene.data, round(GRIPPER_S / TIMESTEP_S))
     scene.forward()
     return scene.width_m
