@@ -122,8 +122,8 @@ def check_task(task: Task) -> None:
 def _check_free(value: Arm | Task, known: dict[str, Any], noun: str) -> None:
     if known.get(value.name, value) != value:
         raise ValueError(
-            f"{noun} {value.name!r}: name: there is another {noun} of this name; expected none of "
-            f"{', '.join(sorted(known))}"
+            f"{noun} {value.name!r}: name: there is another {noun} of this name; expected one that "
+            f"`robocat {noun}s` does not list"
         )
 
 

@@ -261,7 +261,12 @@ def test_actions_out_of_range_are_clipped() -> None:
         ),
     ],
 )
-def test_what_is_not_offered_is_named(options: dict[str, Any], message: str) -> None:
+def test_what_is_not_offered_is_named(
+    options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What other tests have declared is offered too.
+    monkeypatch.setattr("sim.arms.OWN_ARMS", {})
+    monkeypatch.setattr("sim.tasks.OWN_TASKS", {})
     with pytest.raises(ValueError, match=re.escape(message) + "$"):
         make(**{"arm": "panda", "task": "lift", **options})
 
