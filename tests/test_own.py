@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -147,14 +148,26 @@ def test_episodes_of_an_arm_that_is_not_known_say_how_to_make_it_known(
         environment(meta)
 
 
+def _said(inspect: Callable[[Any], None], value: Any) -> str:
+    """Why something is refused, or nothing."""
+    try:
+        inspect(value)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize("name", ARMS)
 def test_every_arm_of_the_table_passes_what_own_ones_must(name: str) -> None:
-    inspect_arm(ARMS[name])
+    assert not _said(inspect_arm, ARMS[name])
+    assert _said(inspect_arm, dataclasses.replace(ARMS[name], name="")), "nothing would be refused"
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_of_the_table_passes_what_own_ones_must(name: str) -> None:
-    inspect_task(TASKS[name])
+    assert not _said(inspect_task, TASKS[name])
+    never = dataclasses.replace(TASKS[name], success=lambda scene, variation: False)
+    assert "got a world in which success is false" in _said(inspect_task, never)
 
 
 def _changed(**changes: object) -> Callable[[Path], Arm]:

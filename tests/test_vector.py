@@ -365,7 +365,10 @@ def test_what_is_not_offered_is_named(options: dict[str, Any], message: str) -> 
 
 
 def test_a_task_that_cannot_be_sent_is_refused() -> None:
-    task = replace(TASKS["stack"], name="mine")  # whose predicates are made within a function
+    def held_anyhow(scene: Scene, variation: str) -> bool:
+        return LIFT.success(scene, variation)
+
+    task = replace(LIFT, name="mine", success=held_anyhow)
     with pytest.raises(ValueError, match="task 'mine' cannot be sent to a worker .*workers=1"):
         _vector(task=task, workers=2)
     _vector(task=task, workers=1).reset(seed=0)

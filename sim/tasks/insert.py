@@ -12,8 +12,10 @@ from sim.things.thing import Fixture, Solid, Thing
 
 IN_M = 0.006  # how far from the hole's middle and its depth a thing that is in it may be
 OFF_M = 0.09  # from the shaft, towards the middle of the table, to where a gear is put
-OUT_M = 0.05  # how far from where it was a thing is put that is removed
-NOISE_SHARE = 0.3
+OUT_M = 0.10  # before its hole, to where a thing is put that is taken out
+BESIDE_M = 0.035  # how far from there a gear may lie
+BEFORE_M = 0.04  # and a thing out of a board
+NOISE_SHARE = 0.3  # strays by 2 mm a step, which the holes' slack bears
 GAP_M = 0.03  # between what waits to be put in: pegs stand so high that wide fingers knock over a near one
 BOARD_X_M = TABLE_CENTRE_M[0] + 0.075  # boards stand behind, things lie in front of them
 
@@ -27,7 +29,7 @@ def gear_moves(scene: Scene, variation: str) -> list[Move]:
 def gear_out_moves(scene: Scene, variation: str) -> list[Move]:
     """The gear off the shaft and beside it."""
     seat = beside_m(scene, SHAFT.name, OFF_M) + np.array([0.0, 0.0, scene.solid(variation).rest_m])
-    return [Move(variation, seat, across_m=0.035, clear_m=SHAFT_HEIGHT_M + 0.03)]
+    return [Move(variation, seat, across_m=BESIDE_M, clear_m=SHAFT_HEIGHT_M + 0.03)]
 
 
 def place_on_shaft(scene: Scene, variation: str, rng: np.random.Generator) -> None:
@@ -60,10 +62,8 @@ def hole_moves(scene: Scene, variation: str) -> list[Move]:
 def out_moves(scene: Scene, variation: str) -> list[Move]:
     """The thing out of its hole and onto the table before it."""
     seat, yaw = hole_m(scene, "board", variation)
-    seat = seat - rotation_z(yaw) @ np.array([0.10, 0.0, 0.0])
-    return [
-        Move(variation, seat, across_m=OUT_M - 0.01, yaw_rad=yaw, turns=scene.solid(variation).grip.turns)
-    ]
+    seat = seat - rotation_z(yaw) @ np.array([OUT_M, 0.0, 0.0])
+    return [Move(variation, seat, across_m=BEFORE_M, yaw_rad=yaw, turns=scene.solid(variation).grip.turns)]
 
 
 def _place_board(scene: Scene, rng: np.random.Generator) -> None:

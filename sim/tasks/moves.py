@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -99,30 +100,6 @@ def arrangement(
         held_out: See `Task`.
     """
 
-    def success(scene: Scene, variation: str) -> bool:
-        wanted = moves(scene, variation)
-        away = leave_m == 0.0 or scene.tool_m[2] - hold_m(scene, wanted[-1].name)[2] > leave_m
-        return away and all(move.done(scene) for move in wanted)
-
-    def progress(scene: Scene, variation: str) -> float:
-        wanted = moves(scene, variation)
-        open_ = [move for move in wanted if not move.done(scene)]
-        if not open_:
-            return 1.0 if success(scene, variation) else 0.95
-        made = len(wanted) - len(open_)
-        return (made + _part(scene, open_[0])) / len(wanted)
-
-    def pose(scene: Scene, variation: str, rng: np.random.Generator) -> tuple[Array, float]:
-        seat = np.zeros(3)
-        for i in range(len(moves(scene, variation))):
-            move = moves(scene, variation)[i]  # Anew each time: a place may depend on the thing moved before.
-            seat = move.seat_m - np.array([0.0, 0.0, SUNK_M])
-            scene.place(move.name, seat, move.yaw_rad or 0.0)
-            scene.forward()
-        return seat + np.array(
-            [0.0, 0.0, rng.uniform(max(0.06, leave_m + 0.02), leave_m + 0.10)]
-        ), scene.arm.gripper.width_m[-1]
-
     return Arrangement(
         name=name,
         family=family,
@@ -131,13 +108,40 @@ def arrangement(
         things=things,
         horizon_s=horizon_s,
         place=place,
-        success=success,
-        progress=progress,
-        pose=pose,
+        success=partial(_success, moves, leave_m),
+        progress=partial(_progress, moves, leave_m),
+        pose=partial(_pose, moves, leave_m),
         moves=moves,
         noise_share=noise_share,
         held_out=held_out,
     )
+
+
+def _success(moves: Moves, leave_m: float, scene: Scene, variation: str) -> bool:
+    wanted = moves(scene, variation)
+    away = leave_m == 0.0 or scene.tool_m[2] - hold_m(scene, wanted[-1].name)[2] > leave_m
+    return away and all(move.done(scene) for move in wanted)
+
+
+def _progress(moves: Moves, leave_m: float, scene: Scene, variation: str) -> float:
+    wanted = moves(scene, variation)
+    left = [move for move in wanted if not move.done(scene)]
+    if not left:
+        return 1.0 if _success(moves, leave_m, scene, variation) else 0.95
+    return (len(wanted) - len(left) + _part(scene, left[0])) / len(wanted)
+
+
+def _pose(
+    moves: Moves, leave_m: float, scene: Scene, variation: str, rng: np.random.Generator
+) -> tuple[Array, float]:
+    seat = np.zeros(3)
+    for i in range(len(moves(scene, variation))):
+        move = moves(scene, variation)[i]  # Anew each time: a place may depend on the thing moved before.
+        seat = move.seat_m - np.array([0.0, 0.0, SUNK_M])
+        scene.place(move.name, seat, move.yaw_rad or 0.0)
+        scene.forward()
+    rise = rng.uniform(max(0.06, leave_m + 0.02), leave_m + 0.10)
+    return seat + np.array([0.0, 0.0, rise]), scene.arm.gripper.width_m[-1]
 
 
 def _part(scene: Scene, move: Move) -> float:

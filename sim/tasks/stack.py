@@ -1,6 +1,8 @@
 """Stack: put one thing on another and let go; a tower of three; two things side by side and one upon both."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -13,7 +15,7 @@ from sim.things.blocks import BLOCKS
 from sim.things.prisms import prism
 from sim.things.thing import Solid
 
-SPARSE_ACROSS_M = 0.05
+SPARSE_ACROSS_M = 0.05  # RGB-stacking's sparse predicate
 SPARSE_ABOVE_M = 0.02
 # Of aluminium: heavy enough to stay while only one of its ends bears a block.
 PLANK = prism(
@@ -68,15 +70,18 @@ def moves(scene: Scene, variation: str) -> list[Move]:
     return [on(scene, upper, lower) for lower, upper in zip(things, things[1:], strict=False)]
 
 
-def stack(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = False) -> Arrangement:
-    """Stacking any of some things on any other; `what` names the two in words."""
+def stack(
+    name: str, what: str, solids: tuple[Solid, ...], held_out: bool = False, leave: bool = False
+) -> Arrangement:
+    """Stacking any of some things on any other, and perhaps getting out of the way; `what` names the two."""
     return arrangement(
         name=name,
-        family="stack",
-        summary=f"put {what} and let go",
+        family="stack-and-leave" if leave else "stack",
+        summary=f"put {what}, let go and leave" if leave else f"put {what} and let go",
         variations=tuple("-on-".join(each) for each in permutations(names(solids), 2)),
         things=solids,
         moves=moves,
+        leave_m=LEAVE_M if leave else 0.0,
         held_out=held_out,
     )
 
@@ -89,30 +94,19 @@ def rgb_stack(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = 
     """
     task = stack(name, f"{what} on another", solids, held_out)
 
-    def success(scene: Scene, variation: str) -> bool:
-        upper, lower = order(variation)[::-1]
-        apart = scene.position_m(upper) - scene.position_m(lower)
-        above = np.linalg.norm(apart[:2]) < SPARSE_ACROSS_M and apart[2] > SPARSE_ABOVE_M
-        return bool(above and scene.in_contact(upper, lower) and scene.only_touches(upper, lower))
-
-    def progress(scene: Scene, variation: str) -> float:
-        return 1.0 if success(scene, variation) else min(0.95, task.progress(scene, variation))
-
-    return replace(task, success=success, progress=progress, horizon_s=20.0)
+    progress = partial(_sparse_progress, task.progress)
+    return replace(task, success=_sparse_success, progress=progress, horizon_s=20.0)
 
 
-def stack_and_leave(name: str, what: str, solids: tuple[Solid, ...], held_out: bool = False) -> Arrangement:
-    """Stacking, and then getting out of the way."""
-    return arrangement(
-        name=name,
-        family="stack-and-leave",
-        summary=f"put {what}, let go and leave",
-        variations=tuple("-on-".join(each) for each in permutations(names(solids), 2)),
-        things=solids,
-        moves=moves,
-        leave_m=LEAVE_M,
-        held_out=held_out,
-    )
+def _sparse_success(scene: Scene, variation: str) -> bool:
+    lower, upper = order(variation)
+    apart = scene.position_m(upper) - scene.position_m(lower)
+    above = np.linalg.norm(apart[:2]) < SPARSE_ACROSS_M and apart[2] > SPARSE_ABOVE_M
+    return bool(above and scene.in_contact(upper, lower) and scene.only_touches(upper, lower))
+
+
+def _sparse_progress(shaped: Callable[[Scene, str], float], scene: Scene, variation: str) -> float:
+    return 1.0 if _sparse_success(scene, variation) else min(0.95, shaped(scene, variation))
 
 
 def place_apart(scene: Scene, variation: str, rng: np.random.Generator) -> None:
@@ -225,7 +219,7 @@ def inverted_pyramid(name: str, what: str, blocks: tuple[Solid, ...], held_out: 
 STACK = stack("stack", "the block of one colour on the block of another", BLOCKS)
 TOWER = tower("tower", "the blocks", BLOCKS)
 PYRAMID = pyramid("pyramid", "the blocks", BLOCKS)
-STACK_AND_LEAVE = stack_and_leave(
-    "stack-and-leave", "the block of one colour on the block of another", BLOCKS
+STACK_AND_LEAVE = stack(
+    "stack-and-leave", "the block of one colour on the block of another", BLOCKS, leave=True
 )
 INVERTED_PYRAMID = inverted_pyramid("inverted-pyramid", "the blocks", BLOCKS)

@@ -12,7 +12,7 @@ from sim.things.thing import Solid, Thing
 
 # Half the sides of the patch on which things are put [m], about the table's centre (RGB-stacking: 0.10 both).
 PATCH_M = np.array([0.09, 0.13])
-WIDE_PATCH_M = np.array([0.115, 0.165])
+WIDE_PATCH_M = np.array([0.115, 0.165])  # all of it inside the fence that `sim.control` keeps the tool in
 # Two things are at least this far apart [m]: an open jaw, 5.5 cm from the tool, fits between two 4 cm cubes
 # that turn a corner to each other.
 GAP_M = 0.0185
