@@ -50,6 +50,8 @@ class AgentConfig:
         future_cells: How many cells a camera and window are scored, drawn at random; 0 scores all.
         goal_weight: Weight of the loss that makes goals of one meaning alike, see `robocat.contrast`; 0, as
             RoboCat has it, leaves it out. A first value: 0.5 did as well, one training each.
+        progress_weight: Weight of the loss of telling how far along the task is, which failures teach as
+            well as successes do; 0, as RoboCat has it, leaves it out.
     """
 
     width: int = 128
@@ -68,14 +70,14 @@ class AgentConfig:
     future_weight: float = 0.05
     future_cells: int = 4
     goal_weight: float = 0.1
+    progress_weight: float = 1.0
 
     def __post_init__(self) -> None:
         least: dict[str, int] = dict.fromkeys(
             ("width", "blocks", "heads", "context", "cameras", "future_steps"), 1
         )
-        least |= dict.fromkeys(
-            ("image_tokens", "target_bins", "bin_waves", "future_weight", "future_cells", "goal_weight"), 0
-        )
+        weights = "future_weight", "goal_weight", "progress_weight"
+        least |= dict.fromkeys(("image_tokens", "target_bins", "bin_waves", "future_cells", *weights), 0)
         least["patch_width"] = 1 if self.image_tokens else 0
         for name, smallest in least.items():
             if (value := getattr(self, name)) < smallest:
@@ -101,6 +103,8 @@ class Window(NamedTuple):
         action: Bins (B, T, A).
         future: Image codes `future_steps` later (B, T, V, N), or None when acting.
         meaning: Equal numbers where goals mean the same (B,), or None when acting.
+        progress: How far along the task is at each step, bins (B, T), or None when acting.
+        learnt: Whether a window's actions are to be learnt (B,), 1 or 0; None when acting, and for all.
     """
 
     proprio: Tensor
@@ -109,15 +113,20 @@ class Window(NamedTuple):
     action: Tensor
     future: Tensor | None = None
     meaning: Tensor | None = None
+    progress: Tensor | None = None
+    learnt: Tensor | None = None
 
 
 class Losses(NamedTuple):
-    """In nats: cross-entropies of action tokens and of future image codes, the goals' contrast, their sum."""
+    """In nats: cross-entropies of action tokens and of future image codes, the goals' contrast, the
+    cross-entropy of progress; first their weighted sum.
+    """
 
     total: Tensor
     action: Tensor
     future: Tensor
     goal: Tensor
+    progress: Tensor
 
 
 class ValueEmbedding(nn.Module):
@@ -169,6 +178,7 @@ class Agent(nn.Module):
         self.ask = nn.Parameter(torch.randn(len(ACTION_SLOTS), width) * 0.02)
         self.trunk = Transformer(width, config.blocks, config.heads, config.drop)
         self.bins = BinHead(width, config.bin_waves)
+        self.progress = BinHead(width, config.bin_waves) if config.progress_weight else None
         self.future = FutureHead(
             codebook_KE,
             cameras,
@@ -192,20 +202,25 @@ class Agent(nn.Module):
         )
 
     def losses(self, window: Window, body: Embodiment) -> Losses:
-        """Training losses of a batch of windows, each averaged over its tokens."""
-        layout = self.layout(body)
+        """Training losses of a batch of windows, each averaged over the tokens that it is about."""
+        config, layout = self.config, self.layout(body)
         # Nothing follows the last token, so nothing is read off its output.
         tokens_BLD, meant_BD = self.embed(window, body)
         outputs_BLD = self.trunk(tokens_BLD[:, :-1])
-        logits_BTAZ = self.bins(outputs_BLD[:, layout.action_outputs])
-        action = soft_cross_entropy(logits_BTAZ, window.action, self.config.target_bins)
-        future = goal = torch.zeros((), device=action.device)
-        if self.config.future_weight and window.future is not None:
+        asked_BTAD = outputs_BLD[:, layout.action_outputs]
+        learnt = slice(None) if window.learnt is None else window.learnt.bool()
+        action = soft_cross_entropy(self.bins(asked_BTAD[learnt]), window.action[learnt], config.target_bins)
+        future = goal = progress = torch.zeros((), device=action.device)
+        if config.future_weight and window.future is not None:
             future = self.future(outputs_BLD[:, layout.image_positions], window.future)
-        if self.config.goal_weight and window.meaning is not None and meant_BD is not None:
+        if config.goal_weight and window.meaning is not None and meant_BD is not None:
             goal = contrast(meant_BD, window.meaning)
-        total = action + self.config.future_weight * future + self.config.goal_weight * goal
-        return Losses(total, action, future, goal)
+        if self.progress is not None and window.progress is not None:
+            # Where the first action number is asked for, everything has been seen and nothing done yet.
+            logits_BTZ = self.progress(asked_BTAD[:, :, 0])
+            progress = soft_cross_entropy(logits_BTZ, window.progress, config.target_bins)
+        total = action + config.future_weight * future + config.goal_weight * goal
+        return Losses(total + config.progress_weight * progress, action, future, goal, progress)
 
     def embed(self, window: Window, body: Embodiment) -> tuple[Tensor, Tensor | None]:
         """Embedded tokens (B, L, D) in the layout's order, the action tokens included; and what the goal
@@ -272,7 +287,12 @@ class BinHead(nn.Module):
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor, spread_bins: float) -> Tensor:
-    """Cross-entropy (nats) against a discretised normal around the target bin; spread 0 is one-hot."""
+    """Mean cross-entropy (nats) against a discretised normal around the target bin; spread 0 is one-hot.
+
+    Of no targets it is 0.
+    """
+    if not len(target):
+        return logits.sum()
     if spread_bins == 0.0:
         return F.cross_entropy(logits.flatten(0, -2), target.flatten())
     return F.cross_entropy(logits.flatten(0, -2), _normals(spread_bins, logits.device)[target.flatten()])

@@ -52,6 +52,8 @@ class Training:
         held_out: Share of episodes kept from training, for the held-out loss.
         rise: By how much the task's progress must rise soon after a step of a policy's own for that step to
             be learnt from, see `robocat.mixture.worth_learning`.
+        judged: Share of a policy's own windows that are drawn from its other steps: they only teach how far
+            along a task is, see `robocat.mixture.Mixture`.
         precision: "fp32", or "bf16" for matrix products, on CPUs that have it; whether it
             pays at the width of `nano` is not measured.
         evaluate_every: Steps between held-out losses.
@@ -68,6 +70,7 @@ class Training:
     hindsight: float = 0.2
     held_out: float = 0.03
     rise: float = 0.06
+    judged: float = 0.5
     precision: str = "fp32"
     evaluate_every: int = 500
     checkpoint_every: int = 500

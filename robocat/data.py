@@ -62,7 +62,7 @@ def identity_of(
     """What a training must be to go on from another's state; its schedule may differ."""
     data = [(s.tokens.tokeniser, s.tokens.store_digest, s.share) for s in sources]
     origin = None if parent is None else read_agent(parent)["weights"]
-    drawn = training.hindsight, training.held_out, training.rise
+    drawn = training.hindsight, training.held_out, training.rise, training.judged
     return config_hash(config, data, drawn, seed, origin, replicas)
 
 

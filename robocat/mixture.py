@@ -1,6 +1,7 @@
 """Drawing training windows from token sets: which data, in which shares, with which goals.
 
-The declared rule of what is learnt from is `worth_learning`; whatever it leaves out stays in the store.
+The declared rule of whose actions are learnt is `worth_learning`. What it leaves out of a policy's own
+episodes teaches how far along a task is, see `Mixture`; and nothing leaves the store.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from robocat.agent import Window
 from robocat.tokens import WHOLE, ArmTokens, TokenEpisode, TokenSet
-from robocat.vocabulary import Embodiment, embodiment
+from robocat.vocabulary import BINS, Embodiment, embodiment
 
 Index = NDArray[np.int64]
 SOON = 4  # steps within which progress must rise
@@ -34,6 +35,23 @@ class Source:
 
 
 @dataclass(frozen=True)
+class _Starts:
+    """Where windows can start: first those whose actions are learnt, then those that are only judged."""
+
+    rows: Index  # (M,) first rows of windows
+    episode_of: Index  # (M,) index into the pool's episodes
+    learnt: int  # how many are learnt
+
+    def pick(self, rng: np.random.Generator, count: int, judged: float) -> Index:
+        """Indices (count,): of those that are only judged a share `judged`, where there are both."""
+        rest = len(self.rows) - self.learnt
+        if not (rest and self.learnt):
+            return rng.integers(len(self.rows), size=count)
+        learnt, others = rng.integers(self.learnt, size=count), rng.integers(rest, size=count)
+        return np.where(rng.random(count) < judged, self.learnt + others, learnt)
+
+
+@dataclass(frozen=True)
 class _Pool:
     """Episodes of one source, arm and task, with the rows at which a window can start."""
 
@@ -41,8 +59,7 @@ class _Pool:
     tokens: ArmTokens
     weight: float
     episodes: tuple[TokenEpisode, ...]
-    rows: Index  # (M,) first rows of windows
-    episode_of: Index  # (M,) index into episodes
+    starts: _Starts
     meaning_of: Index  # (E,) a number for what each episode's goal asks for
 
 
@@ -64,7 +81,7 @@ def worth_learning(tokens: ArmTokens, episode: TokenEpisode, context: int, rise:
         context: Control steps a window; the last one is judged.
         rise: Least rise of progress, of 1 in all.
     """
-    first = np.arange(episode.start, episode.start + max(0, episode.rows - context))
+    first = _first_rows(episode, context)
     if episode.controller != "policy":
         return first if episode.success else first[:0]
     last = episode.start + episode.rows - 1
@@ -82,7 +99,9 @@ class Mixture:
         held_out_share: Share of episodes kept apart.
         context: Control steps a window; episodes shorter than that are passed over.
         validation: Draw from those kept apart instead of from the others.
-        rise: What is learnt from a policy's own steps, see `worth_learning`.
+        rise: Whose actions are learnt of a policy's own steps, see `worth_learning`.
+        judged: Share of a policy's windows that are drawn from its other steps, for what they show of how far
+            along a task is; their actions are not learnt. 0 leaves them out.
 
     Raises:
         NothingToLearn: If there is nothing of that on the side asked for.
@@ -94,14 +113,16 @@ class Mixture:
         sources: Sequence[Source],
         held_out_share: float,
         context: int = 1,
+        *,
         validation: bool = False,
         rise: float = 0.0,
+        judged: float = 0.0,
     ) -> None:
         tokenisers = {source.tokens.tokeniser for source in sources}
         if len(tokenisers) != 1:
             named = ", ".join(sorted(tokenisers)) or "none given"
             raise ValueError(f"token sets of {len(tokenisers)} tokenisers cannot be mixed: {named}")
-        self._context, self._rise = context, rise
+        self._context, self._rise, self._judged = context, rise, judged
         self._pools: list[_Pool] = []
         self._goals: dict[Kind, list[tuple[ArmTokens, TokenEpisode]]] = {}
         sides = [_side(source, held_out_share, validation) for source in sources]
@@ -109,7 +130,7 @@ class Mixture:
             self._add_goals(source, episodes)
         for source, episodes in zip(sources, sides, strict=True):
             self._add(source, episodes)
-        if not self._pools:
+        if not any(pool.starts.learnt for pool in self._pools):
             side = "kept apart" if validation else "to learn from"
             raise NothingToLearn(f"no successful episode {side} that is longer than {context} steps")
         weights = np.array([pool.weight for pool in self._pools])
@@ -126,30 +147,39 @@ class Mixture:
 
     def _add(self, source: Source, episodes: Sequence[TokenEpisode]) -> None:
         """A pool for each arm and task; what nobody has brought about has no goal and gives no window."""
-        groups: dict[tuple[str, str], list[tuple[TokenEpisode, Index]]] = {}
+        groups: dict[tuple[str, str], list[TokenEpisode]] = {}
         for episode in episodes:
-            rows = worth_learning(source.tokens.arms[episode.arm], episode, self._context, self._rise)
-            if len(rows) and _kind(episode) in self._goals:
-                groups.setdefault((episode.arm, episode.task), []).append((episode, rows))
-        windows = sum(len(rows) for each in groups.values() for _, rows in each)
-        for (arm, _), each in sorted(groups.items()):
-            tokens = source.tokens.arms[arm]
-            self._pools.append(
-                _Pool(
-                    embodiment(tokens.proprio_names, tokens.action_names),
-                    tokens,
-                    source.share * sum(len(rows) for _, rows in each) / windows,
-                    tuple(episode for episode, _ in each),
-                    rows=np.concatenate([rows for _, rows in each]),
-                    episode_of=np.concatenate([np.full(len(rows), i) for i, (_, rows) in enumerate(each)]),
-                    meaning_of=np.array([_meaning(episode) for episode, _ in each], dtype=np.int64),
-                )
-            )
+            if _kind(episode) in self._goals:
+                groups.setdefault((episode.arm, episode.task), []).append(episode)
+        starts = {
+            (arm, task): self._starts(source.tokens.arms[arm], each) for (arm, task), each in groups.items()
+        }
+        windows = sum(len(each.rows) for each in starts.values())
+        for (arm, task), each in sorted(groups.items()):
+            if count := len(starts[arm, task].rows):
+                tokens = source.tokens.arms[arm]
+                body = embodiment(tokens.proprio_names, tokens.action_names)
+                meanings = np.array([_meaning(episode) for episode in each], dtype=np.int64)
+                weight = source.share * count / windows
+                self._pools.append(_Pool(body, tokens, weight, tuple(each), starts[arm, task], meanings))
+
+    def _starts(self, tokens: ArmTokens, episodes: Sequence[TokenEpisode]) -> _Starts:
+        """Where the windows of a pool can start."""
+        learnt = [worth_learning(tokens, each, self._context, self._rise) for each in episodes]
+        rest = [
+            np.setdiff1d(_first_rows(each, self._context), rows)
+            if self._judged and each.controller == "policy"
+            else rows[:0]
+            for each, rows in zip(episodes, learnt, strict=True)
+        ]
+        both = [*learnt, *rest]
+        owners = [np.full(len(rows), i % len(episodes)) for i, rows in enumerate(both)]
+        return _Starts(np.concatenate(both), np.concatenate(owners), sum(map(len, learnt)))
 
     @property
     def windows(self) -> int:
         """Windows that can be drawn."""
-        return sum(len(pool.rows) for pool in self._pools)
+        return sum(len(pool.starts.rows) for pool in self._pools)
 
     def draw(
         self, rng: np.random.Generator, batch: int, future: int, hindsight: float
@@ -196,8 +226,9 @@ class Mixture:
     def _rows(
         self, pool: _Pool, rng: np.random.Generator, count: int, future: int, hindsight: float
     ) -> dict[str, NDArray[np.uint16] | Index]:
-        pick = rng.integers(len(pool.rows), size=count)
-        row, owner = pool.rows[pick], pool.episode_of[pick]
+        starts = pool.starts
+        pick = starts.pick(rng, count, self._judged)
+        row, owner = starts.rows[pick], starts.episode_of[pick]
         last = np.array([pool.episodes[o].start + pool.episodes[o].rows - 1 for o in owner])
         window = row[:, None] + np.arange(self._context)  # (B, T)
         ahead = np.minimum(window + future, last[:, None])
@@ -209,6 +240,8 @@ class Mixture:
             "future": tokens.codes[ahead],
             "goal": np.stack([self._goal(pool, rng, int(o), hindsight) for o in owner]),
             "meaning": pool.meaning_of[owner],
+            "progress": tokens.progress[window].astype(np.int64) * BINS // (WHOLE + 1),
+            "learnt": (pick < starts.learnt).astype(np.int64),
         }
 
     def _goal(
@@ -225,6 +258,11 @@ class Mixture:
 def _side(source: Source, share: float, validation: bool) -> list[TokenEpisode]:
     """The episodes of a source that are kept apart, or the others."""
     return [each for each in source.tokens.episodes if held_out(each.id, share) == validation]
+
+
+def _first_rows(episode: TokenEpisode, context: int) -> Index:
+    """Where windows of so many steps can start: the last row has no action."""
+    return np.arange(episode.start, episode.start + max(0, episode.rows - context))
 
 
 def _kind(episode: TokenEpisode) -> Kind:

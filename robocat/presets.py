@@ -29,7 +29,13 @@ PRESETS: dict[str, Preset] = {
     "nano-faithful": replace(
         NANO,
         agent=replace(
-            NANO.agent, image_tokens=0, goal_at="step", target_bins=0.0, bin_waves=0, goal_weight=0.0
+            NANO.agent,
+            image_tokens=0,
+            goal_at="step",
+            target_bins=0.0,
+            bin_waves=0,
+            goal_weight=0.0,
+            progress_weight=0.0,
         ),
     ),
 }

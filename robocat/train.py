@@ -32,7 +32,7 @@ from robocat.vocabulary import Embodiment
 from sim.names import pick
 
 HELD_OUT_BATCHES = 4
-LOSSES = ("loss", "action_loss", "future_loss", "goal_loss")  # as `Losses` has them
+LOSSES = ("loss", "action_loss", "future_loss", "goal_loss", "progress_loss")  # as `Losses` has them
 
 
 def main_train(
@@ -117,7 +117,7 @@ def train(
     sources = sources_of(data, agent.config.cameras)
     if replica.leads:
         _name_barren(data, sources, training, agent.config.context)
-    fit = Mixture(sources, training.held_out, agent.config.context, rise=training.rise)
+    fit = mixture_of(sources, training, agent.config)
     held = held_out_batches(sources, training, agent.config, seed)
     optimiser = make_optimiser(agent, training)
     identity = identity_of(agent.config, sources, training, seed=seed, parent=parent, replicas=replica.count)
@@ -145,10 +145,10 @@ def train(
 
 
 def _name_barren(data: Data, sources: Sequence[Source], training: Training, context: int) -> None:
-    """Says which stores have nothing to learn from: whoever gave the shares should know."""
+    """Says which stores show nothing worth doing: whoever gave the shares should know."""
     for path, source in zip(data.stores, sources, strict=True):
         if not learnt_from(source, training, context):
-            note = f"{path} holds nothing worth learning: its share of the windows goes to other stores"
+            note = f"{path} holds no action worth learning: at most how far along a task is can be learnt"
             Console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -172,6 +172,15 @@ def train_together(
 
 def _as_replica(work: Callable[..., None], replica: Replica) -> None:
     work(replica=replica)
+
+
+def mixture_of(
+    sources: Sequence[Source], training: Training, config: AgentConfig, validation: bool = False
+) -> Mixture:
+    """What a training draws its windows from; raises as `Mixture`."""
+    judged = training.judged if config.progress_weight else 0.0
+    kept, context, rise = training.held_out, config.context, training.rise
+    return Mixture(sources, kept, context, validation=validation, rise=rise, judged=judged)
 
 
 @contextmanager
@@ -262,8 +271,7 @@ def held_out_batches(
 ) -> list[tuple[Embodiment, Window]]:
     """Fixed batches of episodes kept apart; none if so few episodes are there that none is."""
     try:
-        kept = training.held_out, config.context
-        mixture = Mixture(sources, *kept, validation=True, rise=training.rise)
+        mixture = mixture_of(sources, training, config, validation=True)
     except NothingToLearn:
         return []
     drawn: list[tuple[Embodiment, Window]] = []

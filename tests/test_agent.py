@@ -22,6 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
         "target_bins": 0.0,
         "bin_waves": 0,
         "goal_weight": 0.0,
+        "progress_weight": 0.0,
     },
     "faithful-prefix": {"image_tokens": 0, "goal_at": "prefix", "goal_weight": 0.0},
     "merged-step": {"image_tokens": 2, "goal_at": "step"},
@@ -55,6 +56,8 @@ def _window(body: Embodiment, steps: int, batch: int = BATCH, future: bool = Tru
         action=torch.randint(BINS, (batch, steps, len(body.action))),
         future=torch.randint(CODES, images) if future else None,
         meaning=torch.arange(batch) // 2,
+        progress=torch.randint(BINS, (batch, steps)),
+        learnt=torch.ones(batch, dtype=torch.int64),
     )
 
 
@@ -253,13 +256,50 @@ def test_future_cells_are_drawn_in_training_only() -> None:
 @torch.inference_mode()
 def test_total_is_the_weighted_sum() -> None:
     window = _window(PANDA, 1)
-    agent = _agent(future_weight=0.25, goal_weight=0.5)
+    agent = _agent(future_weight=0.25, goal_weight=0.5, progress_weight=2.0)
     losses = agent.losses(window, PANDA)
     assert min(losses) > 0.0
-    torch.testing.assert_close(losses.total, losses.action + 0.25 * losses.future + 0.5 * losses.goal)
-    without = agent.losses(window._replace(future=None, meaning=None), PANDA)
-    assert float(without.future) == float(without.goal) == 0.0
+    weighted = losses.action + 0.25 * losses.future + 0.5 * losses.goal + 2.0 * losses.progress
+    torch.testing.assert_close(losses.total, weighted)
+    without = agent.losses(window._replace(future=None, meaning=None, progress=None), PANDA)
+    assert float(without.future) == float(without.goal) == float(without.progress) == 0.0
     torch.testing.assert_close(without.total, losses.action)
+
+
+@contexts
+@torch.inference_mode()
+def test_actions_that_are_not_learnt_do_not_count(context: int) -> None:
+    """Neither in the mean nor in its number; what is seen beside them counts as ever."""
+    agent, window = _agent(context=context), _window(PANDA, context)
+    first = torch.tensor([1, 0, 0])
+    losses = agent.losses(window._replace(learnt=first), PANDA)
+    alone = agent.losses(Window(*(None if part is None else part[:1] for part in window)), PANDA)
+    torch.testing.assert_close(losses.action, alone.action)
+    every = agent.losses(window._replace(learnt=None), PANDA)
+    assert (losses.progress, losses.future, losses.goal) == (every.progress, every.future, every.goal)
+    torch.testing.assert_close(every.action, agent.losses(window, PANDA).action)
+
+
+def test_progress_is_learnt_where_no_action_is() -> None:
+    """A batch of failures has a gradient, none of it at what reads actions."""
+    agent, window = _agent().train(), _window(PANDA, 1)
+    losses = agent.losses(window._replace(learnt=torch.zeros(BATCH, dtype=torch.int64)), PANDA)
+    losses.total.backward()
+    assert float(losses.action.detach()) == 0.0 and float(losses.progress.detach()) > 0.0
+    assert agent.progress is not None
+    assert all(bool(weight.grad.any()) for weight in agent.progress.parameters() if weight.grad is not None)
+    assert not any(bool(w.grad.any()) for w in agent.bins.parameters() if w.grad is not None)
+
+
+@torch.inference_mode()
+def test_progress_is_told_before_anything_is_done() -> None:
+    """It hangs on what has been seen, not on the action of its step."""
+    agent, window = _agent(context=2), _window(PANDA, 2)
+    other = window.action.clone()
+    other[:, -1] = (other[:, -1] + BINS // 2) % BINS
+    assert agent.losses(window, PANDA).progress == agent.losses(window._replace(action=other), PANDA).progress
+    other[:, 0] = (other[:, 0] + BINS // 2) % BINS  # an earlier one has been seen
+    assert agent.losses(window, PANDA).progress != agent.losses(window._replace(action=other), PANDA).progress
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 from robocat.agent import Window
 from robocat.mixture import SOON, Mixture, NothingToLearn, Source, held_out, worth_learning
 from robocat.tokens import WHOLE, TokenEpisode, TokenSet
-from robocat.vocabulary import Embodiment, embodiment
+from robocat.vocabulary import BINS, Embodiment, embodiment
 from sim.arms import find_arm
 from sim.proprioception import channels
 
@@ -173,6 +173,57 @@ def test_of_a_policys_steps_those_are_learnt_from_that_led_somewhere(maker: _Mak
     assert steep.tolist() == [9, 10]
     mixture = Mixture([Source(tokens)], 0.0, rise=0.06)
     assert mixture.windows == sum(map(len, learnt))
+
+
+@pytest.mark.parametrize("context", [1, 3])
+def test_the_other_steps_of_a_policy_are_judged(maker: _Maker, context: int) -> None:
+    """All of them, in the share asked for, and their actions are not to be learnt; an expert's have none."""
+    kinds = [("policy", True), ("policy", False), ("expert", True)]
+    episodes = [
+        _episode(number, controller=controller, success=success, rows=30, variation="red")
+        for number, (controller, success) in enumerate(kinds)
+    ]
+    tokens = [maker.make(each, progress=_hesitant) for each in (episodes[:2], episodes[2:])]
+    owner = {**_owner(tokens[0], 0), **_owner(tokens[1], 60)}
+    shares = [Source(tokens[0], 0.5), Source(tokens[1], 0.5)]
+    mixture = Mixture(shares, 0.0, context, rise=0.06, judged=0.25)
+    window = _drawn(mixture, 8000)
+    assert window.learnt is not None and window.progress is not None
+    rows, learnt = window.proprio[:, 0, 0].tolist(), window.learnt.tolist()
+    seen: dict[bool, set[int]] = {True: set(), False: set()}
+    for row, flag in zip(rows, learnt, strict=True):
+        seen[bool(flag)].add(row)
+    worth = {
+        int(row) + offset
+        for offset, each in zip((0, 60), tokens, strict=True)
+        for episode in each.episodes
+        for row in worth_learning(each.arms["panda"], episode, context, 0.06)
+    }
+    assert seen[True] == worth
+    assert seen[True] | seen[False] == {row for row in range(90) if row % 30 < 30 - context}
+    assert not any(owner[row].controller == "expert" for row in seen[False])
+    own = [flag for row, flag in zip(rows, learnt, strict=True) if row < 60]
+    assert sum(own) / len(own) == pytest.approx(0.75, abs=0.03)
+    assert len(own) / len(rows) == pytest.approx(0.5, abs=0.03)
+    progress = np.concatenate([_hesitant(episode) for episode in episodes])
+    told = progress[np.array(rows)[:, None] + np.arange(context)]
+    assert np.abs((window.progress.numpy() + 0.5) / BINS - told).max() <= 0.5 / BINS + 1 / WHOLE
+
+
+def test_failures_alone_can_only_be_judged(maker: _Maker) -> None:
+    """They give windows where another source has goals, and are nothing to learn from where none has."""
+    failures = [_episode(i, controller="policy", success=False, variation="red") for i in range(3)]
+    still = maker.make(failures)
+    success = maker.make([_episode(9, variation="red")])
+    with pytest.raises(NothingToLearn):
+        Mixture([Source(still)], 0.0, judged=0.5)
+    first = next(iter(success.arms["panda"].proprio))[0]
+    window = _drawn(Mixture([Source(still, 0.3), Source(success, 0.7)], 0.0, judged=0.5), 2000)
+    assert window.learnt is not None
+    assert torch.equal(window.learnt == 1, window.proprio[:, 0, 0] >= int(first))
+    assert float(window.learnt.float().mean()) == pytest.approx(0.7, abs=0.04)
+    window = _drawn(Mixture([Source(still, 0.3), Source(success, 0.7)], 0.0, judged=0.0), 200)
+    assert window.learnt is not None and window.learnt.all()
 
 
 def test_a_failure_is_never_a_goal_and_needs_one_of_another(maker: _Maker) -> None:

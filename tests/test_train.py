@@ -100,10 +100,12 @@ def test_what_is_logged(uninterrupted: Path) -> None:
     for row in rows:
         step = int(row["step"])
         assert row["learning_rate"] == learning_rate(step, 10, TEN.learning_rate, TEN.warm_up, TEN.floor)
-        assert {"loss", "action_loss", "future_loss", "goal_loss", "gradient_norm"} <= set(row)
+        assert {"loss", "action_loss", "future_loss", "goal_loss", "progress_loss", "gradient_norm"} <= set(
+            row
+        )
         assert ("held_out_action_loss" in row) == (step in (3, 7, 9))
         expected = row["action_loss"] + AGENT.future_weight * row["future_loss"]
-        expected += AGENT.goal_weight * row["goal_loss"]
+        expected += AGENT.goal_weight * row["goal_loss"] + AGENT.progress_weight * row["progress_loss"]
         assert row["loss"] == pytest.approx(expected, rel=1e-5)
     losses = [row["held_out_action_loss"] for row in rows[1:]]
     assert losses == sorted(losses, reverse=True)
@@ -150,7 +152,7 @@ def test_a_store_without_success_is_said(
     failures.commit(replace(episode, success=np.zeros_like(episode.success), meta=meta))
     both = replace(data, stores=(*data.stores, failures.path), shares=(1.0, 1.0), tokens=tmp_path / "tokens")
     _train(both, tmp_path / "agent", steps=1)
-    assert f"{failures.path} holds nothing worth learning" in capsys.readouterr().err
+    assert f"{failures.path} holds no action worth learning" in capsys.readouterr().err
 
 
 def test_another_number_of_cameras_is_refused(data: Data, tmp_path: Path) -> None:
