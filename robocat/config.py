@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from demos.collect import Collection
-from demos.expert import SILENT
 from robocat.agent import AgentConfig
 from robocat.vqgan import VQGANConfig
 from sim.tasks import refuse_held_out
@@ -87,7 +86,7 @@ class Practice:
         first_seed: Seeds of the scenes.
     """
 
-    episodes: int = 300
+    episodes: int = 1500
     explore: float = 0.1
     first_seed: int = 200_000
 
@@ -99,8 +98,8 @@ class Evaluation:
     Attributes:
         episodes: Episodes for each arm and task.
         first_seed: Seeds of their scenes.
-        gate_episodes: Episodes of the gate for each new arm and task: with 300, and two models that differ on
-            every eighth scene, a difference is known to 4 points either way.
+        gate_episodes: Episodes of the gate for each new arm and task: with 600, and two models that differ on
+            every fourth scene, a difference is known to 4 points either way.
         gate_old_episodes: And for each old one.
         gate_seed: Seeds of the gate's scenes.
         goal_seed: Seeds of the scenes in which experts bring about goals.
@@ -108,7 +107,7 @@ class Evaluation:
 
     episodes: int = 50
     first_seed: int = 500_000
-    gate_episodes: int = 300
+    gate_episodes: int = 600
     gate_old_episodes: int = 25
     gate_seed: int = 600_000
     goal_seed: int = 400_000
@@ -118,9 +117,9 @@ class Evaluation:
 class Shares:
     """What a later generation is trained on: shares of the windows."""
 
-    base: float = 0.5
-    adaptation: float = 0.3
-    practice: float = 0.2
+    base: float = 0.4
+    adaptation: float = 0.2
+    practice: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -136,10 +135,9 @@ class Preset:
     adaptation: Collection = field(
         default_factory=lambda: Collection(
             arms=("kuka_hand",),
-            tasks=("lift", "stack"),
-            episodes=50,  # a hundred in all
+            tasks=("place",),
+            episodes=102,  # a hundred, and as many for each of its variations
             first_seed=100_000,
-            noise=SILENT,  # nobody adds noise to what is shown by hand
         )
     )
     finetune: Training = field(
