@@ -15,6 +15,7 @@ from sim.names import UnknownName, pick
 
 BENCHES: dict[str, tuple[str, str]] = {
     "sim": ("bench.sim:main", "how fast the simulation is, and what takes the time"),
+    "peers": ("bench.peers:main", "how fast the simulation is beside robosuite's and others'"),
     "experts": ("bench.experts:main", "how often the scripted experts succeed"),
     "pictures": ("bench.pictures:main", "docs/arms.png and docs/tasks.png"),
     "loop": ("bench.pictures:loop", "docs/loop.svg, from a run"),
