@@ -33,6 +33,7 @@ from robocat.train import train_together
 from robocat.train_tokeniser import train_tokeniser
 from sim.names import pick
 from sim.own import arm_names, task_names
+from sim.randomisation import NOTHING, Randomisation, find_randomisation
 
 BASE, BRANCH, SCRATCH, NEXT, CONTROL = "generalist-0", "branch", "scratch", "generalist-1", "control-1"
 
@@ -43,6 +44,7 @@ def improve(
     *,
     arms: tuple[str, ...] | None = None,
     tasks: tuple[str, ...] | None = None,
+    randomise: str = "none",
 ) -> None:
     """Runs the cycle from demonstrations to the next generalist; goes on where it was interrupted.
 
@@ -51,8 +53,10 @@ def improve(
         out: Folder of the run.
         arms: The new arms, which the branch is for, instead of the preset's; or files that declare some.
         tasks: What the branch learns on them instead; or files that declare some.
+        randomise: How far the worlds of all its episodes differ: "none", "moderate".
     """
-    chosen = _adapted(pick(PRESETS, preset, "preset"), arms, tasks)
+    ranges = find_randomisation(randomise)
+    chosen = _randomised(_adapted(pick(PRESETS, preset, "preset"), arms, tasks), ranges)
     with alone(out):
         open_run(out, preset, chosen)
         torch.set_num_threads(chosen.workers)
@@ -70,6 +74,14 @@ def _adapted(preset: Preset, arms: tuple[str, ...] | None, tasks: tuple[str, ...
     plan = preset.adaptation
     arms, tasks = arm_names(arms or plan.arms), task_names(tasks or plan.tasks)
     return replace(preset, adaptation=replace(plan, arms=arms, tasks=tasks))
+
+
+def _randomised(preset: Preset, ranges: Randomisation) -> Preset:
+    """The preset in worlds that differ so far; what practises and is measured follows the demonstrations."""
+    if ranges == NOTHING:
+        return preset
+    collection = replace(preset.collection, randomise=ranges)
+    return replace(preset, collection=collection, adaptation=replace(preset.adaptation, randomise=ranges))
 
 
 @dataclass(frozen=True)
@@ -183,7 +195,7 @@ class Cycle:
 
     def _practise(self) -> Summary:
         preset, store = self.preset, self.store("practice")
-        bench = Bench(self.tokeniser, self.store("adaptation"), workers=preset.workers)
+        bench = self._bench(self.store("adaptation"))
         for cell in self.new:
             practise_episodes(self.model(BRANCH), cell, bench, out=store, plan=preset.practice)
         return _stock(store)
@@ -237,7 +249,10 @@ class Cycle:
         return Scores.load(path)
 
     def _bench(self, goals: Path, clips: Path | None = None) -> Bench:
-        return Bench(self.tokeniser, goals, clips, workers=self.preset.workers)
+        preset = self.preset
+        return Bench(
+            self.tokeniser, goals, clips, workers=preset.workers, randomise=preset.collection.randomise
+        )
 
     def _trained(self, name: str) -> Summary:
         record = read_json(self.model(name) / "config.json")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from demos.episode import episode_id
 from demos.goals import GoalBank
 from demos.rollout import Attempt
 from demos.store import EpisodeStore
@@ -21,6 +22,7 @@ from robocat.presets import PRESETS
 from sim.arms import find_arm
 from sim.names import pick
 from sim.own import arm_name, task_name
+from sim.randomisation import NOTHING, find_randomisation
 from sim.tasks import find_task, refuse_held_out
 
 
@@ -34,6 +36,7 @@ def practise(
     task: str = "lift",
     preset: str = "nano",
     episodes: int | None = None,
+    randomise: str = "none",
     workers: int = 2,
 ) -> None:
     """Lets a branch attempt its task; successes and failures are stored with who acted and who judged.
@@ -47,11 +50,12 @@ def practise(
         task: The task, or a file that declares it.
         preset: Which preset's exploration and number of episodes.
         episodes: Attempts instead of the preset's number.
+        randomise: How far the episodes' worlds differ: "none", "moderate".
         workers: Processes.
     """
     chosen = pick(PRESETS, preset, "preset")
     plan = chosen.practice if episodes is None else replace(chosen.practice, episodes=episodes)
-    bench = Bench(tokeniser, goals, workers=workers)
+    bench = Bench(tokeniser, goals, workers=workers, randomise=find_randomisation(randomise))
     ended = practise_episodes(branch, (arm_name(arm), task_name(task)), bench, out=out, plan=plan)
     done = sum(result.success for result in ended)
     print(f"{out}: {len(ended)} new episodes, {done} successful; {len(EpisodeStore(out))} in all")
@@ -68,7 +72,8 @@ def practise_episodes(
     Args:
         branch: The branch's checkpoint.
         cell: Arm and task.
-        bench: Its tokeniser, the store of successes whose last frames are the goals, and the processes.
+        bench: Its tokeniser, the store of successes whose last frames are the goals, how far worlds differ,
+            and the processes.
         out: Where the episodes go.
         plan: How many, on which seeds, and how far actions stray.
 
@@ -82,16 +87,27 @@ def practise_episodes(
     if plan.episodes < 1 or bench.workers < 1:
         raise ValueError(f"episodes {plan.episodes} and workers {bench.workers} must both be at least 1")
     make = partial(Policy, branch, bench.tokeniser, plan.explore)
-    who, store = make().provenance(0).policy, EpisodeStore(out)
-    entries = store.entries() if store.exists else []
-    have = {e.seed for e in entries if (e.policy, e.arm, e.task) == (who, arm.name, task.name)}
+    who, store = make().provenance(0), EpisodeStore(out)
+    ranges = None if bench.randomise == NOTHING else bench.randomise
     bank = GoalBank(bench.goals)
 
-    def attempt(index: int) -> Attempt:
-        seed, variation = plan.first_seed + index, task.variations[index % len(task.variations)]
-        goal = bank.random(arm.name, task.name, variation, seeded(seed, 3))
-        return Attempt(seed, variation, goal.images)
+    def variation(index: int) -> str:
+        return task.variations[index % len(task.variations)]
 
-    parts = [part for part in cut(range(plan.episodes)) if not {plan.first_seed + i for i in part} <= have]
-    pieces = [Piece(arm.name, task.name, bench.size, tuple(map(attempt, part)), make, out) for part in parts]
+    def attempt(index: int) -> Attempt:
+        seed = plan.first_seed + index
+        goal = bank.random(arm.name, task.name, variation(index), seeded(seed, 3))
+        return Attempt(seed, variation(index), goal.images)
+
+    def is_there(index: int) -> bool:
+        what, seed = (arm.name, task.name, variation(index)), plan.first_seed + index
+        return episode_id(*what, who.controller, who.policy, who.generation, seed, ranges) in store
+
+    todo = [part for part in cut(range(plan.episodes)) if not (store.exists and all(map(is_there, part)))]
+    pieces = [
+        Piece(
+            arm.name, task.name, bench.size, tuple(map(attempt, part)), make, out, randomise=bench.randomise
+        )
+        for part in todo
+    ]
     return run(pieces, bench.workers, "practice") if pieces else []

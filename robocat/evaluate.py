@@ -7,7 +7,7 @@ For example:
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +29,7 @@ from robocat.tokeniser import load_tokeniser
 from sim.arms import find_arm
 from sim.names import pick
 from sim.own import arm_names, task_names
+from sim.randomisation import NOTHING, Randomisation, find_randomisation
 from sim.tasks import find_task
 
 
@@ -52,6 +53,7 @@ class Bench:
         clips: A store for a few whole episodes to look at, or None.
         clips_each: Episodes kept of each arm and task.
         workers: Processes.
+        randomise: How far the episodes' worlds differ, those of the goals as well.
     """
 
     tokeniser: Path
@@ -59,6 +61,7 @@ class Bench:
     clips: Path | None = None
     clips_each: int = 2
     workers: int = 2
+    randomise: Randomisation = NOTHING
 
     @property
     def size(self) -> int:
@@ -75,6 +78,7 @@ def evaluate(
     tasks: tuple[str, ...] | None = None,
     episodes: int | None = None,
     first_seed: int = 700_000,
+    randomise: str = "none",
     goals: Path | None = None,
     out: Path | None = None,
     workers: int = 2,
@@ -89,9 +93,11 @@ def evaluate(
         tasks: Tasks to measure instead, or files that declare some.
         episodes: Episodes for each arm and task instead.
         first_seed: Seeds of the scenes count up from here.
+        randomise: How far the episodes' worlds differ: "none", "moderate".
         goals: Store of successes to take goal images from; made by the experts, beside the run's other
             stores, if not given.
-        out: Where the scores go; `scores/<agent>-<seed>.json` in the run if not given.
+        out: Where the scores go; `scores/<agent>-<seed>.json` in the run if not given, with the name of the
+            randomisation before the dot if there is any.
         workers: Processes.
     """
     chosen = pick(PRESETS, preset, "preset")
@@ -100,16 +106,19 @@ def evaluate(
     episodes = chosen.evaluation.episodes if episodes is None else episodes
     name = read_card(checkpoint).name
     run_folder = checkpoint.parent.parent
+    ranges = find_randomisation(randomise)
+    where = f"{first_seed}" if ranges == NOTHING else f"{first_seed}-{randomise}"
     bench = Bench(
         tokeniser or run_folder / "tokeniser",
-        goals or run_folder / "stores" / f"goals-{first_seed}",
+        goals or run_folder / "stores" / f"goals-{where}",
         workers=workers,
+        randomise=ranges,
     )
     cells = [Cell(arm, task, episodes, first_seed) for arm in arms for task in tasks]
     if goals is None:
         make_goals(bench, cells, first_seed + 50_000)
     scores = measure(name, checkpoint, cells, bench)
-    path = out or run_folder / "scores" / f"{name}-{first_seed}.json"
+    path = out or run_folder / "scores" / f"{name}-{where}.json"
     scores.save(path)
     Console().print(rates_table(scores))
     print(path)
@@ -120,10 +129,8 @@ def make_goals(bench: Bench, cells: Sequence[Cell], first_seed: int) -> None:
 
     Attempts that fail lend no image; those that succeed then lend theirs more than once.
     """
-    plans = [
-        Collection((cell.arm,), (cell.task,), cell.episodes, first_seed, bench.size, held_out=True)
-        for cell in cells
-    ]
+    start = Collection(size=bench.size, first_seed=first_seed, randomise=bench.randomise, held_out=True)
+    plans = [replace(start, arms=(cell.arm,), tasks=(cell.task,), episodes=cell.episodes) for cell in cells]
     pieces = [piece for plan in plans for piece in expert_pieces(bench.goals, plan)]
     if pieces:
         run(pieces, bench.workers, "goals")
@@ -155,7 +162,10 @@ def measure(name: str, checkpoint: Path, cells: Sequence[Cell], bench: Bench) ->
             attempts.append(Attempt(cell.first_seed + i, variation, goal.images))
         for k, part in enumerate(cut(attempts)):
             clips = bench.clips if k == 0 else None
-            pieces.append(Piece(cell.arm, cell.task, bench.size, part, make, clips, bench.clips_each))
+            piece = Piece(
+                cell.arm, cell.task, bench.size, part, make, clips, bench.clips_each, bench.randomise
+            )
+            pieces.append(piece)
     ended = run(pieces, bench.workers, f"evaluating {name}")
     card = read_card(checkpoint)
     trials = tuple(_trial(result, goal_ids) for result in ended)

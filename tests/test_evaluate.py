@@ -12,6 +12,7 @@ from robocat.data import Data
 from robocat.evaluate import Bench, Cell, evaluate, make_goals, measure, rates_table
 from robocat.scores import Scores, Trial
 from sim.names import UnknownName
+from sim.randomisation import find_randomisation
 from tests.tiny import AGENT, TRAINING, demonstrate, learn
 
 CELLS = [Cell("panda", "reach", 4, 10), Cell("ur5e", "reach", 2, 10)]
@@ -67,6 +68,20 @@ def test_two_models_share_scenes_and_goals(data: Data, scores: Scores, bench: Be
 def test_measuring_again_gives_the_same(agent: Path, scores: Scores, bench: Bench) -> None:
     again = measure("generalist-0", agent, CELLS[1:], bench).trials
     assert again == tuple(trial for trial in scores.trials if trial.arm == "ur5e")
+
+
+def test_worlds_that_differ(agent: Path, bench: Bench, scores: Scores, tmp_path: Path) -> None:
+    """Their goals too; what is measured in them is not compared with what was measured elsewhere."""
+    ranges = find_randomisation("moderate")
+    own = replace(bench, goals=tmp_path / "goals", clips=tmp_path / "clips", randomise=ranges)
+    cell = replace(CELLS[1], episodes=1)
+    make_goals(own, [cell], first_seed=300)
+    (trial,) = measure("generalist-0", agent, [cell], own).trials
+    for store in (EpisodeStore(own.goals), EpisodeStore(tmp_path / "clips")):
+        (id,) = store.ids()
+        assert store.load(id).meta.randomisation == ranges
+    assert trial.scene not in {each.scene for each in scores.trials}
+    assert trial.seed == cell.first_seed
 
 
 def test_some_episodes_are_kept_to_look_at(agent: Path, scores: Scores, bench: Bench, tmp_path: Path) -> None:

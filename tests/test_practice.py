@@ -17,6 +17,7 @@ from robocat.data import Data
 from robocat.evaluate import Bench
 from robocat.policy import Policy
 from sim.names import UnknownName
+from sim.randomisation import find_randomisation
 
 PLAN = Practice(episodes=4, explore=0.1, first_seed=2000)
 # Both in the store of demonstrations, which lends the goals.
@@ -108,6 +109,19 @@ def test_more_attempts_than_before(agent: Path, bench: Bench, tmp_path: Path) ->
     for episodes in (1, 2):
         practise_episodes(agent, REACH, bench, out=tmp_path, plan=replace(PLAN, episodes=episodes))
     assert len(EpisodeStore(tmp_path)) == 2
+
+
+def test_worlds_that_differ_are_other_attempts(agent: Path, bench: Bench, tmp_path: Path) -> None:
+    """On the same seeds, beside the others, and with what was drawn in their record."""
+    plan, ranges = replace(PLAN, episodes=1), find_randomisation("moderate")
+    for own in (bench, replace(bench, randomise=ranges)):
+        assert len(practise_episodes(agent, REACH, own, out=tmp_path, plan=plan)) == 1
+        assert practise_episodes(agent, REACH, own, out=tmp_path, plan=plan) == []
+    store = EpisodeStore(tmp_path)
+    assert [entry.seed for entry in store.entries()] == [plan.first_seed] * 2
+    metas = [store.load(id).meta for id in store.ids()]
+    assert {meta.randomisation for meta in metas} == {None, ranges}
+    assert all((meta.drawn is None) == (meta.randomisation is None) for meta in metas)
 
 
 def test_two_arms_in_one_store(agent: Path, bench: Bench, tmp_path: Path) -> None:
