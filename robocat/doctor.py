@@ -14,11 +14,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from sim.gl import is_software
+
 TIMEOUT_S = 60.0
 """A driver may hang in glReadPixels instead of failing; a machine that works needs about a second."""
-
-SOFTWARE = ("llvmpipe", "softpipe", "swrast", "swiftshader")
-"""Parts of the names that renderers without a GPU give themselves (GL_RENDERER)."""
 
 # By the package manager's program: the command that installs EGL with Mesa's software renderer. PyOpenGL
 # loads libGL even where EGL is the backend, so EGL's own library alone is not enough.
@@ -58,7 +57,7 @@ class Drawn:
     @property
     def software(self) -> bool:
         """Whether a CPU draws the images."""
-        return any(name in self.renderer.lower() for name in SOFTWARE)
+        return is_software(self.renderer)
 
 
 def main(*, fix: bool = False) -> None:

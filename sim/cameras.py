@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from sim import gl
 from sim.scene import Scene
 
 CAMERAS = ("front", "wrist")
@@ -56,6 +57,7 @@ class Pictures:
         # Registered after MuJoCo's own, so it runs before: a context freed after the display's end complains.
         atexit.register(self._renderer.close)
         self.gl_renderer = _gl_renderer()
+        gl.say(self.gl_renderer)
         self._camera_ids = {model.camera(i).name: i for i in range(model.ncam)}
         self._model, self._groups = sized, model.geom_group.copy()
         half_rad = np.radians(model.cam_fovy) / 2
