@@ -1,9 +1,10 @@
-"""`robocat view`: an episode as pictures in files, which show on any machine: a sheet, and a moving one.
+"""`robocat view`: an episode as files that show on any machine: a sheet, a moving picture, a page to scrub.
 
 robocat view runs/cycle/stores/demos      # the first episode of a store
 robocat view runs/cycle/stores/demos --episode panda-lift-red-expert-000003-9a1b2c3d
-robocat view panda-lift                   # an environment: its scripted expert at work
-robocat view --arm my_arm.py --task lift  # one of the user's own
+robocat view panda lift                   # an arm and a task: its scripted expert at work
+robocat view panda lift --native          # the same in MuJoCo's own viewer
+robocat view my_arm.py lift               # an arm of the user's own
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,10 @@ from tyro.conf import Positional
 
 from demos.episode import Episode
 from demos.expert import Expert
+from demos.page import page
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
+from demos.viewer import watch
 from sim.arms import ARMS
 from sim.env import make
 from sim.names import pick
@@ -35,51 +38,56 @@ GREEN, RED = (20, 130, 60), (180, 40, 30)
 
 
 def view(
-    what: Positional[str | None] = None,
+    what: Positional[tuple[str, ...]],
     *,
-    arm: str | None = None,
-    task: str | None = None,
     episode: str | None = None,
     out: Path = Path("runs/view"),
     frames: int = 8,
     seed: int = 0,
     size: int = 160,
+    native: bool = False,
 ) -> None:
-    """Writes pictures of a stored episode, or of an environment with its expert at work, and prints where.
+    """Writes pictures of a stored episode, or of a task with its expert at work, and prints where.
 
     Args:
-        what: Folder of a store, or an environment such as panda-lift; or else an arm and a task are given.
-        arm: Name of an arm, or a file that declares it.
-        task: Name of a task, or a file that declares it.
+        what: Folder of a store; or an arm and a task, names or files that declare them; or both names as an
+            environment has them, panda-lift.
         episode: Which episode of the store, by its id or its beginning; the first if not given.
         out: Folder that the pictures go to.
         frames: How many moments a sheet shows.
-        seed: Scene of an environment.
-        size: Height and width of an environment's pictures [px].
+        seed: Scene of an arm and task.
+        size: Height and width of its pictures [px].
+        native: Show an arm and a task in MuJoCo's own viewer instead, one scene after the other.
     """
     if frames < 2:
         raise ValueError(f"frames {frames} is too few; expected 2 or more")
-    if (what is None) == (arm is None) or (arm is None) != (task is None):
-        raise ValueError("expected either a store, or an environment such as panda-lift, or --arm and --task")
-    if what is not None and Path(what).exists():
-        shown, goal = _stored(EpisodeStore(what), episode)
-    elif episode is not None:
-        raise ValueError(f"no store at {what}; --episode names an episode of one")
-    elif what is not None:
-        shown, goal = _performed(*_environment(what), seed, size)
+    if len(what) not in (1, 2):
+        raise ValueError(f"got {len(what)} names; expected a store, or an arm and a task")
+    stored = len(what) == 1 and Path(what[0]).exists()
+    if episode is not None and not stored:
+        raise ValueError(f"no store at {' '.join(what)}; --episode names an episode of one")
+    if native:
+        if stored:
+            raise ValueError(f"{what[0]} is a store; --native shows an arm and a task")
+        watch(*_environment(what), seed)
+    elif stored:
+        _write(*_stored(EpisodeStore(what[0]), episode), out, frames)
     else:
-        assert arm is not None and task is not None
-        shown, goal = _performed(arm_name(arm), task_name(task), seed, size)
+        _write(*_performed(*_environment(what), seed, size), out, frames)
+
+
+def _write(shown: Episode, goal: Pictures, out: Path, frames: int) -> None:
+    """An episode's files, each of which is named on a line."""
     out.mkdir(parents=True, exist_ok=True)
-    still, moving = out / f"{shown.id}.png", out / f"{shown.id}.gif"
+    still, moving, scrubbed = (out / f"{shown.id}.{kind}" for kind in ("png", "gif", "html"))
     sheet(shown, goal, frames).save(still)
     pictures = animation(shown, goal)
     period_ms = round(1000 / shown.meta.control_hz)
     # The end stays for a second, so that it can be seen before the beginning comes again.
     durations = [period_ms] * (len(pictures) - 1) + [1000]
     pictures[0].save(moving, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
-    print(still)
-    print(moving)
+    scrubbed.write_text(page(shown, goal), encoding="utf-8")
+    print(still, moving, scrubbed, sep="\n")
 
 
 def _stored(store: EpisodeStore, wanted: str | None) -> tuple[Episode, Pictures]:
@@ -94,11 +102,13 @@ def _stored(store: EpisodeStore, wanted: str | None) -> tuple[Episode, Pictures]
     return episode, episode.goal
 
 
-def _environment(what: str) -> tuple[str, str]:
-    """The arm and the task that an environment's id names."""
+def _environment(what: Sequence[str]) -> tuple[str, str]:
+    """The arm and the task that two names, two files or an environment's id name."""
+    if len(what) == 2:
+        return arm_name(what[0]), task_name(what[1])
     names = {f"{arm}-{task}": (arm, task) for arm in ARMS for task in TASKS}
-    short = what.removeprefix("robocat/").removesuffix("-v0")
-    return pick(names, short, "store or environment", "arms and tasks of your own: --arm and --task")
+    short = what[0].removeprefix("robocat/").removesuffix("-v0")
+    return pick(names, short, "store or environment", "or say an arm and a task, each by name or file")
 
 
 def _performed(arm: str, task: str, seed: int, size: int) -> tuple[Episode, Pictures]:

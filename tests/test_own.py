@@ -113,8 +113,8 @@ def test_own_episodes_replay(run: Path) -> None:
 
 
 def test_own_episodes_and_environments_are_shown(run: Path, tmp_path: Path) -> None:
-    view(str(run / "stores" / "demos"), out=tmp_path / "stored")
-    assert main(["view", "--arm", ARM, "--task", TASK, "--size", "32", "--out", str(tmp_path / "own")]) == 0
+    view((str(run / "stores" / "demos"),), out=tmp_path / "stored")
+    assert main(["view", ARM, TASK, "--size", "32", "--out", str(tmp_path / "own")]) == 0
     assert len([*tmp_path.glob("stored/*.png")]) == len([*tmp_path.glob("own/*.png")]) == 1
 
 

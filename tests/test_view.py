@@ -39,9 +39,9 @@ def test_the_first_episode_of_a_store_is_shown(
     store: Path, episodes: list[Episode], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "a" / "pictures"
-    view(str(store), out=out)
+    view((str(store),), out=out)
     first = min(episode.id for episode in episodes)
-    assert _written(out, capsys) == [first, first]
+    assert _written(out, capsys) == [first] * 3
     with Image.open(out / f"{first}.png") as still, Image.open(out / f"{first}.gif") as moving:
         assert (still.format, moving.format) == ("PNG", "GIF")
         assert getattr(moving, "n_frames", 0) > 5
@@ -51,19 +51,19 @@ def test_an_episode_is_chosen_by_its_id_or_its_beginning(
     store: Path, episodes: list[Episode], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for wanted in (episodes[1].id, episodes[1].id[:-6]):
-        view(str(store), episode=wanted, out=tmp_path / "out")
-        assert _written(tmp_path / "out", capsys) == [episodes[1].id] * 2
+        view((str(store),), episode=wanted, out=tmp_path / "out")
+        assert _written(tmp_path / "out", capsys) == [episodes[1].id] * 3
     with pytest.raises(ValueError, match="3 episodes of .* begin with 'panda-reach'; it has panda-reach-"):
-        view(str(store), episode="panda-reach")
+        view((str(store),), episode="panda-reach")
     with pytest.raises(ValueError, match="0 episodes of .* begin with 'ur5e'; it has panda-reach-"):
-        view(str(store), episode="ur5e")
+        view((str(store),), episode="ur5e")
 
 
-@pytest.mark.parametrize("name", ["panda-lift", "robocat/panda-lift-v0"])
+@pytest.mark.parametrize("what", [("panda-lift",), ("robocat/panda-lift-v0",), ("panda", "lift")])
 def test_an_environment_is_shown_with_its_expert(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    what: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    view(name, out=tmp_path / "out", size=32, seed=4)
+    view(what, out=tmp_path / "out", size=32, seed=4)
     stem = _written(tmp_path / "out", capsys)[0]
     assert re.fullmatch("panda-lift-(red|green|blue)-expert-000004-[0-9a-f]{8}", stem)
 
@@ -73,14 +73,14 @@ def test_what_is_neither_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(
         ValueError, match="unknown store or environment 'panda-lft'; did you mean 'panda-lift'?"
     ):
-        view("panda-lft")
+        view(("panda-lft",))
     with pytest.raises(ValueError, match="no store at panda-lift; --episode names an episode of one"):
-        view("panda-lift", episode="x")
+        view(("panda-lift",), episode="x")
     with pytest.raises(ValueError, match="frames 1 is too few; expected 2 or more"):
-        view("panda-lift", frames=1)
+        view(("panda-lift",), frames=1)
     EpisodeStore(tmp_path / "store").commit_many([])
     with pytest.raises(ValueError, match="is empty; `robocat collect` fills one"):
-        view(str(tmp_path / "store"))
+        view((str(tmp_path / "store"),))
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 

@@ -1,0 +1,72 @@
+"""An episode as one self-contained page for the browser: cameras with a slider, a curve for each number."""
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from demos.episode import Episode
+
+TEMPLATE = Path(__file__).parent / "templates" / "episode.html"
+QUALITY = 92  # of JPEG: nothing to be seen at the size of a policy's pictures
+
+
+def page(episode: Episode, goal: Mapping[str, NDArray[np.uint8]]) -> str:
+    """HTML that needs nothing from outside.
+
+    Args:
+        episode: With its images.
+        goal: Picture per camera, uint8 (H, W, 3), or none.
+    """
+    meta, who = episode.meta, episode.meta.provenance
+    policy = f" {who.policy}, generation {who.generation}" if who.policy else ""
+    said = {
+        "title": f"{meta.arm}, {meta.task}, {meta.variation}",
+        "success": episode.succeeded,
+        "outcome": f"{'success' if episode.succeeded else 'no success'}, said the {meta.outcome.judged_by}",
+        "about": f"by {who.controller}{policy}, seed {who.seed}, {meta.created[:16]}, {meta.id}",
+        "control_hz": meta.control_hz,
+        "moments": episode.length + 1,
+        "images": {camera: [_source(frame) for frame in episode.images[camera]] for camera in meta.cameras},
+        "goal": {camera: _source(goal[camera]) for camera in meta.cameras if camera in goal},
+        "curves": _curves(episode),
+    }
+    # No "</script>" may stand in a script, whatever a name holds.
+    text = json.dumps(said, allow_nan=False).replace("<", "\\u003c")
+    return TEMPLATE.read_text(encoding="utf-8").replace("@EPISODE@", text)
+
+
+def _curves(episode: Episode) -> list[dict[str, Any]]:
+    """Progress and success, what was done, and what was felt: names, ranges and values over time."""
+    meta = episode.meta
+    felt = zip(meta.proprio_names, meta.proprio_units, meta.proprio_ranges, strict=True)
+    return [
+        _curve("progress", (0.0, 1.0), episode.progress),
+        _curve("success", (0.0, 1.0), episode.success),
+        *(
+            _curve(f"action {name}", (-1.0, 1.0), episode.action[:, i])
+            for i, name in enumerate(meta.action_names)
+        ),
+        *(
+            _curve(f"{name} [{unit}]", span, episode.proprio[:, i])
+            for i, (name, unit, span) in enumerate(felt)
+        ),
+    ]
+
+
+def _curve(name: str, span: tuple[float, float], values: NDArray[Any]) -> dict[str, Any]:
+    numbers = np.asarray(values, dtype=np.float64).round(4).tolist()
+    return {"name": name, "low": span[0], "high": span[1], "values": numbers}
+
+
+def _source(picture: NDArray[np.uint8]) -> str:
+    """A picture as the address of itself."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
