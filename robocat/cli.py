@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "arms": ("sim.listing:arms", "list the arms"),
     "tasks": ("sim.listing:tasks", "list the tasks"),
     "data check": ("demos.check:check", "verify every episode of a store"),
+    "data export": ("demos.lerobot.write:export", "write a store as a dataset that LeRobot loads"),
     "data repair": ("demos.check:repair", "set damaged episodes aside; nothing is deleted"),
     "doctor": ("robocat.doctor:main", "find an OpenGL backend that draws, or say what to install"),
 }

@@ -1,0 +1,256 @@
+"""`robocat data export`: a store's episodes as a LeRobotDataset v3.0.
+
+robocat data export runs/mine/stores/demos --out exports/mine --arm panda
+
+A frame is an observation and what was done then, so an episode of T steps gives T frames. What the format has
+no place for, the last observation, the goal, the simulator's states and the whole record, stands beside it in
+`robocat/`, which LeRobot passes over. Every episode has files of its own, written aside and renamed:
+interrupted and started again, an export goes on with the next one and comes to the same.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from tyro.conf import Positional
+
+from demos.episode import Episode
+from demos.images import pack
+from demos.lerobot import statistics, tables, video
+from demos.lerobot.layout import (
+    DATA,
+    DATA_MIB,
+    EPISODES,
+    FILES_A_CHUNK,
+    IMAGES,
+    VERSION,
+    VIDEO,
+    VIDEO_MIB,
+    Place,
+    features,
+    rows,
+)
+from demos.manifest import Entry
+from demos.progress import progress
+from demos.store import EpisodeStore
+from sim.names import pick
+from sim.tasks import OWN_TASKS, TASKS
+
+PICTURES = ("video", "image")
+
+
+def export(
+    store: Positional[Path],
+    *,
+    out: Path,
+    arm: str | None = None,
+    tasks: tuple[str, ...] | None = None,
+    failures: bool = False,
+    pictures: str = "video",
+) -> None:
+    """Writes a store's episodes as a LeRobotDataset; goes on where it was interrupted.
+
+    Args:
+        store: The store.
+        out: Folder of the dataset.
+        arm: Episodes of which arm: a dataset has one. Needed only if the store has several.
+        tasks: Episodes of which tasks; of all if not given.
+        failures: Take attempts that failed as well.
+        pictures: "video" (H.264, smaller) or "image" (PNG, exact).
+    """
+    pick(dict.fromkeys(PICTURES, True), pictures, "picture format")
+    source = EpisodeStore(store)
+    chosen = _chosen(source, arm, tasks, failures)
+    export_episodes(source, chosen, out, as_video=pictures == "video")
+    steps = sum(entry.length for entry in chosen)
+    print(f"{out}: {len(chosen)} episodes, {steps} frames, {', '.join(sorted({e.task for e in chosen}))}")
+
+
+def _chosen(store: EpisodeStore, arm: str | None, tasks: Sequence[str] | None, failures: bool) -> list[Entry]:
+    """The episodes to export, in the order of their ids.
+
+    Raises:
+        ValueError: If there are none, or the store has several arms and none is named.
+    """
+    entries = store.entries()
+    arms = sorted({entry.arm for entry in entries})
+    if arm is None and len(arms) > 1:
+        raise ValueError(f"{store.path} has episodes of {', '.join(arms)}; a dataset has one arm: say --arm")
+    if arm is not None:
+        pick(dict.fromkeys(arms, True), arm, "arm in the store")
+    for task in tasks or ():
+        pick(dict.fromkeys(sorted({e.task for e in entries}), True), task, "task in the store")
+    chosen = [
+        entry
+        for entry in entries
+        if (failures or entry.success)
+        and entry.arm in (arm or entry.arm)
+        and entry.task in (tasks or [entry.task])
+    ]
+    if not chosen:
+        raise ValueError(f"{store.path} has no such episode; failures are taken with --failures")
+    return chosen
+
+
+def export_episodes(store: EpisodeStore, chosen: Sequence[Entry], out: Path, *, as_video: bool) -> None:
+    """Writes episodes of one arm as a dataset.
+
+    Raises:
+        ValueError: If `out` holds another export, or episodes differ in what a frame consists of.
+        MissingExtra: If the extra `lerobot` is not installed.
+    """
+    tables.check_installed()
+    _begin(out, {"episodes": [entry.id for entry in chosen], "contents": store.digest(), "video": as_video})
+    texts = sorted({text(entry.task, entry.variation) for entry in chosen})
+    whole, records = statistics.WholeSet(), list[dict[str, Any]]()
+    first, declared = 0, None
+    with progress("export", len(chosen)) as advance:
+        for number, entry in enumerate(chosen):
+            task = texts.index(text(entry.task, entry.variation))
+            place, what = Place(number), store.load(entry.id, images=False)
+            said = features(what.meta, _about(what) if as_video else None)
+            if declared not in (None, said):
+                raise ValueError(
+                    f"{entry.id} has other channels, cameras or rates than the episodes before it"
+                )
+            declared = said
+            columns = rows(what, number, first, task)
+            if not place.own(out).exists():
+                _write_episode(store.load(entry.id), place, out, columns, as_video)
+            seen = {
+                name: counts for name, counts in load_file(place.own(out)).items() if name.startswith(IMAGES)
+            }
+            whole.add(columns, seen)
+            records.append(_record(place, columns, seen, texts[task], as_video))
+            first += entry.length
+            advance(1)
+    assert declared is not None
+    (out / EPISODES).parent.mkdir(parents=True, exist_ok=True)
+    tables.write_tasks(out / tables.TASKS, texts)
+    tables.write_episodes(out / EPISODES, records)
+    _write_json(out / "meta/stats.json", whole.stats())
+    meta = store.load(chosen[0].id, images=False).meta
+    _write_json(out / "meta/info.json", _info(meta.arm, round(meta.control_hz), declared, records, as_video))
+
+
+def text(task: str, variation: str) -> str:
+    """What is to be done, in words: a task's summary, and which thing is meant."""
+    known = {**TASKS, **OWN_TASKS}
+    summary = known[task].summary if task in known else task
+    return f"{summary} ({variation})" if variation else summary
+
+
+def _begin(out: Path, plan: dict[str, object]) -> None:
+    """Starts an export or goes on with it."""
+    path = out / "robocat" / "plan.json"
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8")) != plan:
+            raise ValueError(f"{out} holds an export of other episodes; choose another --out")
+        return
+    if out.exists() and any(out.iterdir()):
+        raise ValueError(f"{out} is not empty, and not an export of this kind; choose another --out")
+    path.parent.mkdir(parents=True)
+    _write_json(path, plan)
+
+
+def _about(episode: Episode) -> dict[str, Any]:
+    return video.about(round(episode.meta.control_hz), episode.meta.image_size)
+
+
+def _write_episode(
+    episode: Episode, place: Place, out: Path, columns: dict[str, NDArray[Any]], as_video: bool
+) -> None:
+    """An episode's files; what is its own comes last, and says that the others are whole."""
+    frames = {camera: pictures[:-1] for camera, pictures in episode.images.items()}
+    shown: dict[str, list[bytes]] = {}
+    for camera, pictures in frames.items():
+        if as_video:
+            fps = round(episode.meta.control_hz)
+            _whole(place.video(out, camera), lambda path, p=pictures, f=fps: video.write(path, p, f))
+        else:
+            blobs, offsets = pack(pictures)
+            shown[IMAGES + camera] = [
+                blobs[start:end].tobytes() for start, end in zip(offsets, offsets[1:], strict=False)
+            ]
+    _whole(place.data(out), lambda path: tables.write_rows(path, columns, shown))
+    own = _own(episode) | {IMAGES + name: statistics.histogram(pictures) for name, pictures in frames.items()}
+    _whole(place.own(out), lambda path: save_file(own, path, {"meta": episode.meta.to_json()}))
+
+
+def _own(episode: Episode) -> dict[str, NDArray[Any]]:
+    """What a frame has no place for."""
+    own: dict[str, NDArray[Any]] = {
+        "last/proprio": episode.proprio[-1],
+        "progress": episode.progress,
+        "label": episode.label,
+        "state": episode.state,
+        "wall_time": episode.wall_time,
+    }
+    own |= {f"last/{camera}": pictures[-1] for camera, pictures in episode.images.items()}
+    own |= {f"goal/{camera}": picture for camera, picture in episode.goal.items()}
+    return {name: np.ascontiguousarray(array) for name, array in own.items()}
+
+
+def _record(
+    place: Place,
+    columns: dict[str, NDArray[Any]],
+    seen: dict[str, NDArray[np.int64]],
+    task: str,
+    as_video: bool,
+) -> dict[str, Any]:
+    """An episode's row in the table of episodes."""
+    length, first = len(columns["index"]), int(columns["index"][0])
+    chunk, file = place.indices["chunk_index"], place.indices["file_index"]
+    record: dict[str, Any] = {"episode_index": place.number, "tasks": [task], "length": length}
+    record |= {"data/chunk_index": chunk, "data/file_index": file}
+    record |= {"dataset_from_index": first, "dataset_to_index": first + length}
+    for name in seen if as_video else ():
+        record |= {f"videos/{name}/chunk_index": chunk, f"videos/{name}/file_index": file}
+        end = length * float(columns["timestamp"][1]) if length > 1 else 0.0
+        record |= {f"videos/{name}/from_timestamp": 0.0, f"videos/{name}/to_timestamp": end}
+    stats = statistics.all_stats(columns)
+    stats |= {name: statistics.of_pictures(counts, length) for name, counts in seen.items()}
+    for feature, figures in stats.items():
+        record |= {f"stats/{feature}/{name}": value for name, value in figures.items()}
+    return record | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0}
+
+
+def _info(
+    arm: str, fps: int, declared: dict[str, Any], records: Sequence[dict[str, Any]], as_video: bool
+) -> dict[str, Any]:
+    return {
+        "codebase_version": VERSION,
+        "robot_type": arm,
+        "total_episodes": len(records),
+        "total_frames": records[-1]["dataset_to_index"],
+        "total_tasks": len({record["tasks"][0] for record in records}),
+        "chunks_size": FILES_A_CHUNK,
+        "data_files_size_in_mb": DATA_MIB,
+        "video_files_size_in_mb": VIDEO_MIB,
+        "fps": fps,
+        "splits": {"train": f"0:{len(records)}"},
+        "data_path": DATA,
+        "video_path": VIDEO if as_video else None,
+        "features": declared,
+    }
+
+
+def _whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Has a file written aside and renamed: it is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _write_json(path: Path, record: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _whole(path, lambda aside: aside.write_text(json.dumps(record, indent=4), encoding="utf-8"))
