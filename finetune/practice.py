@@ -2,7 +2,7 @@
 
 For example:
 
-    robocat practise --branch runs/cycle/models/branch --arm kuka_hand --task lift --episodes 500
+    robocat practise --branch runs/cycle/models/branch --arm kuka_hand --task place --episodes 500
 """
 
 from dataclasses import replace
@@ -33,7 +33,7 @@ def practise(
     goals: Path = Path("runs/cycle/stores/adaptation"),
     out: Path = Path("runs/cycle/stores/practice"),
     arm: str = "kuka_hand",
-    task: str = "lift",
+    task: str = "place",
     preset: str = "nano",
     episodes: int | None = None,
     randomise: str = "none",
