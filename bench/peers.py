@@ -21,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.environment import NotInstalled, environment
 from bench.measure import Measured, summary
 from bench.record import write
 from sim.env import make
@@ -124,20 +125,12 @@ class Peer:
 
 
 def installed(name: str, folder: Path) -> Path | None:
-    """The Python of a peer's virtual environment, made if absent; None, with a word, if it cannot be."""
-    home = folder / f"{name}-{'-'.join(each.partition('==')[2] for each in REQUIREMENTS[name])}"
-    python, ready = home / "bin" / "python", home / "ready"
-    if ready.exists():
-        return python
-    print(f"installing {' '.join(REQUIREMENTS[name])} below {home}", file=sys.stderr)
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    for command in ([sys.executable, "-m", "venv", "--clear", str(home)], [*pip, *REQUIREMENTS[name]]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(f"{name} is left out: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
-            return None
-    ready.touch()
-    return python
+    """The Python of a peer's virtual environment; None, with a word, if it cannot be made."""
+    try:
+        return environment(name, REQUIREMENTS[name], folder)
+    except NotInstalled as error:
+        print(f"{error}; it is left out", file=sys.stderr)
+        return None
 
 
 def compare(worlds: Mapping[str, "Ours | Peer"], repeats: int) -> dict[str, dict[str, object]]:

@@ -7,6 +7,7 @@ For example:
 
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 from demos.episode import episode_id
@@ -32,8 +33,8 @@ def practise(
     tokeniser: Path = Path("runs/cycle/tokeniser"),
     goals: Path = Path("runs/cycle/stores/adaptation"),
     out: Path = Path("runs/cycle/stores/practice"),
-    arm: str = "kuka_hand",
-    task: str = "place",
+    arm: str | None = None,
+    task: str | None = None,
     preset: str = "nano",
     episodes: int | None = None,
     randomise: str = "none",
@@ -46,9 +47,9 @@ def practise(
         tokeniser: Its tokeniser.
         goals: Store of successes whose last frames are the goals.
         out: Where the episodes go.
-        arm: The arm, or a file that declares it.
-        task: The task, or a file that declares it.
-        preset: Which preset's exploration and number of episodes.
+        arm: The arm, or a file that declares it, instead of all that the preset's branch is for.
+        task: The task, or a file that declares it, instead of all that its branch has learnt.
+        preset: Which preset's exploration, number of episodes, arms and tasks.
         episodes: Attempts instead of the preset's number.
         randomise: How far the episodes' worlds differ: "none", "moderate".
         workers: Processes.
@@ -56,7 +57,13 @@ def practise(
     chosen = pick(PRESETS, preset, "preset")
     plan = chosen.practice if episodes is None else replace(chosen.practice, episodes=episodes)
     bench = Bench(tokeniser, goals, workers=workers, randomise=find_randomisation(randomise))
-    ended = practise_episodes(branch, (arm_name(arm), task_name(task)), bench, out=out, plan=plan)
+    arms = chosen.adaptation.arms if arm is None else (arm_name(arm),)
+    tasks = chosen.adaptation.tasks if task is None else (task_name(task),)
+    ended = [
+        result
+        for cell in product(arms, tasks)
+        for result in practise_episodes(branch, cell, bench, out=out, plan=plan)
+    ]
     done = sum(result.success for result in ended)
     print(f"{out}: {len(ended)} new episodes, {done} successful; {len(EpisodeStore(out))} in all")
 

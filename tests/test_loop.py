@@ -168,11 +168,13 @@ def _verbs(run: Path, out: Path) -> list[list[str]]:
         f"train {learn}/generalist --stores {demos} --workers 1",
         f"finetune {learn}/branch --parent {model} --stores {run / 'stores' / 'adaptation'}",
         f"practise --preset debug --branch {out / 'models' / 'branch'} --tokeniser {tokeniser} --episodes 1 "
-        f"--goals {run / 'stores' / 'adaptation'} --workers 1 --out {out / 'practice'}",
+        f"--goals {run / 'stores' / 'adaptation'} --task lift --workers 1 --out {out / 'practice'}",
         f"evaluate {model} --preset debug --tokeniser {tokeniser} --arms panda --tasks reach --episodes 1 "
         f"--goals {run / 'stores' / 'goals'} --workers 1 --out {out / 'scores.json'}",
         f"report {run}",
         f"data check {demos}",
+        f"data export {demos} --arm panda --out {out / 'set'}",
+        f"view {demos} --out {out / 'pictures'}",
         "arms",
         "tasks",
     ]  # fmt: skip
