@@ -15,6 +15,7 @@ from sim.names import UnknownName, pick
 
 BENCHES: dict[str, tuple[str, str]] = {
     "sim": ("bench.sim:main", "how fast the simulation is, and what takes the time"),
+    "worlds": ("bench.worlds:main", "how fast many worlds at once are, how long to build, how much memory"),
     "peers": ("bench.peers:main", "how fast the simulation is beside robosuite's and others'"),
     "experts": ("bench.experts:main", "how often the scripted experts succeed"),
     "pictures": ("bench.pictures:main", "docs/arms.png and docs/tasks.png"),
@@ -24,7 +25,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "practice": ("bench.practice:practice", "what practice is worth, and how it is best learnt from"),
     "cycle": ("bench.cycle:cycle", "what a finished cycle reached"),
 }
-ALONE = ("sim", "experts", "pictures")  # those that need no run
+ALONE = ("sim", "worlds", "experts", "pictures")  # those that need no run
 
 
 def main(args: list[str]) -> int:

@@ -48,7 +48,7 @@ def gymnasium_robotics(size: int) -> tuple[Step, int, dict[str, object]]:
     import gymnasium_robotics  # noqa: PLC0415
 
     gymnasium.register_envs(gymnasium_robotics)
-    return _gym(gymnasium.make("FetchPickAndPlace-v4", max_episode_steps=10**9, **_drawn(size)), size)
+    return _gym(gymnasium.make("FetchPickAndPlace-v4", **_drawn(size)), size)
 
 
 def metaworld(size: int) -> tuple[Step, int, dict[str, object]]:
@@ -58,7 +58,7 @@ def metaworld(size: int) -> tuple[Step, int, dict[str, object]]:
 
     del world  # importing it registers its environments
     options = {"env_name": "pick-place-v3", "seed": 0, "camera_name": "corner" if size else None}
-    return _gym(gymnasium.make("Meta-World/MT1", max_episode_steps=10**9, **options, **_drawn(size)), size)
+    return _gym(gymnasium.make("Meta-World/MT1", **options, **_drawn(size)), size)
 
 
 def _drawn(size: int) -> dict[str, object]:
@@ -76,7 +76,9 @@ def _gym(env: Any, size: int) -> tuple[Step, int, dict[str, object]]:
     }
 
     def step(action: Any) -> None:
-        env.step(action)
+        *_, terminated, truncated, _ = env.step(action)
+        if terminated or truncated:
+            env.reset()
         if size and env.render().shape != (size, size, 3):
             raise RuntimeError(f"the picture has shape {env.render().shape}")
 

@@ -1,12 +1,10 @@
-"""How fast the simulation is: an environment's steps, what they consist of, many worlds at once, and the
-rasteriser's threads.
+"""How fast the simulation is: an environment's steps, what they consist of, and the rasteriser's threads.
 
 python -m bench sim
 """
 
 import os
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -22,10 +20,8 @@ from sim.arms import ARMS
 from sim.cameras import CAMERAS, pictures
 from sim.env import ManipulationEnv, make
 from sim.poses import DOWN
-from sim.vector import VectorManipulationEnv
 
 STEPS = 200  # of an environment, for a sample
-WORLDS = 16  # side by side in one vector environment
 SMALL = 0.3  # of the action's range: the arm wanders about its home
 
 
@@ -42,11 +38,6 @@ def main(repeats: int = 7, seed: int = 0) -> None:
         for count in ("0", str(os.cpu_count()))
         for processes in (1, 2)
     }
-    worlds = {
-        f"{workers} workers, {len(cameras)} cameras": measured
-        for cameras in ((), CAMERAS[:1])
-        for workers, measured in _many_at_once(cameras, repeats, seed).items()
-    }
     env = make("panda", "lift")
     write(
         "sim",
@@ -60,10 +51,9 @@ def main(repeats: int = 7, seed: int = 0) -> None:
                 arm: {name: asdict(each) for name, each in parts.items()} for arm, parts in arms.items()
             },
             "rasteriser": {name: asdict(each) for name, each in threads.items()},
-            "worlds": {name: asdict(each) for name, each in worlds.items()},
         },
     )
-    _show(arms, {**threads, **worlds})
+    _show(arms, threads)
 
 
 def _arm(arm: str, repeats: int, seed: int) -> dict[str, Measured]:
@@ -94,36 +84,6 @@ def _arm(arm: str, repeats: int, seed: int) -> dict[str, Measured]:
 def _moves(env: ManipulationEnv, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return rng.uniform(-SMALL, SMALL, (STEPS, env.arm.action_size)).astype(np.float32)
-
-
-def _many_at_once(cameras: tuple[str, ...], repeats: int, seed: int) -> dict[int, Measured]:
-    """Steps per second of an environment alone (0 workers) and of many worlds, at 20 Hz with 84 px images.
-
-    Each sample takes all of them in turn, so that what else the machine does is not one's alone.
-    """
-    options = {"cameras": cameras, "size": 84, "control_hz": 20}
-    alone = make("panda", "lift", **options)
-    counts = sorted({1, os.cpu_count() or 1})
-    vectors = {n: VectorManipulationEnv(WORLDS, "panda", "lift", workers=n, **options) for n in counts}
-    moves = _moves(alone, seed)
-    samples: dict[int, list[float]] = {0: [], **{n: [] for n in counts}}
-    for _ in range(repeats):
-        alone.reset(seed=seed)
-        samples[0].append(STEPS / _seconds(lambda: [alone.step(move) for move in moves]))
-        for n, env in vectors.items():
-            env.reset(seed=seed)
-            rows = [np.tile(move, (WORLDS, 1)) for move in moves[: STEPS // 4]]
-            steps = len(rows) * WORLDS
-            samples[n].append(steps / _seconds(lambda env=env, rows=rows: [env.step(row) for row in rows]))
-    for env in vectors.values():
-        env.close()
-    return {n: summary(each, "1/s") for n, each in samples.items()}
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def _side_by_side(processes: int, threads: str, repeats: int, seed: int) -> Measured:

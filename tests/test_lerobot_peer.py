@@ -47,4 +47,4 @@ def test_lerobot_loads_and_trains_on_it(tmp_path: Path, pictures: str) -> None:
             if pictures == "image":
                 assert np.abs(error).max() < 1e-6
             else:
-                assert 10 * np.log10(1.0 / (error**2).mean()) > 33.0  # dB
+                assert 10 * np.log10(1.0 / (error**2).mean()) > 30.0  # dB
