@@ -18,7 +18,8 @@ Attention is causal, so the output at position i predicts token i + 1. The netwo
   - the image codes k steps ahead, from the outputs at the image tokens (at the last one, the whole image has
     been seen).
 Arms differ in how many proprioception and action numbers they have: windows of different arms have different
-lengths, and a batch holds windows of one arm. There is no padding, hence no padding mask.
+lengths. A batch holds windows of one arm, or windows of several arms stand in one row, see `robocat.packing`.
+There is no padding, hence no padding mask.
 """
 
 from dataclasses import dataclass
@@ -68,6 +69,10 @@ class Layout:
                 raise ValueError(f"layout needs at least 1 {name}, got {getattr(self, name)}")
         if self.goal_at not in ("step", "prefix"):
             raise ValueError(f"goal {self.goal_at!r} is not offered; expected 'step' or 'prefix'")
+
+    def steps_in(self, tokens: int) -> int:
+        """How many whole control steps fit into a context of so many tokens; 0 if none does."""
+        return max(0, tokens - self.prefix) // self.step_length
 
     @property
     def prefix(self) -> int:
