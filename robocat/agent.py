@@ -5,20 +5,23 @@ D width, Z bins.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from robocat.adatape import Tape
 from robocat.agent_config import AgentConfig
 from robocat.bins import BinHead, ValueEmbedding, soft_cross_entropy
 from robocat.contrast import contrast
 from robocat.future import FutureHead
+from robocat.moe import MixtureOfExperts, imbalance
 from robocat.packing import pack
 from robocat.sequence import Layout
 from robocat.stem import CodeStem, MergedStem
-from robocat.transformer import Cache, Transformer
+from robocat.transformer import Cache, Feed, Transformer, feed_forward
 from robocat.vocabulary import ACTION_SLOTS, PROPRIO_SLOTS, Embodiment
 
 # Picks bins (B,) from logits (B, Z) of one action number.
@@ -51,7 +54,7 @@ class Window(NamedTuple):
 
 class Losses(NamedTuple):
     """In nats: cross-entropies of action tokens and of future image codes, the goals' contrast, the
-    cross-entropy of progress; first their weighted sum.
+    cross-entropy of progress; last what the trunk's options ask for, weighted; first the weighted sum of all.
     """
 
     total: Tensor
@@ -59,6 +62,21 @@ class Losses(NamedTuple):
     future: Tensor
     goal: Tensor
     progress: Tensor
+    trunk: Tensor
+
+
+class Embedded(NamedTuple):
+    """A window as the trunk sees it.
+
+    Attributes:
+        tokens: (B, L, D) in the layout's order, the action tokens included.
+        meant: What the goal means (B, D), where the stem has one vector for that.
+        unsureness: Loss of the tape, if there is one.
+    """
+
+    tokens: Tensor
+    meant: Tensor | None
+    unsureness: Tensor | None
 
 
 class Agent(nn.Module):
@@ -86,7 +104,16 @@ class Agent(nn.Module):
         self.step = nn.Parameter(torch.randn(config.context, width) * 0.02)
         # What the output at a token must predict next: nothing, or the action number of a slot.
         self.ask = nn.Parameter(torch.randn(len(ACTION_SLOTS), width) * 0.02)
-        self.trunk = Transformer(width, config.blocks, config.heads, config.drop)
+        self.tape = Tape(width, config.tape, config.tape_bank) if config.tape else None
+        self.tape_bank: CodeStem | None = None
+        if config.tape and config.tape_bank == "input":
+            self.tape_bank = CodeStem(codebook_KE, cameras, cells, width)
+        feed: Feed = feed_forward
+        if config.experts:
+            feed = partial(
+                MixtureOfExperts, experts=config.experts, used=config.experts_used, make=feed_forward
+            )
+        self.trunk = Transformer(width, config.blocks, config.heads, config.drop, feed)
         self.bins = BinHead(width, config.bin_waves)
         self.progress = BinHead(width, config.bin_waves) if config.progress_weight else None
         self.future = FutureHead(
@@ -111,21 +138,22 @@ class Agent(nn.Module):
         """As `losses`, of windows of several arms that share one row; parts count by their windows."""
         embedded = [self.embed(window, body) for body, window in parts]
         # Nothing follows the last token, so nothing is read off its output.
-        tokens = [tokens_BLD[:, :-1] for tokens_BLD, _ in embedded]
+        tokens = [each.tokens[:, :-1] for each in embedded]
         if len(parts) == 1:
             outputs = [self.trunk(tokens[0])]
         else:
             row_1LD, packing = pack(tokens)
             outputs = packing.unpack(self.trunk(row_1LD, packing=packing))
-        windows = [len(window.proprio) for _, window in parts]
-        sums = [torch.zeros((), device=outputs[0].device)] * len(Losses._fields)
-        for (body, window), (_, meant_BD), outputs_BLD in zip(parts, embedded, outputs, strict=True):
-            each = self._read(outputs_BLD, meant_BD, window, body)
-            share = len(window.proprio) / sum(windows)
+        windows = sum(len(window.proprio) for _, window in parts)
+        uneven = imbalance(self.trunk)
+        trunk = outputs[0].new_zeros(()) if uneven is None else self.config.balance_weight * uneven
+        sums = [trunk, *[torch.zeros_like(trunk)] * 4, trunk]
+        for (body, window), seen, outputs_BLD in zip(parts, embedded, outputs, strict=True):
+            each, share = self._read(outputs_BLD, seen, window, body), len(window.proprio) / windows
             sums = [total + share * value for total, value in zip(sums, each, strict=True)]
         return Losses(*sums)
 
-    def _read(self, outputs_BLD: Tensor, meant_BD: Tensor | None, window: Window, body: Embodiment) -> Losses:
+    def _read(self, outputs_BLD: Tensor, seen: Embedded, window: Window, body: Embodiment) -> Losses:
         """Losses of the windows of one arm, given the trunk's outputs."""
         config, layout = self.config, self.layout(body, window.proprio.shape[1])
         asked_BTAD = outputs_BLD[:, layout.action_outputs]
@@ -134,19 +162,19 @@ class Agent(nn.Module):
         future = goal = progress = torch.zeros((), device=action.device)
         if config.future_weight and window.future is not None:
             future = self.future(outputs_BLD[:, layout.image_positions], window.future)
-        if config.goal_weight and window.meaning is not None and meant_BD is not None:
-            goal = contrast(meant_BD, window.meaning)
+        if config.goal_weight and window.meaning is not None and seen.meant is not None:
+            goal = contrast(seen.meant, window.meaning)
         if self.progress is not None and window.progress is not None:
             # Where the first action number is asked for, everything has been seen and nothing done yet.
             logits_BTZ = self.progress(asked_BTAD[:, :, 0])
             progress = soft_cross_entropy(logits_BTZ, window.progress, config.target_bins)
+        trunk = torch.zeros_like(action) if seen.unsureness is None else config.tape_weight * seen.unsureness
         total = action + config.future_weight * future + config.goal_weight * goal
-        return Losses(total + config.progress_weight * progress, action, future, goal, progress)
+        total = total + config.progress_weight * progress + trunk
+        return Losses(total, action, future, goal, progress, trunk)
 
-    def embed(self, window: Window, body: Embodiment) -> tuple[Tensor, Tensor | None]:
-        """Embedded tokens (B, L, D) in the layout's order, the action tokens included; and what the goal
-        means (B, D), where the stem has one vector for that.
-        """
+    def embed(self, window: Window, body: Embodiment) -> Embedded:
+        """Embeds a window of an arm."""
         images_BTMD, goal_BGD, meant_BD = self.stem(window.codes, window.goal)
         proprio_BTPD = self.proprio(window.proprio, body.proprio)
         if self.config.image_tokens:
@@ -163,7 +191,20 @@ class Agent(nn.Module):
         steps = steps + self.step[: steps.shape[1], None]
         tokens = rearrange(steps, "b t l d -> b (t l) d")
         tokens = torch.cat([goal_BGD, tokens], dim=1) if self.config.goal_at == "prefix" else tokens
-        return tokens, meant_BD
+        if self.tape is None:
+            return Embedded(tokens, meant_BD, None)
+        layout = self.layout(body, window.proprio.shape[1])
+        # What is seen before the first action decides, and nothing later: so it is the same while acting.
+        seen_BLD = tokens[:, : layout.prefix - layout.tape + layout.observed]
+        read = self.tape(seen_BLD, self._bank(window))
+        return Embedded(torch.cat([read.tokens, tokens], dim=1), meant_BD, read.unsureness)
+
+    def _bank(self, window: Window) -> Tensor | None:
+        """Every code of the first images and of the goal, for a tape that reads from the input (B, N, D)."""
+        if self.tape_bank is None:
+            return None
+        seen = self.tape_bank(window.codes[:, :1], window.goal)
+        return torch.cat([seen.images[:, 0], seen.goal], dim=1)
 
     @torch.inference_mode()
     def act(self, window: Window, body: Embodiment, choose: Choose) -> Tensor:
@@ -178,8 +219,7 @@ class Agent(nn.Module):
             Bins (B, A).
         """
         layout = self.layout(body, window.proprio.shape[1])
-        tokens_BLD, _ = self.embed(window, body)
-        cache = Cache()
+        tokens_BLD, cache = self.embed(window, body).tokens, Cache()
         output_BD = self.trunk(tokens_BLD[:, : -layout.actions], cache)[:, -1]
         ask_AD, step_D = self.ask[list(body.action)], self.step[window.proprio.shape[1] - 1]
         chosen: list[Tensor] = []

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from robocat.adatape import Bank
 from robocat.sequence import Goal, Layout
 from robocat.vocabulary import Embodiment
 
@@ -36,10 +37,19 @@ class AgentConfig:
         progress_weight: Weight of the loss of telling how far along the task is, which failures teach as
             well as successes do; 0, as RoboCat has it, leaves it out. At 1 pushing is learnt worse, at 0.3
             and 0.1 nothing is (`bench/results/ablation-unjudged-light-third.json`).
+        tape: Tape tokens a window at most, see `robocat.adatape`; 0 has none.
+        tape_bank: What they are read from: "learnt", or "input", which is every code that is seen.
+        tape_weight: Weight of the loss that makes tapes short and picks sure.
+        experts: Feed-forward layers a block of which a token passes `experts_used`, see `robocat.moe`; 0 has
+            one layer for all.
+        experts_used: How many of them.
+        balance_weight: Weight of the loss that loads them evenly.
     """
 
     # Options that came after the first checkpoints: those say nothing of them, and had none of them.
-    LATER: ClassVar[frozenset[str]] = frozenset({"context_tokens"})
+    LATER: ClassVar[frozenset[str]] = frozenset(
+        {"context_tokens", "tape", "tape_bank", "tape_weight", "experts", "experts_used", "balance_weight"}
+    )
 
     width: int = 128
     blocks: int = 2
@@ -59,14 +69,28 @@ class AgentConfig:
     future_cells: int = 4
     goal_weight: float = 0.1
     progress_weight: float = 0.3
+    tape: int = 0
+    tape_bank: Bank = "learnt"
+    tape_weight: float = 0.01
+    experts: int = 0
+    experts_used: int = 2
+    balance_weight: float = 0.01
 
     def __post_init__(self) -> None:
         least: dict[str, int] = dict.fromkeys(
-            ("width", "blocks", "heads", "context", "cameras", "future_steps"), 1
+            ("width", "blocks", "heads", "context", "cameras", "future_steps", "experts_used"), 1
         )
-        weights = "future_weight", "goal_weight", "progress_weight"
-        none = "context_tokens", "image_tokens", "target_bins", "bin_waves", "future_cells", *weights
-        least |= dict.fromkeys(none, 0)
+        weights = "future_weight", "goal_weight", "progress_weight", "tape_weight", "balance_weight"
+        options = (
+            "context_tokens",
+            "image_tokens",
+            "target_bins",
+            "bin_waves",
+            "future_cells",
+            "tape",
+            "experts",
+        )
+        least |= dict.fromkeys((*options, *weights), 0)
         least["patch_width"] = 1 if self.image_tokens else 0
         for name, smallest in least.items():
             if (value := getattr(self, name)) < smallest:
@@ -78,6 +102,10 @@ class AgentConfig:
                 f"agent: goal_weight: got {self.goal_weight}, expected 0 where image_tokens is 0: there no "
                 "one vector stands for a goal"
             )
+        if self.experts and self.experts_used > self.experts:
+            raise ValueError(f"agent: experts_used: got {self.experts_used}, expected at most {self.experts}")
+        if self.tape_bank not in ("learnt", "input"):
+            raise ValueError(f"agent: tape_bank: got {self.tape_bank!r}, expected 'learnt' or 'input'")
         if self.goal_at not in ("step", "prefix"):
             raise ValueError(f"agent: goal_at: got {self.goal_at!r}, expected 'step' or 'prefix'")
 
@@ -100,6 +128,7 @@ class AgentConfig:
             actions=len(body.action),
             context=1,
             goal_at=self.goal_at,
+            tape=self.tape,
         )
         return replace(one, context=context or self._steps(one))
 

@@ -33,7 +33,14 @@ from robocat.vocabulary import Embodiment
 from sim.names import pick
 
 HELD_OUT_BATCHES = 4
-LOSSES = ("loss", "action_loss", "future_loss", "goal_loss", "progress_loss")  # as `Losses` has them
+LOSSES = (
+    "loss",
+    "action_loss",
+    "future_loss",
+    "goal_loss",
+    "progress_loss",
+    "trunk_loss",
+)  # as `Losses` has them
 
 
 def main_train(

@@ -3,7 +3,7 @@
 Shapes: B windows (or one row of packed ones), L tokens, D width, H heads, K numbers a head.
 """
 
-from typing import cast
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from robocat.packing import Packing
+
+Feed = Callable[[int], nn.Module]  # makes a layer (..., D) -> (..., D) of a width
 
 
 class Cache:
@@ -59,15 +61,20 @@ class Attention(nn.Module):
         return self.out(rearrange(y, "b h l k -> b l (h k)"))
 
 
+def feed_forward(width: int) -> nn.Module:
+    """The layer that works on each token by itself."""
+    return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+
 class Block(nn.Module):
     """Attention, then a feed-forward layer, each behind a norm and beside the identity."""
 
-    def __init__(self, width: int, heads: int, index: int, drop: float) -> None:
+    def __init__(self, width: int, heads: int, index: int, drop: float, feed: Feed) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads, index)
         self.forward_norm = nn.LayerNorm(width)
-        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.feed = feed(width)
         self.drop = drop
 
     def forward(self, x_BLD: Tensor, cache: Cache | None = None, packing: Packing | None = None) -> Tensor:
@@ -85,20 +92,32 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks and a last norm; positions are the business of whoever embeds the tokens."""
+    """Blocks and a last norm; positions are the business of whoever embeds the tokens.
 
-    def __init__(self, width: int, blocks: int, heads: int, drop: float = 0.0) -> None:
+    Args:
+        width: D.
+        blocks: How many.
+        heads: H.
+        drop: Stochastic depth of the last block.
+        feed: Makes the feed-forward layer of a block; `robocat.moe` has another one.
+    """
+
+    def __init__(
+        self, width: int, blocks: int, heads: int, drop: float = 0.0, feed: Feed = feed_forward
+    ) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} is not a multiple of heads {heads}")
         # Deeper blocks are skipped more often (Huang et al. 2016).
         rates = [drop * (i + 1) / blocks for i in range(blocks)]
-        made = [Block(width, heads, i, rate) for i, rate in enumerate(rates)]
+        made = [Block(width, heads, i, rate, feed) for i, rate in enumerate(rates)]
         self.blocks = nn.ModuleList(made)
         self.norm = nn.LayerNorm(width)
         for block in made:
             # Residual branches start small: the sum over 2 x blocks of them keeps unit scale (GPT-2).
-            for layer in (block.attention.out, cast(nn.Linear, block.feed[-1])):
+            linear = [each for each in block.feed.modules() if isinstance(each, nn.Linear)]
+            last = [each for each in linear if each.in_features == 4 * width]
+            for layer in (block.attention.out, *last):
                 nn.init.normal_(layer.weight, std=0.5 / (2 * blocks * width) ** 0.5)
 
     def forward(self, x_BLD: Tensor, cache: Cache | None = None, packing: Packing | None = None) -> Tensor:

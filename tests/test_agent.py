@@ -29,6 +29,9 @@ CASES: dict[str, dict[str, Any]] = {
     "faithful-prefix": {"image_tokens": 0, "goal_at": "prefix", "goal_weight": 0.0},
     "merged-step": {"image_tokens": 2, "goal_at": "step"},
     "merged": {"image_tokens": 2, "goal_at": "prefix"},
+    "tape": {"tape": 3},
+    "tape-step": {"image_tokens": 0, "goal_at": "step", "goal_weight": 0.0, "tape": 3, "tape_bank": "input"},
+    "experts": {"experts": 4},
 }
 layouts = pytest.mark.parametrize("layout", CASES)
 contexts = pytest.mark.parametrize("context", [1, 3])
@@ -83,7 +86,7 @@ def _most_likely(logits_BZ: Tensor) -> Tensor:
 def _logits(agent: Agent, window: Window, body: Embodiment) -> Tensor:
     """Of every action number in one uncached pass (B, T, A, Z)."""
     layout = agent.layout(body, window.proprio.shape[1])
-    return agent.bins(agent.trunk(agent.embed(window, body)[0])[:, layout.action_outputs])
+    return agent.bins(agent.trunk(agent.embed(window, body).tokens)[:, layout.action_outputs])
 
 
 @layouts
@@ -189,7 +192,7 @@ def test_every_weight_has_a_gradient(layout: str, context: int, modulate: bool, 
     declared = declared if future_weight == 0.0 else set[str]()
     assert idle == declared
     films = [name for name, _ in agent.named_parameters() if name.startswith("stem.film.")]
-    assert bool(films) == (modulate and bool(options["image_tokens"]))
+    assert bool(films) == (modulate and bool(agent.config.image_tokens))
 
 
 @torch.inference_mode()
@@ -260,7 +263,7 @@ def test_total_is_the_weighted_sum() -> None:
     window = window_of(PANDA, 1)
     agent = agent_of(future_weight=0.25, goal_weight=0.5, progress_weight=2.0)
     losses = agent.losses(window, PANDA)
-    assert min(losses) > 0.0
+    assert min(losses[:-1]) > 0.0 and float(losses.trunk) == 0.0
     weighted = losses.action + 0.25 * losses.future + 0.5 * losses.goal + 2.0 * losses.progress
     torch.testing.assert_close(losses.total, weighted)
     without = agent.losses(window._replace(future=None, meaning=None, progress=None), PANDA)
