@@ -6,8 +6,8 @@ no tokeniser to train, and there are no codes: what an image will be in some ste
 codes, so an agent that reads patches refuses a `future_weight` above 0, and there is nothing to merge.
 
 So that stores, token sets, training and policy need not know, pixels go the way of codes: `Pixels` stands
-where a VQ-GAN stands and gives each number of an image as a code of its own, 0 to 255. Such token sets are larger
-than the images; those of codes are a hundredth of them.
+where a VQ-GAN stands and gives each number of an image as a code of its own, 0 to 255. Such token sets are
+larger than the images; those of codes are a hundredth of them.
 
 Shapes: B windows, T steps, V cameras, N = size x size x 3 numbers an image, M patches an image, D width.
 """
