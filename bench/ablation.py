@@ -2,51 +2,130 @@
 
 python -m bench ablation runs/cycle
 python -m bench ablation runs/cycle --variants "plain:goal_weight=0" "wide:width=192" --tasks stack push
+python -m bench ablation runs/cycle --variants tape experts at-once --equal-time
+python -m bench ablation runs/cycle --variants fsq patches packed
+
+A variant is a name of OPTIONS, or a name of its own and what is changed in `AgentConfig`. Of those in OPTIONS
+some change the training or the tokeniser instead, which is then trained anew, as are the tokens. With
+`--equal-time` each training is as long as the one as it is, measured just before, and not as many steps.
 
 The intervals are about scenes. What weights and the order of the data do to a training shows in its
 repetition with other seeds.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 import tyro
 from rich.console import Console
 
+from bench.agent import training as training_speed
 from bench.record import write
 from bench.variants import AS_IT_IS, changed, compare, comparison_table, parse_variants
 from demos.store import EpisodeStore
 from finetune.side_by_side import Job, train_side_by_side
 from robocat.agent_checkpoint import AgentCard
-from robocat.checkpoint import config_hash, read_json
+from robocat.agent_config import AgentConfig
+from robocat.checkpoint import config_hash, finished, read_json
+from robocat.config import Preset, Training
 from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
+from robocat.metrics import read_metrics
+from robocat.patches import Pixels, PixelsConfig
 from robocat.presets import PRESETS
+from robocat.scores import Scores
+from robocat.tokeniser import save_tokeniser
+from robocat.train_tokeniser import train_tokeniser
+from robocat.vqgan import VQGANConfig
 from sim.names import pick
 from sim.tasks import find_task
+
+# Every option beside the default, by name: what it changes of the agent, its training, or the tokeniser.
+SECONDS = 3.0  # a step is timed for, where time is to be equal
+OPTIONS: dict[str, str] = {
+    "no-future": "future_weight=0",
+    "no-goal-loss": "goal_weight=0",
+    "no-modulation": "modulate=False",
+    "one-hot": "target_bins=0,bin_waves=0",
+    "faithful": "image_tokens=0,goal_at=step,target_bins=0,bin_waves=0,goal_weight=0,progress_weight=0",
+    "goal-at-step": "goal_at=step",
+    "context": "context=3",
+    "tape": "tape=10",
+    "tape-input": "tape=10,tape_bank=input",
+    "experts": "experts=4",
+    "chunk": "chunk=4,execute=2",
+    "at-once": "at_once=True",
+    "chunk-at-once": "chunk=4,execute=2,at_once=True",
+    "patches": "patch=16,image_tokens=0,goal_weight=0,future_weight=0",
+}
+TRAININGS: dict[str, str] = {"packed": "packed=True"}
+TOKENISERS: dict[str, str] = {"fsq": "codes=512,code_dim=3,levels=(8,8,8)", "attention": "attention=3"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train an agent."""
+
+    agent: AgentConfig
+    training: Training
+    vqgan: VQGANConfig
+
+    @property
+    def pixels(self) -> bool:
+        """Whether there is no tokeniser to train."""
+        return self.agent.patch > 0
+
+
+def variants_of(texts: tuple[str, ...], preset: Preset, training: Training) -> dict[str, Variant]:
+    """Variants by name, the one as it is first.
+
+    Raises:
+        ValueError: A name that is in none of the tables and says no changes, or changes that cannot be made.
+    """
+    start = Variant(preset.agent, training, preset.vqgan)
+    found = {AS_IT_IS: start}
+    tables: tuple[tuple[str, dict[str, str]], ...] = (
+        ("agent", OPTIONS), ("training", TRAININGS), ("vqgan", TOKENISERS)
+    )  # fmt: skip
+    for text in texts:
+        part, changes = "agent", text
+        if ":" not in text:
+            pick({name: "" for _, table in tables for name in table}, text, "variant")
+            part, table = next((part, table) for part, table in tables if text in table)
+            changes = f"{text}:{table[text]}"
+        for name, each in parse_variants((changes,), getattr(start, part)).items():
+            if name in found and name != AS_IT_IS:
+                raise ValueError(f"variant {text!r}: the name {name!r} is taken; names: {', '.join(found)}")
+            if name != AS_IT_IS:
+                found[name] = replace(start, **{part: each})
+    return found
 
 
 def main(
     run: tyro.conf.Positional[Path] = Path("runs/cycle"),
     *,
-    variants: tuple[str, ...] = ("no-goal-loss:goal_weight=0",),
+    variants: tuple[str, ...] = ("no-goal-loss",),
     tasks: tuple[str, ...] = ("stack",),
     steps: int = 3000,
     episodes: int = 50,
     first_seed: int = 800_000,
     seeds: tuple[int, ...] = (0,),
+    equal_time: bool = False,
     workers: int = 2,
 ) -> None:
     """Trains variants of a run's generalist on its demonstrations and compares them with the one as it is.
 
     Args:
         run: A run whose demonstrations and tokeniser are used; variants are kept below it.
-        variants: Each a name and what is changed in `AgentConfig`, such as "narrow:width=64,heads=2".
+        variants: Each a name of OPTIONS, such as "tape" or "fsq", or a name and what is changed in
+            `AgentConfig`, such as "narrow:width=64,heads=2".
         tasks: What is measured, on every arm of the demonstrations.
-        steps: Optimiser steps of each training.
+        steps: Optimiser steps of each training; of the one as it is, where time is to be equal.
         episodes: Episodes for each arm and task.
         first_seed: Seeds of their scenes.
         seeds: Of weights and draws; every variant is trained once with each.
+        equal_time: Give each variant as much time as the one as it is, instead of as many steps.
         workers: Processes.
     """
     about = read_json(run / "run.json")
@@ -56,31 +135,81 @@ def main(
         for arm in preset.collection.arms
         for task in tasks
     ]
-    configs = parse_variants(variants, preset.agent)
     store, training = run / "stores" / "demos", replace(preset.train, steps=steps)
-    data = Data((store,), (1.0,), run / "tokeniser", run / "tokens")
+    ways = variants_of(variants, preset, training)
+    if equal_time:
+        ways = in_equal_time(ways, preset)
+    eyes = {name: tokeniser_of(run, way, preset) for name, way in ways.items()}
     digest = EpisodeStore(store).digest()
-    folders = {
-        (name, seed): run / "ablation" / f"{name}-{config_hash(config, training, digest, seed)}"
-        for name, config in configs.items()
-        for seed in seeds
-    }
-    jobs = [
-        Job(data, out, configs[name], training, AgentCard(name, 0, None), seed)
-        for (name, seed), out in folders.items()
-    ]
-    train_side_by_side(jobs, workers)
-    bench = Bench(run / "tokeniser", run / "stores" / f"goals-{first_seed}", workers=workers)
-    make_goals(bench, cells, first_seed + 50_000)
-    scores = {key: measure(key[0], out, cells, bench) for key, out in folders.items()}
+    jobs: dict[tuple[str, int], Job] = {}
+    for name, way in ways.items():
+        data = Data((store,), (1.0,), eyes[name], run / "tokens")
+        for seed in seeds:
+            same = config_hash(way.agent, way.training, digest, seed)
+            same = same if eyes[name] == run / "tokeniser" else config_hash(same, way.vqgan)
+            out = run / "ablation" / f"{name}-{same}"
+            jobs[name, seed] = Job(data, out, way.agent, way.training, AgentCard(name, 0, None), seed)
+    train_side_by_side(list(jobs.values()), workers)
+    scores: dict[tuple[str, int], Scores] = {}
+    for (name, seed), job in jobs.items():
+        bench = Bench(eyes[name], run / "stores" / f"goals-{first_seed}", workers=workers)
+        make_goals(bench, cells, first_seed + 50_000)
+        scores[name, seed] = measure(name, job.out, cells, bench)
     settings = {"preset": about["preset"], "run_seed": about["seed"], "steps": steps, "episodes": episodes}
-    figures = {
+    settings["equal_time"] = equal_time
+    start = ways[AS_IT_IS]
+    figures: dict[str, dict[str, object]] = {
         name: {
-            "changed": changed(config, preset.agent),
+            "changed": {
+                part: change
+                for part in ("agent", "training", "vqgan")
+                if (change := changed(getattr(way, part), getattr(start, part)))
+            },
+            "seconds": {seed: spent(jobs[name, seed].out) for seed in seeds},
             "by_seed": {seed: compare(scores[name, seed], scores[AS_IT_IS, seed]) for seed in seeds},
         }
-        for name, config in configs.items()
+        for name, way in ways.items()
     }
     Console().print(comparison_table(figures, "each trained once a seed; 95 % intervals over scenes"))
-    names = "-".join(name for name in configs if name != AS_IT_IS)
+    names = "-".join(name for name in ways if name != AS_IT_IS)
     write(f"ablation-{names}", {**settings, "first_seed": first_seed, "variants": figures})
+
+
+def in_equal_time(ways: dict[str, Variant], preset: Preset) -> dict[str, Variant]:
+    """The variants with as many steps as take as long as those of the one as it is, on made-up windows."""
+    torch.set_num_threads(1)
+    taken = {
+        name: training_speed(
+            replace(preset, agent=way.agent, train=way.training),
+            torch.device("cpu"),
+            way.training.batch,
+            way.training.packed,
+            SECONDS,
+        )["p50_ms"]
+        for name, way in ways.items()
+    }
+    found: dict[str, Variant] = {}
+    for name, way in ways.items():
+        steps = max(way.training.warm_up + 1, round(way.training.steps * taken[AS_IT_IS] / taken[name]))
+        found[name] = replace(way, training=replace(way.training, steps=steps))
+    return found
+
+
+def tokeniser_of(run: Path, way: Variant, preset: Preset) -> Path:
+    """The run's own tokeniser, or one trained on its demonstrations as a variant has it."""
+    if way.pixels:
+        out = run / "ablation" / f"pixels-{way.vqgan.size}"
+        if not finished(out):
+            save_tokeniser(out, Pixels(PixelsConfig(way.vqgan.size)), {})
+        return out
+    if way.vqgan == preset.vqgan:
+        return run / "tokeniser"
+    out = run / "ablation" / f"tokeniser-{config_hash(way.vqgan, preset.tokeniser, preset.seed)}"
+    train_tokeniser([run / "stores" / "demos"], out, way.vqgan, preset.tokeniser, preset.seed)
+    return out
+
+
+def spent(checkpoint: Path) -> float:
+    """Seconds between a training's first and last logged steps."""
+    times = [row["wall_time"] for row in read_metrics(checkpoint)]
+    return times[-1] - times[0]

@@ -1,6 +1,7 @@
 """Variants of a frozen dataclass by name, and how what came of them compares with the one as it is."""
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
@@ -11,6 +12,7 @@ from robocat.scores import Scores
 from sim.names import pick
 
 AS_IT_IS = "as-it-is"
+COMMA = re.compile(r",(?![^(]*\))")  # not those inside brackets, as in levels=(8,8,8)
 
 
 class Settings(Protocol):
@@ -32,7 +34,7 @@ def parse_variants(texts: tuple[str, ...], start: S) -> dict[str, S]:
     variants = {AS_IT_IS: start}
     for text in texts:
         name, _, changes = text.partition(":")
-        pairs = [change.partition("=") for change in changes.split(",")]
+        pairs = [change.partition("=") for change in COMMA.split(changes)]
         if not name or not all(field and value for field, _, value in pairs):
             raise ValueError(f"variant {text!r}: expected name:field=value,field=value")
         if name in variants:

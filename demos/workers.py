@@ -19,6 +19,7 @@ from threading import Thread
 from typing import TypeVar
 
 from demos.controller import Controller
+from demos.episode import Episode
 from demos.progress import progress
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
@@ -47,6 +48,8 @@ class Piece:
         keep: How many of the piece's episodes are stored, the first by seed; None stores all. Those whose
             id the store has already are left as they are.
         randomise: How far the episodes' worlds differ.
+        judge: Makes what judges each episode, in the process that does the work; must be picklable. None
+            leaves the predicate's verdict.
     """
 
     arm: str
@@ -57,11 +60,17 @@ class Piece:
     store: Path | None
     keep: int | None = None
     randomise: Randomisation = NOTHING
+    judge: Callable[[], Callable[[Episode], Episode]] | None = None
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What came of an attempt."""
+    """What came of an attempt.
+
+    Attributes:
+        success: The outcome, whoever judged.
+        held: Whether the predicate held at the end.
+    """
 
     id: str
     arm: str
@@ -70,6 +79,7 @@ class Ended:
     seed: int
     success: bool
     steps: int
+    held: bool
 
 
 def cut(attempts: Sequence[T]) -> Iterator[tuple[T, ...]]:
@@ -88,13 +98,24 @@ def work(piece: Piece) -> list[Ended]:
     envs = _environments(piece.arm, piece.task, piece.size, piece.randomise)
     controller = piece.make()
     made = sorted(rollout(envs, controller, piece.attempts), key=lambda episode: episode.meta.provenance.seed)
+    if piece.judge is not None:
+        made = list(map(piece.judge(), made))
     if piece.store is not None:
         store = EpisodeStore(piece.store)
         new = [e for e in made[: piece.keep] if not (store.exists and e.id in store)]
         if new:
             store.commit_many(new)
     return [
-        Ended(e.id, piece.arm, piece.task, e.meta.variation, e.meta.provenance.seed, e.succeeded, e.length)
+        Ended(
+            e.id,
+            piece.arm,
+            piece.task,
+            e.meta.variation,
+            e.meta.provenance.seed,
+            e.succeeded,
+            e.length,
+            bool(e.success[-1]),
+        )
         for e in made
     ]
 

@@ -5,6 +5,7 @@ For example:
     robocat practise --branch runs/cycle/models/branch --arm kuka_hand --task place --episodes 500
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -20,6 +21,7 @@ from robocat.config import Practice
 from robocat.evaluate import Bench
 from robocat.policy import Policy
 from robocat.presets import PRESETS
+from robocat.success import make_judge
 from sim.arms import find_arm
 from sim.names import pick
 from sim.own import arm_name, task_name
@@ -38,6 +40,7 @@ def practise(
     preset: str = "nano",
     episodes: int | None = None,
     randomise: str = "none",
+    judge: Path | None = None,
     workers: int = 2,
 ) -> None:
     """Lets a branch attempt its task; successes and failures are stored with who acted and who judged.
@@ -52,6 +55,8 @@ def practise(
         preset: Which preset's exploration, number of episodes, arms and tasks.
         episodes: Attempts instead of the preset's number.
         randomise: How far the episodes' worlds differ: "none", "moderate".
+        judge: A success model whose verdict counts instead of the simulator's predicate, as on a real robot;
+            what the predicate said is kept beside it, and what the model got wrong is told.
         workers: Processes.
     """
     chosen = pick(PRESETS, preset, "preset")
@@ -62,14 +67,32 @@ def practise(
     ended = [
         result
         for cell in product(arms, tasks)
-        for result in practise_episodes(branch, cell, bench, out=out, plan=plan)
+        for result in practise_episodes(branch, cell, bench, out=out, plan=plan, judge=judge)
     ]
     done = sum(result.success for result in ended)
     print(f"{out}: {len(ended)} new episodes, {done} successful; {len(EpisodeStore(out))} in all")
+    if judge is not None:
+        print(agreement(ended))
+
+
+def agreement(ended: Sequence[Ended]) -> str:
+    """What a judge got wrong, held against the predicate: one line."""
+    wrong = sum(result.success and not result.held for result in ended)
+    missed = sum(result.held and not result.success for result in ended)
+    said, held = sum(result.success for result in ended), sum(result.held for result in ended)
+    return (
+        f"judged against the predicate: {wrong} of {said} said to succeed did not, {missed} of {held} missed"
+    )
 
 
 def practise_episodes(
-    branch: Path, cell: tuple[str, str], bench: Bench, *, out: Path, plan: Practice
+    branch: Path,
+    cell: tuple[str, str],
+    bench: Bench,
+    *,
+    out: Path,
+    plan: Practice,
+    judge: Path | None = None,
 ) -> list[Ended]:
     """Makes the attempts that are missing, in pieces; returns how those made now ended.
 
@@ -83,6 +106,7 @@ def practise_episodes(
             and the processes.
         out: Where the episodes go.
         plan: How many, on which seeds, and how far actions stray.
+        judge: A success model's checkpoint, whose verdict counts. An attempt that is there keeps its own.
 
     Raises:
         CheckpointError: If branch and tokeniser are absent or do not belong together.
@@ -94,6 +118,9 @@ def practise_episodes(
     if plan.episodes < 1 or bench.workers < 1:
         raise ValueError(f"episodes {plan.episodes} and workers {bench.workers} must both be at least 1")
     make = partial(Policy, branch, bench.tokeniser, plan.explore)
+    make_verdict = None if judge is None else partial(make_judge, judge, bench.tokeniser)
+    if make_verdict is not None:
+        make_verdict()  # what does not fit is refused here and not in a worker
     who, store = make().provenance(0), EpisodeStore(out)
     ranges = None if bench.randomise == NOTHING else bench.randomise
     bank = GoalBank(bench.goals)
@@ -113,7 +140,14 @@ def practise_episodes(
     todo = [part for part in cut(range(plan.episodes)) if not (store.exists and all(map(is_there, part)))]
     pieces = [
         Piece(
-            arm.name, task.name, bench.size, tuple(map(attempt, part)), make, out, randomise=bench.randomise
+            arm.name,
+            task.name,
+            bench.size,
+            tuple(map(attempt, part)),
+            make,
+            out,
+            randomise=bench.randomise,
+            judge=make_verdict,
         )
         for part in todo
     ]

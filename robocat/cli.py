@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tokenise": ("robocat.train_tokeniser:tokenise", "train the image tokeniser (VQ-GAN) on stores"),
     "train": ("robocat.train:main_train", "train a generalist on stores"),
     "finetune": ("finetune.adapt:finetune", "fine-tune a generalist into a branch for an arm and its tasks"),
+    "judge": ("robocat.train_success:train_judge", "train a model that judges success by what cameras see"),
     "practise": ("finetune.practice:practise", "let a branch attempt its task and store what it did"),
     "improve": ("finetune.improve:improve", "run the whole cycle: the next generation, or the first"),
     "evaluate": ("robocat.evaluate:evaluate", "measure success rates with intervals, on given seeds"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import agent, experts, parity, record
+from bench import ablation, agent, experts, parity, record
 from bench.__main__ import ALONE, BENCHES, main
 from bench.measure import milliseconds, summary
 from bench.pictures import CAPTION, SIDE_PX, TILE_PX, portrait, tile
@@ -192,3 +192,29 @@ def test_made_up_shards_are_drawn_from(tmp_path: Path) -> None:
     assert {arm: len(each.episodes) for arm, each in TokenSet(shards).arms.items()} == {"panda": 6, "ur5e": 6}
     assert agent._load(shards, preset, 0.01, seed=0) > 0.0  # pyright: ignore[reportPrivateUsage]
     assert agent._tokenise(preset, torch.device("cpu"), 0.01) > 0.0  # pyright: ignore[reportPrivateUsage]
+
+
+def test_every_option_is_a_variant() -> None:
+    """Of the agent, of the training or of the tokeniser: each differs from the one as it is in one of them."""
+    preset = PRESETS["nano"]
+    names = (*ablation.OPTIONS, *ablation.TRAININGS, *ablation.TOKENISERS)
+    assert len(set(names)) == len(names)
+    ways = ablation.variants_of((*names, "wide:width=192"), preset, preset.train)
+    start = ways[AS_IT_IS]
+    assert list(ways) == [AS_IT_IS, *names, "wide"]
+    for name, way in ways.items():
+        differs = [getattr(way, part) != getattr(start, part) for part in ("agent", "training", "vqgan")]
+        assert sum(differs) == (name != AS_IT_IS), name
+    assert ways["fsq"].vqgan.levels == (8, 8, 8) and ways["packed"].training.packed
+    assert [name for name, way in ways.items() if way.pixels] == ["patches"]
+    said = "unknown variant 'tpae'; did you mean 'tape'"
+    for texts, said in ((("tpae",), said), (("tape", "tape:width=64"), "the name 'tape' is taken")):
+        with pytest.raises(ValueError, match=said):
+            ablation.variants_of(texts, preset, preset.train)
+
+
+def test_equal_time_gives_dear_options_fewer_steps() -> None:
+    preset = PRESETS["debug"]
+    ways = ablation.variants_of(("deep:blocks=12",), preset, replace(preset.train, steps=1000))
+    steps = {name: way.training.steps for name, way in ablation.in_equal_time(ways, preset).items()}
+    assert steps[AS_IT_IS] == 1000 and preset.train.warm_up < steps["deep"] < 800

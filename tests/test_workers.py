@@ -64,7 +64,7 @@ def test_one_worker_or_several_make_the_same(tmp_path: Path, monkeypatch: pytest
 def test_what_ended_is_what_is_stored(tmp_path: Path) -> None:
     ended = run(_pieces(tmp_path, 2), 1, "test")
     entries = EpisodeStore(tmp_path).entries()
-    told = [Ended(e.id, e.arm, e.task, e.variation, e.seed, e.success, e.length) for e in entries]
+    told = [Ended(e.id, e.arm, e.task, e.variation, e.seed, e.success, e.length, e.success) for e in entries]
     assert sorted(ended, key=lambda each: each.id) == told
 
 

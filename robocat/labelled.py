@@ -1,0 +1,172 @@
+"""Labelled steps of stores, and which of them a success model learns from.
+
+A step is labelled as done if the episode's own label says so within `HOLD_S` seconds after it: a label that
+asks success to hold says "done" only at the end of that time. Half of the steps drawn are done. Of the others
+a third are from shortly before, a third from anywhere, and a third are done, but not what their goal asks
+for: another variation of the same task. Of the episodes kept apart, half calibrate and half are measured.
+
+Shapes: N steps, E episodes, B steps drawn, V cameras, C codes an image.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from demos.store import EpisodeStore
+from robocat.mixture import Kind, held_out
+from robocat.success import hold_steps
+from robocat.tokens import TokenEpisode, TokenSet
+
+Index = NDArray[np.int64]
+SHORTLY = 8  # steps before the task is done
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Steps of many episodes in one array, and which of them are done.
+
+    Attributes:
+        codes: Image codes (N, V, C).
+        done: Whether a step's task is done (N,).
+        episode_of: Number of a step's episode (N,).
+        episodes: What is said of them.
+        ends: Row after an episode's last one (E,).
+        hold: Steps for which a success is asked to hold.
+    """
+
+    codes: NDArray[np.uint16]
+    done: NDArray[np.bool_]
+    episode_of: Index
+    episodes: tuple[TokenEpisode, ...]
+    ends: Index
+    hold: int
+
+    def part(self, chosen: NDArray[np.bool_]) -> "Labelled":
+        """Some of the episodes (E,)."""
+        rows = chosen[self.episode_of]
+        number = np.cumsum(chosen) - 1
+        owner = number[self.episode_of[rows]]
+        episodes = tuple(e for e, keep in zip(self.episodes, chosen, strict=True) if keep)
+        ends = np.cumsum(np.bincount(owner, minlength=len(episodes)))
+        return Labelled(self.codes[rows], self.done[rows], owner, episodes, ends, self.hold)
+
+
+def labelled(stores: Sequence[Path], sets: Sequence[TokenSet]) -> Labelled:
+    """The steps of stores with their labels.
+
+    Raises:
+        ValueError: If the stores' episodes differ in how often a second they act.
+    """
+    codes: list[NDArray[np.uint16]] = []
+    done: list[NDArray[np.bool_]] = []
+    episodes: list[TokenEpisode] = []
+    holds: set[int] = set()
+    for path, tokens in zip(stores, sets, strict=True):
+        store = EpisodeStore(path)
+        for each in tokens.episodes:
+            episode = store.load(each.id, images=False)
+            holds.add(hold := hold_steps(episode.meta.control_hz))
+            codes.append(tokens.arms[each.arm].codes[each.start : each.start + each.rows])
+            done.append(labels(episode.success, hold))
+            episodes.append(each)
+    if len(holds) != 1:
+        raise ValueError(f"success holds for {sorted(holds)} steps in these stores: their rates differ")
+    lengths = [len(each) for each in done]
+    owner, ends = np.repeat(np.arange(len(episodes)), lengths), np.cumsum(lengths)
+    return Labelled(np.concatenate(codes), np.concatenate(done), owner, tuple(episodes), ends, holds.pop())
+
+
+def labels(success: NDArray[np.bool_], hold: int) -> NDArray[np.bool_]:
+    """Whether each observation (T+1,) shows the task done, given the labels after each step (T,)."""
+    after = np.concatenate([[False], success])
+    done = after.copy()
+    for ahead in range(1, hold):
+        done[:-ahead] |= after[ahead:]
+    return done
+
+
+def split(everything: Labelled, share: float) -> dict[str, Labelled]:
+    """Episodes to "fit", "calibrate" and "measure", decided by their ids alone.
+
+    Raises:
+        ValueError: If one of the sides has no success.
+    """
+    apart = np.array([held_out(e.id, share) for e in everything.episodes])
+    half = np.array([held_out(f"measure {e.id}", 0.5) for e in everything.episodes])
+    sides = {"fit": ~apart, "calibrate": apart & ~half, "measure": apart & half}
+    parts = {name: everything.part(chosen) for name, chosen in sides.items()}
+    for name, part in parts.items():
+        if not part.done.any():
+            raise ValueError(f"no success among the {len(part.episodes)} episodes to {name}: more are needed")
+    return parts
+
+
+class Pool:
+    """Draws steps to learn from."""
+
+    def __init__(self, data: Labelled) -> None:
+        self._data = data
+        kinds = [kind_of(each) for each in data.episodes]
+        self._goals = goal_rows(data)
+        able = np.array([kind in self._goals for kind in kinds])[data.episode_of]
+        self._done = np.flatnonzero(data.done & able)
+        self._others = np.flatnonzero(~data.done & able)
+        soon = np.zeros_like(data.done)
+        for ahead in range(1, SHORTLY + 1):
+            same = data.episode_of[:-ahead] == data.episode_of[ahead:]
+            soon[:-ahead] |= data.done[ahead:] & same
+        self._shortly = np.flatnonzero(soon & ~data.done & able)
+        self._rivals = {kind: rivals_of(kind, self._goals) for kind in self._goals}
+
+    def draw(self, rng: np.random.Generator, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Codes and goals (B, V, N) and whether they belong together (B,), 1 or 0."""
+        half, third = batch // 2, (batch - batch // 2) // 3
+        shortly = self._shortly if len(self._shortly) else self._others
+        rows = np.concatenate(
+            [
+                rng.choice(self._done, half + third),
+                rng.choice(shortly, third),
+                rng.choice(self._others, batch - half - 2 * third),
+            ]
+        )
+        done = np.arange(batch) < half
+        goals = np.empty(batch, dtype=np.int64)
+        for i, row in enumerate(rows):
+            kind = kind_of(self._data.episodes[self._data.episode_of[row]])
+            if half <= i < half + third:
+                rivals = self._rivals[kind]
+                if rivals:
+                    kind = rivals[int(rng.integers(len(rivals)))]
+                else:  # a task of one variation: its goals are all met
+                    done[i] = True
+            goals[i] = rng.choice(self._goals[kind])
+        codes = self._data.codes
+        return (
+            torch.from_numpy(codes[rows].astype(np.int64)),
+            torch.from_numpy(codes[goals].astype(np.int64)),
+            torch.from_numpy(done.astype(np.float32)),
+        )
+
+
+def kind_of(episode: TokenEpisode) -> Kind:
+    """Whose successes are goals for each other."""
+    return episode.arm, episode.task, episode.variation
+
+
+def rivals_of(kind: Kind, kinds: Iterable[Kind]) -> list[Kind]:
+    """The other variations of an arm's task."""
+    return [other for other in kinds if other[:2] == kind[:2] and other != kind]
+
+
+def goal_rows(data: Labelled) -> dict[Kind, Index]:
+    """Last rows of successes, which lend goal images, by kind."""
+    rows: dict[Kind, list[int]] = {}
+    for each, end in zip(data.episodes, data.ends, strict=True):
+        if data.done[end - 1]:
+            rows.setdefault(kind_of(each), []).append(int(end) - 1)
+    return {kind: np.array(each) for kind, each in rows.items()}
