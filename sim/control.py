@@ -30,6 +30,7 @@ LEAD_LIMIT_M = 0.03  # how far the commanded tool may run ahead of the measured 
 REACH_STEPS = 60  # of the search for a pose; most need ten
 REACH_TOLERANCE = 1e-3  # of that search, [m] and [rad] taken together
 RAMP_PIECES = 5  # joint targets per control step; a single jump would shake the arm
+LEFT = np.arange(RAMP_PIECES)[::-1, None] / RAMP_PIECES  # of the way, after each
 
 
 @lru_cache(maxsize=16)
@@ -106,10 +107,7 @@ class CartesianControl:
         scene.command_tool(target_m, tilt_rad)
         start = scene.joint_command_rad
         goal = self._follow(start, target_m, rotation_exp(tilt_rad) @ DOWN)
-        left = np.arange(RAMP_PIECES)[::-1, None]
-        return scene.targets(
-            goal - (goal - start) * left / RAMP_PIECES, self._gripper(numbers[self._dof_count :])
-        )
+        return scene.targets(goal - (goal - start) * LEFT, self._gripper(numbers[self._dof_count :]))
 
     def reach(self, position_m: Array) -> Array:
         """Joint positions (n,) [rad] that put the tool at a world position, pointing down, by many steps."""
@@ -214,4 +212,7 @@ def _clip(values: Array, low: Array | float, high: Array | float) -> Array:
 
 
 def _se3(position_m: Array, rotation: Array) -> mink.SE3:
-    return mink.SE3.from_rotation_and_translation(mink.SO3.from_matrix(rotation), position_m)
+    pose = np.empty(7)
+    mujoco.mju_mat2Quat(pose[:4], rotation.ravel())
+    pose[4:] = position_m
+    return mink.SE3(pose)
