@@ -149,8 +149,10 @@ class CartesianControl:
         # Turns about one axis add up; others must be composed.
         tilt = tilt + turn if self._upright else rotation_log(rotation_exp(turn) @ rotation_exp(tilt))
         tilt = _clip(tilt, -self._tilt_limit_rad, self._tilt_limit_rad)
-        dip = np.array([0.0, 0.0, SPAN_M * math.sin(math.hypot(tilt[0], tilt[1]))])
-        return _clip(target, TOOL_LOW_M + dip, TOOL_HIGH_M), tilt
+        target = _clip(target, TOOL_LOW_M, TOOL_HIGH_M)
+        dip = SPAN_M * math.sin(math.hypot(tilt[0], tilt[1]))
+        target[2] = max(target[2], TOOL_LOW_M[2] + dip)
+        return target, tilt
 
     def _follow(self, joints_rad: Array, position_m: Array, rotation: Array) -> Array:
         """Where the joints (n,) [rad] should be one control period on for the tool to go to a pose."""

@@ -142,4 +142,6 @@ def nearness(scene: Scene, name: str) -> float:
 
 def hold_m(scene: Scene, name: str) -> Array:
     """Where the tool holds a thing: world position (3,) [m]."""
-    return scene.position_m(name) + np.array([0.0, 0.0, scene.solid(name).grip.at_m])
+    place = scene.position_m(name)
+    place[2] += scene.solid(name).grip.at_m
+    return place
