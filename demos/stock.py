@@ -118,15 +118,15 @@ def split(store: Positional[Path], *, out: Path, shares: tuple[float, ...] = (0.
     source = EpisodeStore(store)
     parts: list[list[Entry]] = [[] for _ in shares]
     for entry in source.entries():
-        parts[_part(entry.id, shares)].append(entry)
+        parts[part_of(entry.id, shares)].append(entry)
     for number, part in enumerate(parts):
         target = EpisodeStore(out / str(number))
         new = _copied(source, part, target)
         print(f"{target.path}: {new} new episodes; {len(part)} of {len(source)}")
 
 
-def _part(id: str, shares: tuple[float, ...]) -> int:
-    """Which part an episode belongs to."""
+def part_of(id: str, shares: tuple[float, ...]) -> int:
+    """Which part an episode belongs to, where each has a share: by its id alone."""
     place, edge = int(hashlib.sha256(f"split {id}".encode()).hexdigest()[:8], 16) / 2**32, 0.0
     for number, share in enumerate(shares):
         edge += share

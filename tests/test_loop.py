@@ -198,7 +198,7 @@ def _verbs(run: Path, out: Path) -> list[list[str]]:
         f"data filter {demos} --tasks reach --outcome success --out {out / 'reach'}",
         f"data merge {demos} {run / 'stores' / 'practice'} --out {out / 'all'}",
         f"data split {demos} --shares 0.5 0.5 --out {out / 'parts'}",
-        f"data export {demos} --arms panda --out {out / 'set'}",
+        f"data export lerobot {demos} --arms panda --out {out / 'set'}",
         f"view {demos} --out {out / 'pictures'}",
         "arms",
         "tasks",

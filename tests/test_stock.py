@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from demos.manifest import Entry
 from demos.select import ALL, Selection
-from demos.stock import _part, filter_, info, merge, split
+from demos.stock import filter_, info, merge, part_of, split
 from demos.store import EpisodeStore
 from robocat.cli import main
 from sim.names import UnknownName
@@ -98,13 +98,13 @@ def test_split_and_merged_is_the_whole(store: EpisodeStore, tmp_path: Path) -> N
 
 
 @given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=5), st.text(max_size=20))
-def test_every_episode_has_a_part(weights: list[float], id: str) -> None:
+def test_every_episode_has_apart_of(weights: list[float], id: str) -> None:
     shares = tuple(weight / sum(weights) for weight in weights)
-    assert 0 <= _part(id, shares) < len(shares)
+    assert 0 <= part_of(id, shares) < len(shares)
 
 
 def test_parts_have_their_shares() -> None:
-    parts = [_part(f"episode-{i}", (0.6, 0.3, 0.1)) for i in range(4000)]
+    parts = [part_of(f"episode-{i}", (0.6, 0.3, 0.1)) for i in range(4000)]
     assert np.bincount(parts) / 4000 == pytest.approx([0.6, 0.3, 0.1], abs=0.03)
 
 

@@ -1,6 +1,6 @@
-"""`robocat data export`: a store's episodes as a LeRobotDataset v3.0.
+"""`robocat data export lerobot`: a store's episodes as a LeRobotDataset v3.0.
 
-robocat data export runs/mine/stores/demos --out exports/mine --arms panda
+robocat data export lerobot runs/mine/stores/demos --out exports/mine --arms panda
 
 A frame is an observation and what was done then, so an episode of T steps gives T frames. What the format has
 no place for, the last observation, the goal, the simulator's states and the whole record, stands beside it in
