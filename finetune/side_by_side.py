@@ -9,8 +9,8 @@ from pathlib import Path
 
 from demos.progress import progress
 from demos.workers import processes
-from robocat.agent import AgentConfig
 from robocat.agent_checkpoint import AgentCard
+from robocat.agent_config import AgentConfig
 from robocat.checkpoint import finished
 from robocat.config import Training
 from robocat.data import Data

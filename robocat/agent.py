@@ -4,94 +4,28 @@ Shapes: B windows, T steps, V cameras, N codes an image, P proprioception number
 D width, Z bins.
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from robocat.adatape import Tape
+from robocat.agent_config import AgentConfig
+from robocat.bins import BinHead, ValueEmbedding, soft_cross_entropy
 from robocat.contrast import contrast
 from robocat.future import FutureHead
-from robocat.sequence import Goal, Layout
+from robocat.moe import MixtureOfExperts, imbalance
+from robocat.packing import pack
+from robocat.sequence import Layout
 from robocat.stem import CodeStem, MergedStem
-from robocat.transformer import Cache, Transformer
-from robocat.vocabulary import ACTION_SLOTS, BINS, PROPRIO_SLOTS, Embodiment
+from robocat.transformer import Cache, Feed, Transformer, feed_forward
+from robocat.vocabulary import ACTION_SLOTS, PROPRIO_SLOTS, Embodiment
 
 # Picks bins (B,) from logits (B, Z) of one action number.
 Choose = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class AgentConfig:
-    """Shape of the agent.
-
-    Attributes:
-        width: Numbers a token.
-        blocks: Transformer blocks.
-        heads: Attention heads.
-        context: Control steps in a window.
-        goal_at: "step" repeats the goal at each step as RoboCat does; "prefix" gives it once.
-        image_tokens: Tokens an image; 0 is RoboCat's layout, a token for each code and each joint.
-        patch_width: Channels of the merging stem; unused when image_tokens is 0.
-        modulate: Whether the goal modulates the patches before they are merged.
-        cameras: Images a step.
-        drop: Stochastic depth of the last block.
-        target_bins: Standard deviation, in bins, of the soft target around an action's bin; 0 is one-hot.
-            Bins are ordered, and a neighbour of the right one is nearly right.
-        bin_waves: Cosines that an action's logits are made of, so that neighbouring bins get neighbouring
-            logits; 0 gives every bin a weight vector of its own, as RoboCat has it.
-        future_steps: How many steps ahead image codes are predicted; RoboCat: 5.
-        future_weight: Weight of that loss; 0 leaves it out.
-        future_cells: How many cells a camera and window are scored, drawn at random; 0 scores all.
-        goal_weight: Weight of the loss that makes goals of one meaning alike, see `robocat.contrast`; 0, as
-            RoboCat has it, leaves it out. A first value: 0.5 did as well, one training each.
-        progress_weight: Weight of the loss of telling how far along the task is, which failures teach as
-            well as successes do; 0, as RoboCat has it, leaves it out. At 1 pushing is learnt worse, at 0.3
-            and 0.1 nothing is (`bench/results/ablation-unjudged-light-third.json`).
-    """
-
-    width: int = 128
-    blocks: int = 2
-    heads: int = 4
-    context: int = 1
-    goal_at: Goal = "prefix"
-    image_tokens: int = 2
-    patch_width: int = 64
-    modulate: bool = True
-    cameras: int = 2
-    drop: float = 0.0
-    target_bins: float = 8.0
-    bin_waves: int = 64
-    future_steps: int = 5
-    future_weight: float = 0.05
-    future_cells: int = 4
-    goal_weight: float = 0.1
-    progress_weight: float = 0.3
-
-    def __post_init__(self) -> None:
-        least: dict[str, int] = dict.fromkeys(
-            ("width", "blocks", "heads", "context", "cameras", "future_steps"), 1
-        )
-        weights = "future_weight", "goal_weight", "progress_weight"
-        least |= dict.fromkeys(("image_tokens", "target_bins", "bin_waves", "future_cells", *weights), 0)
-        least["patch_width"] = 1 if self.image_tokens else 0
-        for name, smallest in least.items():
-            if (value := getattr(self, name)) < smallest:
-                raise ValueError(f"agent: {name}: got {value}, expected at least {smallest}")
-        if not 0 <= self.drop < 1:
-            raise ValueError(f"agent: drop: got {self.drop}, expected at least 0 and below 1")
-        if self.goal_weight and not self.image_tokens:
-            raise ValueError(
-                f"agent: goal_weight: got {self.goal_weight}, expected 0 where image_tokens is 0: there no "
-                "one vector stands for a goal"
-            )
-        if self.goal_at not in ("step", "prefix"):
-            raise ValueError(f"agent: goal_at: got {self.goal_at!r}, expected 'step' or 'prefix'")
 
 
 class Window(NamedTuple):
@@ -120,7 +54,7 @@ class Window(NamedTuple):
 
 class Losses(NamedTuple):
     """In nats: cross-entropies of action tokens and of future image codes, the goals' contrast, the
-    cross-entropy of progress; first their weighted sum.
+    cross-entropy of progress; last what the trunk's options ask for, weighted; first the weighted sum of all.
     """
 
     total: Tensor
@@ -128,28 +62,21 @@ class Losses(NamedTuple):
     future: Tensor
     goal: Tensor
     progress: Tensor
+    trunk: Tensor
 
 
-class ValueEmbedding(nn.Module):
-    """Embeds value bins with their slot: sines of the bin's centre, so that near bins look alike."""
+class Embedded(NamedTuple):
+    """A window as the trunk sees it.
 
-    OCTAVES = 6
-    features: Tensor
+    Attributes:
+        tokens: (B, L, D) in the layout's order, the action tokens included.
+        meant: What the goal means (B, D), where the stem has one vector for that.
+        unsureness: Loss of the tape, if there is one.
+    """
 
-    def __init__(self, slots: int, width: int) -> None:
-        super().__init__()
-        centre = (torch.arange(BINS) + 0.5) / BINS * 2 - 1
-        angles = centre[:, None] * math.pi * 2.0 ** torch.arange(self.OCTAVES) / 2
-        table = torch.cat([centre[:, None], angles.sin(), angles.cos()], dim=1)
-        self.register_buffer("features", table, persistent=False)
-        self.weight = nn.Parameter(torch.randn(slots, table.shape[1], width) * table.shape[1] ** -0.5)
-        self.slot = nn.Parameter(torch.randn(slots, width) * 0.02)
-
-    def forward(self, bins_BTP: Tensor, slots: tuple[int, ...]) -> Tensor:
-        """(B, T, P) bins of the slots named to (B, T, P, D)."""
-        index = list(slots)
-        x = torch.einsum("btpf,pfd->btpd", self.features[bins_BTP], self.weight[index])
-        return x + self.slot[index]
+    tokens: Tensor
+    meant: Tensor | None
+    unsureness: Tensor | None
 
 
 class Agent(nn.Module):
@@ -177,7 +104,16 @@ class Agent(nn.Module):
         self.step = nn.Parameter(torch.randn(config.context, width) * 0.02)
         # What the output at a token must predict next: nothing, or the action number of a slot.
         self.ask = nn.Parameter(torch.randn(len(ACTION_SLOTS), width) * 0.02)
-        self.trunk = Transformer(width, config.blocks, config.heads, config.drop)
+        self.tape = Tape(width, config.tape, config.tape_bank) if config.tape else None
+        self.tape_bank: CodeStem | None = None
+        if config.tape and config.tape_bank == "input":
+            self.tape_bank = CodeStem(codebook_KE, cameras, cells, width)
+        feed: Feed = feed_forward
+        if config.experts:
+            feed = partial(
+                MixtureOfExperts, experts=config.experts, used=config.experts_used, make=feed_forward
+            )
+        self.trunk = Transformer(width, config.blocks, config.heads, config.drop, feed)
         self.bins = BinHead(width, config.bin_waves)
         self.progress = BinHead(width, config.bin_waves) if config.progress_weight else None
         self.future = FutureHead(
@@ -191,42 +127,54 @@ class Agent(nn.Module):
         )
 
     def layout(self, body: Embodiment, context: int | None = None) -> Layout:
-        """The order of tokens for an arm."""
-        config = self.config
-        return Layout(
-            proprio=1 if config.image_tokens else len(body.proprio),
-            images=config.cameras * self.stem.tokens_per_image,
-            goal=config.cameras * self.stem.tokens_per_goal,
-            actions=len(body.action),
-            context=context or config.context,
-            goal_at=config.goal_at,
-        )
+        """The order of tokens for an arm, see `AgentConfig.layout`."""
+        return self.config.layout(body, self.cells**2, context)
 
     def losses(self, window: Window, body: Embodiment) -> Losses:
         """Training losses of a batch of windows, each averaged over the tokens that it is about."""
-        config, layout = self.config, self.layout(body)
+        return self.packed_losses([(body, window)])
+
+    def packed_losses(self, parts: Sequence[tuple[Embodiment, Window]]) -> Losses:
+        """As `losses`, of windows of several arms that share one row; parts count by their windows."""
+        embedded = [self.embed(window, body) for body, window in parts]
         # Nothing follows the last token, so nothing is read off its output.
-        tokens_BLD, meant_BD = self.embed(window, body)
-        outputs_BLD = self.trunk(tokens_BLD[:, :-1])
+        tokens = [each.tokens[:, :-1] for each in embedded]
+        if len(parts) == 1:
+            outputs = [self.trunk(tokens[0])]
+        else:
+            row_1LD, packing = pack(tokens)
+            outputs = packing.unpack(self.trunk(row_1LD, packing=packing))
+        windows = sum(len(window.proprio) for _, window in parts)
+        uneven = imbalance(self.trunk)
+        trunk = outputs[0].new_zeros(()) if uneven is None else self.config.balance_weight * uneven
+        sums = [trunk, *[torch.zeros_like(trunk)] * 4, trunk]
+        for (body, window), seen, outputs_BLD in zip(parts, embedded, outputs, strict=True):
+            each, share = self._read(outputs_BLD, seen, window, body), len(window.proprio) / windows
+            sums = [total + share * value for total, value in zip(sums, each, strict=True)]
+        return Losses(*sums)
+
+    def _read(self, outputs_BLD: Tensor, seen: Embedded, window: Window, body: Embodiment) -> Losses:
+        """Losses of the windows of one arm, given the trunk's outputs."""
+        config, layout = self.config, self.layout(body, window.proprio.shape[1])
         asked_BTAD = outputs_BLD[:, layout.action_outputs]
         learnt = slice(None) if window.learnt is None else window.learnt.bool()
         action = soft_cross_entropy(self.bins(asked_BTAD[learnt]), window.action[learnt], config.target_bins)
         future = goal = progress = torch.zeros((), device=action.device)
         if config.future_weight and window.future is not None:
             future = self.future(outputs_BLD[:, layout.image_positions], window.future)
-        if config.goal_weight and window.meaning is not None and meant_BD is not None:
-            goal = contrast(meant_BD, window.meaning)
+        if config.goal_weight and window.meaning is not None and seen.meant is not None:
+            goal = contrast(seen.meant, window.meaning)
         if self.progress is not None and window.progress is not None:
             # Where the first action number is asked for, everything has been seen and nothing done yet.
             logits_BTZ = self.progress(asked_BTAD[:, :, 0])
             progress = soft_cross_entropy(logits_BTZ, window.progress, config.target_bins)
+        trunk = torch.zeros_like(action) if seen.unsureness is None else config.tape_weight * seen.unsureness
         total = action + config.future_weight * future + config.goal_weight * goal
-        return Losses(total + config.progress_weight * progress, action, future, goal, progress)
+        total = total + config.progress_weight * progress + trunk
+        return Losses(total, action, future, goal, progress, trunk)
 
-    def embed(self, window: Window, body: Embodiment) -> tuple[Tensor, Tensor | None]:
-        """Embedded tokens (B, L, D) in the layout's order, the action tokens included; and what the goal
-        means (B, D), where the stem has one vector for that.
-        """
+    def embed(self, window: Window, body: Embodiment) -> Embedded:
+        """Embeds a window of an arm."""
         images_BTMD, goal_BGD, meant_BD = self.stem(window.codes, window.goal)
         proprio_BTPD = self.proprio(window.proprio, body.proprio)
         if self.config.image_tokens:
@@ -243,7 +191,20 @@ class Agent(nn.Module):
         steps = steps + self.step[: steps.shape[1], None]
         tokens = rearrange(steps, "b t l d -> b (t l) d")
         tokens = torch.cat([goal_BGD, tokens], dim=1) if self.config.goal_at == "prefix" else tokens
-        return tokens, meant_BD
+        if self.tape is None:
+            return Embedded(tokens, meant_BD, None)
+        layout = self.layout(body, window.proprio.shape[1])
+        # What is seen before the first action decides, and nothing later: so it is the same while acting.
+        seen_BLD = tokens[:, : layout.prefix - layout.tape + layout.observed]
+        read = self.tape(seen_BLD, self._bank(window))
+        return Embedded(torch.cat([read.tokens, tokens], dim=1), meant_BD, read.unsureness)
+
+    def _bank(self, window: Window) -> Tensor | None:
+        """Every code of the first images and of the goal, for a tape that reads from the input (B, N, D)."""
+        if self.tape_bank is None:
+            return None
+        seen = self.tape_bank(window.codes[:, :1], window.goal)
+        return torch.cat([seen.images[:, 0], seen.goal], dim=1)
 
     @torch.inference_mode()
     def act(self, window: Window, body: Embodiment, choose: Choose) -> Tensor:
@@ -258,8 +219,7 @@ class Agent(nn.Module):
             Bins (B, A).
         """
         layout = self.layout(body, window.proprio.shape[1])
-        tokens_BLD, _ = self.embed(window, body)
-        cache = Cache()
+        tokens_BLD, cache = self.embed(window, body).tokens, Cache()
         output_BD = self.trunk(tokens_BLD[:, : -layout.actions], cache)[:, -1]
         ask_AD, step_D = self.ask[list(body.action)], self.step[window.proprio.shape[1] - 1]
         chosen: list[Tensor] = []
@@ -269,45 +229,3 @@ class Agent(nn.Module):
                 token_BD = self.action(chosen[-1][:, None, None], (slot,))[:, 0, 0] + ask_AD[i + 1] + step_D
                 output_BD = self.trunk(token_BD[:, None], cache)[:, 0]
         return torch.stack(chosen, dim=1)
-
-
-class BinHead(nn.Module):
-    """Outputs (..., D) to logits (..., Z) over value bins."""
-
-    waves: Tensor
-
-    def __init__(self, width: int, waves: int) -> None:
-        super().__init__()
-        self.read = nn.Linear(width, waves or BINS)
-        centre = (torch.arange(BINS) + 0.5) / BINS
-        table = torch.cos(math.pi * torch.arange(waves)[:, None] * centre)
-        self.register_buffer("waves", table, persistent=False)
-
-    def forward(self, outputs: Tensor) -> Tensor:
-        return self.read(outputs) @ self.waves if len(self.waves) else self.read(outputs)
-
-
-def soft_cross_entropy(logits: Tensor, target: Tensor, spread_bins: float) -> Tensor:
-    """Mean cross-entropy (nats) against a discretised normal around the target bin; spread 0 is one-hot.
-
-    Of no targets it is 0.
-    """
-    if not len(target):
-        return logits.sum()
-    if spread_bins == 0.0:
-        return F.cross_entropy(logits.flatten(0, -2), target.flatten())
-    return F.cross_entropy(logits.flatten(0, -2), _normals(spread_bins, logits.device)[target.flatten()])
-
-
-@lru_cache(maxsize=8)
-def _normals(spread_bins: float, device: torch.device) -> Tensor:
-    """The normal around each bin (Z, Z), rows of sum 1: looked up, not computed for each number anew."""
-    place = torch.arange(BINS, device=device)
-    weight = torch.exp(-0.5 * ((place - place[:, None]) / spread_bins) ** 2)
-    return weight / weight.sum(dim=-1, keepdim=True)
-
-
-def expectation(logits_BZ: Tensor) -> Tensor:
-    """The bins (B,) nearest to the means of the distributions: steadier than the most likely ones."""
-    place = torch.arange(BINS, dtype=logits_BZ.dtype, device=logits_BZ.device)
-    return (logits_BZ.softmax(dim=-1) @ place).round().long()

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from robocat.agent import Agent, AgentConfig
+from robocat.agent import Agent
+from robocat.agent_config import AgentConfig
 from robocat.checkpoint import CheckpointError, from_dict, load_weights, read_config, save_checkpoint
 
 

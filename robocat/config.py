@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from demos.collect import Collection
-from robocat.agent import AgentConfig
+from robocat.agent_config import AgentConfig
 from robocat.vqgan import VQGANConfig
 from sim.tasks import refuse_held_out
 
@@ -53,6 +53,8 @@ class Training:
             be learnt from, see `robocat.mixture.worth_learning`.
         judged: Share of a policy's own windows that are drawn from its other steps: they only teach how far
             along a task is, see `robocat.mixture.Mixture`.
+        packed: Whether a batch holds windows of all arms by their shares, in one row and without padding, see
+            `robocat.packing`; otherwise it holds windows of one arm, which is drawn by its share.
         precision: "fp32", or "bf16" for matrix products, on CPUs that have it; whether it
             pays at the width of `nano` is not measured.
         evaluate_every: Steps between held-out losses.
@@ -70,6 +72,7 @@ class Training:
     held_out: float = 0.03
     rise: float = 0.06
     judged: float = 0.5
+    packed: bool = False
     precision: str = "fp32"
     evaluate_every: int = 500
     checkpoint_every: int = 500

@@ -1,15 +1,16 @@
 """What an agent is trained on: where it is, and what a checkpoint and an unfinished training say of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from robocat.agent import AgentConfig
 from robocat.agent_checkpoint import read_agent
+from robocat.agent_config import AgentConfig
 from robocat.checkpoint import config_hash
 from robocat.config import Training
-from robocat.mixture import Source, held_out, worth_learning
-from robocat.tokens import TokenEpisode, build
+from robocat.mixture import Source, Steps, held_out, steps_of, worth_learning
+from robocat.tokens import ArmTokens, TokenEpisode, build
+from robocat.vocabulary import embodiment
 from sim.tasks import refuse_held_out
 
 
@@ -50,6 +51,15 @@ def sources_of(data: Data, cameras: int | None = None) -> list[Source]:
     return [Source(each, share) for each, share in zip(tokens, data.shares, strict=True)]
 
 
+def window_steps(config: AgentConfig) -> Callable[[ArmTokens], int]:
+    """How many control steps an agent's windows of an arm have."""
+
+    def steps(tokens: ArmTokens) -> int:
+        return config.steps(embodiment(tokens.proprio_names, tokens.action_names), tokens.codes.shape[2])
+
+    return steps
+
+
 def identity_of(
     config: AgentConfig,
     sources: Sequence[Source],
@@ -62,22 +72,23 @@ def identity_of(
     """What a training must be to go on from another's state; its schedule may differ."""
     data = [(s.tokens.tokeniser, s.tokens.store_digest, s.share) for s in sources]
     origin = None if parent is None else read_agent(parent)["weights"]
-    drawn = training.hindsight, training.held_out, training.rise, training.judged
+    drawn = training.hindsight, training.held_out, training.rise, training.judged, training.packed
     return config_hash(config, data, drawn, seed, origin, replicas)
 
 
-def learnt_from(source: Source, training: Training, context: int) -> list[tuple[TokenEpisode, int]]:
+def learnt_from(source: Source, training: Training, context: Steps) -> list[tuple[TokenEpisode, int]]:
     """The episodes of a source that a training is about, none of them kept apart, and the windows of each."""
     used: list[tuple[TokenEpisode, int]] = []
     for episode in source.tokens.episodes:
-        rows = worth_learning(source.tokens.arms[episode.arm], episode, context, training.rise)
+        tokens = source.tokens.arms[episode.arm]
+        rows = worth_learning(tokens, episode, steps_of(context, tokens), training.rise)
         if len(rows) and not held_out(episode.id, training.held_out):
             used.append((episode, len(rows)))
     return used
 
 
 def lineage(
-    data: Data, sources: Sequence[Source], training: Training, context: int, seed: int
+    data: Data, sources: Sequence[Source], training: Training, context: Steps, seed: int
 ) -> dict[str, object]:
     """What a checkpoint was trained on, and how."""
     stores = []

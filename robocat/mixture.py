@@ -5,7 +5,7 @@ episodes teaches how far along a task is, see `Mixture`; and nothing leaves the 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -20,6 +20,7 @@ from robocat.vocabulary import BINS, Embodiment, embodiment
 Index = NDArray[np.int64]
 SOON = 4  # steps within which progress must rise
 Kind = tuple[str, str, str]  # arm, task and variation: any success of one is a goal for another
+Steps = int | Callable[[ArmTokens], int]  # control steps a window, of every arm or by arm
 
 
 class NothingToLearn(ValueError):
@@ -60,12 +61,18 @@ class _Pool:
     weight: float
     episodes: tuple[TokenEpisode, ...]
     starts: _Starts
+    context: int  # control steps a window
     meaning_of: Index  # (E,) a number for what each episode's goal asks for
 
 
 def held_out(id: str, share: float) -> bool:
     """Whether an episode is kept from training: decided by its id alone, so by every run alike."""
     return int(hashlib.sha256(id.encode()).hexdigest()[:8], 16) / 2**32 < share
+
+
+def steps_of(context: Steps, tokens: ArmTokens) -> int:
+    """Control steps a window of an arm."""
+    return context if isinstance(context, int) else context(tokens)
 
 
 def worth_learning(tokens: ArmTokens, episode: TokenEpisode, context: int, rise: float) -> Index:
@@ -97,7 +104,7 @@ class Mixture:
     Args:
         sources: Token sets with shares.
         held_out_share: Share of episodes kept apart.
-        context: Control steps a window; episodes shorter than that are passed over.
+        context: Control steps a window, of every arm or by arm; episodes shorter than that are passed over.
         validation: Draw from those kept apart instead of from the others.
         rise: Whose actions are learnt of a policy's own steps, see `worth_learning`.
         judged: Share of a policy's windows that are drawn from its other steps, for what they show of how far
@@ -112,7 +119,7 @@ class Mixture:
         self,
         sources: Sequence[Source],
         held_out_share: float,
-        context: int = 1,
+        context: Steps = 1,
         *,
         validation: bool = False,
         rise: float = 0.0,
@@ -132,7 +139,8 @@ class Mixture:
             self._add(source, episodes)
         if not any(pool.starts.learnt for pool in self._pools):
             side = "kept apart" if validation else "to learn from"
-            raise NothingToLearn(f"no successful episode {side} that is longer than {context} steps")
+            length = f"{context} steps" if isinstance(context, int) else "its window"
+            raise NothingToLearn(f"no successful episode {side} that is longer than {length}")
         weights = np.array([pool.weight for pool in self._pools])
         if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
             shares = ", ".join(f"{source.share:g}" for source in sources)
@@ -161,13 +169,15 @@ class Mixture:
                 body = embodiment(tokens.proprio_names, tokens.action_names)
                 meanings = np.array([_meaning(episode) for episode in each], dtype=np.int64)
                 weight = source.share * count / windows
-                self._pools.append(_Pool(body, tokens, weight, tuple(each), starts[arm, task], meanings))
+                context, start = steps_of(self._context, tokens), starts[arm, task]
+                self._pools.append(_Pool(body, tokens, weight, tuple(each), start, context, meanings))
 
     def _starts(self, tokens: ArmTokens, episodes: Sequence[TokenEpisode]) -> _Starts:
         """Where the windows of a pool can start."""
-        learnt = [worth_learning(tokens, each, self._context, self._rise) for each in episodes]
+        context = steps_of(self._context, tokens)
+        learnt = [worth_learning(tokens, each, context, self._rise) for each in episodes]
         rest = [
-            np.setdiff1d(_first_rows(each, self._context), rows)
+            np.setdiff1d(_first_rows(each, context), rows)
             if self._judged and each.controller == "policy"
             else rows[:0]
             for each, rows in zip(episodes, learnt, strict=True)
@@ -230,7 +240,7 @@ class Mixture:
         pick = starts.pick(rng, count, self._judged)
         row, owner = starts.rows[pick], starts.episode_of[pick]
         last = np.array([pool.episodes[o].start + pool.episodes[o].rows - 1 for o in owner])
-        window = row[:, None] + np.arange(self._context)  # (B, T)
+        window = row[:, None] + np.arange(pool.context)  # (B, T)
         ahead = np.minimum(window + future, last[:, None])
         tokens = pool.tokens
         return {

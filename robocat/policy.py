@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from demos.controller import Act
 from demos.episode import Provenance
-from robocat.agent import Choose, Window, expectation
+from robocat.agent import Choose, Window
 from robocat.agent_checkpoint import cached_agent
+from robocat.bins import expectation
 from robocat.checkpoint import CheckpointError
 from robocat.threads import one_thread
 from robocat.tokeniser import Tokeniser, load_tokeniser
@@ -110,7 +111,7 @@ class Policy:
         images = np.stack([[o["images"][camera] for camera in env.cameras] for o in observations])
         codes = self._tokeniser.encode(images)
         proprio = encode(np.stack([o["proprio"] for o in observations]), low, high).astype(np.int64)
-        context = self._agent.config.context
+        context = self._agent.layout(self._bodies[env.arm.name]).context
         for i, slot in enumerate(slots):
             memory = self._memories[slot]
             if memory.goal is None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from demos.collect import COLLECTIONS, Collection
-from robocat.agent import AgentConfig
+from robocat.agent_config import AgentConfig
 from robocat.config import Evaluation, Practice, Preset, TokeniserTraining, Training
 from robocat.vqgan import VQGANConfig
 
@@ -23,19 +23,54 @@ DEBUG = Preset(
     evaluation=Evaluation(episodes=2, gate_episodes=4, gate_old_episodes=2),
 )
 
+# What the paper has and nothing else: a token a code and a joint, the goal at each step, one-hot targets.
+FAITHFUL = replace(
+    NANO.agent,
+    image_tokens=0,
+    goal_at="step",
+    target_bins=0.0,
+    bin_waves=0,
+    goal_weight=0.0,
+    progress_weight=0.0,
+)
+
+# The paper's two sizes: shapes and schedule of Gato's (Reed et al. 2022), batches and rate of fine-tuning of
+# RoboCat's appendix. They are for accelerators; nobody has trained them here.
+PAPER = Preset(
+    collection=replace(COLLECTIONS["nano"], size=128),
+    vqgan=VQGANConfig(size=128, cells=8, codes=4096, code_dim=32, width=128, blocks=2),
+    tokeniser=TokeniserTraining(steps=1_000_000, warm_up=5_000, checkpoint_every=5_000, images=200_000),
+    agent=replace(FAITHFUL, width=1536, blocks=12, heads=12, context=8, context_tokens=1024, drop=0.1),
+    train=Training(
+        steps=1_000_000,
+        batch=256,
+        learning_rate=1e-4,
+        warm_up=15_000,
+        floor=0.1,
+        weight_decay=0.1,
+        packed=True,
+        precision="bf16",
+        evaluate_every=5_000,
+        checkpoint_every=5_000,
+    ),
+    adaptation=replace(NANO.adaptation, size=128),
+    finetune=Training(
+        steps=50_000,
+        batch=32,
+        learning_rate=1e-5,
+        warm_up=1,
+        floor=1.0,
+        precision="bf16",
+        evaluate_every=5_000,
+        checkpoint_every=5_000,
+    ),
+    practice=replace(NANO.practice, episodes=10_000),
+)
+
 PRESETS: dict[str, Preset] = {
     "debug": DEBUG,
     "nano": NANO,
-    "nano-faithful": replace(
-        NANO,
-        agent=replace(
-            NANO.agent,
-            image_tokens=0,
-            goal_at="step",
-            target_bins=0.0,
-            bin_waves=0,
-            goal_weight=0.0,
-            progress_weight=0.0,
-        ),
-    ),
+    "nano-faithful": replace(NANO, agent=FAITHFUL),
+    "364M": PAPER,
+    "1.2B": replace(PAPER, agent=replace(PAPER.agent, width=2048, blocks=24, heads=16)),
 }

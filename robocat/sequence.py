@@ -13,12 +13,16 @@ and with goal "prefix", which is n times cheaper in goal tokens:
     goal      for each camera of the goal image: the same
     action    one token a number of the arm, always; these are predicted one after another
 
+Options put tokens in front of all that: those of a tape, which is read from what is seen before the first
+action (`robocat.adatape`).
+
 Attention is causal, so the output at position i predicts token i + 1. The network is asked for
   - the action tokens, from the outputs one position before each;
   - the image codes k steps ahead, from the outputs at the image tokens (at the last one, the whole image has
     been seen).
 Arms differ in how many proprioception and action numbers they have: windows of different arms have different
-lengths, and a batch holds windows of one arm. There is no padding, hence no padding mask.
+lengths. A batch holds windows of one arm, or windows of several arms stand in one row, see `robocat.packing`.
+There is no padding, hence no padding mask.
 """
 
 from dataclasses import dataclass
@@ -40,6 +44,7 @@ class Kind(IntEnum):
     IMAGE = 1
     GOAL = 2
     ACTION = 3
+    TAPE = 4
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class Layout:
         actions: Action tokens a step.
         context: Control steps in a window.
         goal_at: "step" or "prefix".
+        tape: Tape tokens, in front of all others.
     """
 
     proprio: int
@@ -61,6 +67,7 @@ class Layout:
     actions: int
     context: int
     goal_at: Goal = "prefix"
+    tape: int = 0
 
     def __post_init__(self) -> None:
         for name in ("proprio", "images", "goal", "actions", "context"):
@@ -69,10 +76,14 @@ class Layout:
         if self.goal_at not in ("step", "prefix"):
             raise ValueError(f"goal {self.goal_at!r} is not offered; expected 'step' or 'prefix'")
 
+    def steps_in(self, tokens: int) -> int:
+        """How many whole control steps fit into a context of so many tokens; 0 if none does."""
+        return max(0, tokens - self.prefix) // self.step_length
+
     @property
     def prefix(self) -> int:
         """Tokens before the first step."""
-        return self.goal if self.goal_at == "prefix" else 0
+        return self.tape + (self.goal if self.goal_at == "prefix" else 0)
 
     @property
     def observed(self) -> int:
@@ -94,7 +105,8 @@ class Layout:
         """Kind of each token (length,)."""
         step = [Kind.PROPRIO] * self.proprio + [Kind.IMAGE] * self.images
         step += [Kind.GOAL] * (self.observed - self.proprio - self.images) + [Kind.ACTION] * self.actions
-        return np.array([Kind.GOAL] * self.prefix + step * self.context, dtype=np.int8)
+        front = [Kind.TAPE] * self.tape + [Kind.GOAL] * (self.prefix - self.tape)
+        return np.array(front + step * self.context, dtype=np.int8)
 
     @cached_property
     def steps(self) -> Index:

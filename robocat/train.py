@@ -17,13 +17,14 @@ import torch
 from rich.console import Console
 
 from demos.progress import progress
-from robocat.agent import Agent, AgentConfig, Losses, Window
+from robocat.agent import Agent, Losses, Window
 from robocat.agent_checkpoint import AgentCard, load_agent, read_agent, read_card, save_agent
+from robocat.agent_config import AgentConfig
 from robocat.checkpoint import clear_state, finished, load_state, save_state, seeded
 from robocat.config import Training
-from robocat.data import Data, identity_of, learnt_from, lineage, sources_of
+from robocat.data import Data, identity_of, learnt_from, lineage, sources_of, window_steps
 from robocat.metrics import Metrics
-from robocat.mixture import Mixture, NothingToLearn, Source
+from robocat.mixture import Mixture, NothingToLearn, Source, Steps
 from robocat.presets import PRESETS
 from robocat.replicas import ALONE, Replica, replicate
 from robocat.schedule import check_finite, learning_rate, set_learning_rate
@@ -32,7 +33,14 @@ from robocat.vocabulary import Embodiment
 from sim.names import pick
 
 HELD_OUT_BATCHES = 4
-LOSSES = ("loss", "action_loss", "future_loss", "goal_loss", "progress_loss")  # as `Losses` has them
+LOSSES = (
+    "loss",
+    "action_loss",
+    "future_loss",
+    "goal_loss",
+    "progress_loss",
+    "trunk_loss",
+)  # as `Losses` has them
 
 
 def main_train(
@@ -116,7 +124,7 @@ def train(
     agent = _first(config, tokeniser, seed, parent)
     sources = sources_of(data, agent.config.cameras)
     if replica.leads:
-        _name_barren(data, sources, training, agent.config.context)
+        _name_barren(data, sources, training, window_steps(agent.config))
     fit = mixture_of(sources, training, agent.config)
     held = held_out_batches(sources, training, agent.config, seed)
     optimiser = make_optimiser(agent, training)
@@ -139,12 +147,12 @@ def train(
     replica.meet()  # before the state goes that the others may still be reading
     if not replica.leads:
         return
-    origin = lineage(data, sources, training, agent.config.context, seed)
+    origin = lineage(data, sources, training, window_steps(agent.config), seed)
     save_agent(out, agent, tokeniser.weights, card, lineage=origin, steps=training.steps)
     clear_state(out)
 
 
-def _name_barren(data: Data, sources: Sequence[Source], training: Training, context: int) -> None:
+def _name_barren(data: Data, sources: Sequence[Source], training: Training, context: Steps) -> None:
     """Says which stores show nothing worth doing: whoever gave the shares should know."""
     for path, source in zip(data.stores, sources, strict=True):
         if not learnt_from(source, training, context):
@@ -179,7 +187,7 @@ def mixture_of(
 ) -> Mixture:
     """What a training draws its windows from; raises as `Mixture`."""
     judged = training.judged if config.progress_weight else 0.0
-    kept, context, rise = training.held_out, config.context, training.rise
+    kept, context, rise = training.held_out, window_steps(config), training.rise
     return Mixture(sources, kept, context, validation=validation, rise=rise, judged=judged)
 
 
@@ -226,13 +234,15 @@ def train_step(
     """One optimiser step on one batch; everything random in it comes from the generator."""
     torch.manual_seed(int(rng.integers(2**31)))
     config = agent.config
-    body, whole = mixture.draw_alike(rng, training.batch, config.future_steps, training.hindsight)
-    window = Window(*(None if part is None else replica.share(part) for part in whole))  # pyright: ignore
+    how = training.batch, config.future_steps, training.hindsight
+    drawn = mixture.draw(rng, *how) if training.packed else [mixture.draw_alike(rng, *how)]
+    shared = [(body, _share(replica, window)) for body, window in drawn]
+    parts = [(body, window) for body, window in shared if len(window.proprio)]
     agent.train()
     optimiser.zero_grad(set_to_none=True)
     with precision(training.precision):
-        losses = agent.losses(window, body)
-    share = len(window.proprio) / training.batch
+        losses = agent.packed_losses(parts)
+    share = sum(len(window.proprio) for _, window in parts) / training.batch
     (losses.total * share).backward()
     sums: dict[str, float] = dict.fromkeys(LOSSES, 0.0)
     _add(sums, losses, share)
@@ -240,6 +250,11 @@ def train_step(
     norm = torch.nn.utils.clip_grad_norm_(agent.parameters(), training.clip)
     optimiser.step()
     return {**replica.sum(sums), "gradient_norm": float(norm)}
+
+
+def _share(replica: Replica, window: Window) -> Window:
+    """A process's part of a window tensor; of few windows it may be none."""
+    return Window(*(None if part is None else replica.share(part) for part in window))  # pyright: ignore
 
 
 def precision(name: str) -> torch.autocast | nullcontext[None]:

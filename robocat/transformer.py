@@ -1,14 +1,18 @@
 """A decoder-only transformer over embedded tokens, with a key-value cache; it knows of no robots or images.
 
-Shapes: B windows, L tokens, D width, H heads, K numbers a head.
+Shapes: B windows (or one row of packed ones), L tokens, D width, H heads, K numbers a head.
 """
 
-from typing import cast
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+
+from robocat.packing import Packing
+
+Feed = Callable[[int], nn.Module]  # makes a layer (..., D) -> (..., D) of a width
 
 
 class Cache:
@@ -40,13 +44,15 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, x_BLD: Tensor, cache: Cache | None) -> Tensor:
+    def forward(self, x_BLD: Tensor, cache: Cache | None, packing: Packing | None) -> Tensor:
         q, k, v = rearrange(self.qkv(x_BLD), "b l (n h k) -> n b h l k", n=3, h=self.heads)
         held = 0
         if cache is not None:
             held = cache.length(self.index)
             k, v = cache.extend(self.index, k, v)
-        if held == 0:
+        if packing is not None:
+            y = packing.attend(q, k, v)
+        elif held == 0:
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
             new = x_BLD.shape[1]
@@ -55,48 +61,73 @@ class Attention(nn.Module):
         return self.out(rearrange(y, "b h l k -> b l (h k)"))
 
 
+def feed_forward(width: int) -> nn.Module:
+    """The layer that works on each token by itself."""
+    return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+
 class Block(nn.Module):
     """Attention, then a feed-forward layer, each behind a norm and beside the identity."""
 
-    def __init__(self, width: int, heads: int, index: int, drop: float) -> None:
+    def __init__(self, width: int, heads: int, index: int, drop: float, feed: Feed) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads, index)
         self.forward_norm = nn.LayerNorm(width)
-        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.feed = feed(width)
         self.drop = drop
 
-    def forward(self, x_BLD: Tensor, cache: Cache | None) -> Tensor:
-        x_BLD = x_BLD + self._kept(self.attention(self.attention_norm(x_BLD), cache))
-        return x_BLD + self._kept(self.feed(self.forward_norm(x_BLD)))
+    def forward(self, x_BLD: Tensor, cache: Cache | None = None, packing: Packing | None = None) -> Tensor:
+        x_BLD = x_BLD + self._kept(self.attention(self.attention_norm(x_BLD), cache, packing), packing)
+        return x_BLD + self._kept(self.feed(self.forward_norm(x_BLD)), packing)
 
-    def _kept(self, branch_BLD: Tensor) -> Tensor:
+    def _kept(self, branch_BLD: Tensor, packing: Packing | None = None) -> Tensor:
         """Stochastic depth: in training a window skips the branch with probability `drop`."""
         if not self.training or self.drop == 0.0:
             return branch_BLD
-        keep_B11 = torch.rand(len(branch_BLD), 1, 1, device=branch_BLD.device) >= self.drop
-        return branch_BLD * keep_B11 / (1.0 - self.drop)
+        windows = len(branch_BLD) if packing is None else packing.windows
+        keep_W11 = torch.rand(windows, 1, 1, device=branch_BLD.device) >= self.drop
+        keep = keep_W11 if packing is None else packing.spread(keep_W11)
+        return branch_BLD * keep / (1.0 - self.drop)
 
 
 class Transformer(nn.Module):
-    """Blocks and a last norm; positions are the business of whoever embeds the tokens."""
+    """Blocks and a last norm; positions are the business of whoever embeds the tokens.
 
-    def __init__(self, width: int, blocks: int, heads: int, drop: float = 0.0) -> None:
+    Args:
+        width: D.
+        blocks: How many.
+        heads: H.
+        drop: Stochastic depth of the last block.
+        feed: Makes the feed-forward layer of a block; `robocat.moe` has another one.
+    """
+
+    def __init__(
+        self, width: int, blocks: int, heads: int, drop: float = 0.0, feed: Feed = feed_forward
+    ) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} is not a multiple of heads {heads}")
         # Deeper blocks are skipped more often (Huang et al. 2016).
         rates = [drop * (i + 1) / blocks for i in range(blocks)]
-        made = [Block(width, heads, i, rate) for i, rate in enumerate(rates)]
+        made = [Block(width, heads, i, rate, feed) for i, rate in enumerate(rates)]
         self.blocks = nn.ModuleList(made)
         self.norm = nn.LayerNorm(width)
         for block in made:
             # Residual branches start small: the sum over 2 x blocks of them keeps unit scale (GPT-2).
-            for layer in (block.attention.out, cast(nn.Linear, block.feed[-1])):
+            linear = [each for each in block.feed.modules() if isinstance(each, nn.Linear)]
+            last = [each for each in linear if each.in_features == 4 * width]
+            for layer in (block.attention.out, *last):
                 nn.init.normal_(layer.weight, std=0.5 / (2 * blocks * width) ** 0.5)
 
-    def forward(self, x_BLD: Tensor, cache: Cache | None = None) -> Tensor:
-        """Outputs (B, L, D) for new tokens (B, L, D) that follow those in the cache, which grows by them."""
+    def forward(self, x_BLD: Tensor, cache: Cache | None = None, packing: Packing | None = None) -> Tensor:
+        """Outputs (B, L, D) for new tokens (B, L, D).
+
+        Args:
+            x_BLD: They follow those in the cache; or a row (1, L, D) of windows, if there is a packing.
+            cache: Grows by the tokens.
+            packing: Which windows stand in the row; there is no cache then.
+        """
         for block in self.blocks:
-            x_BLD = block(x_BLD, cache)
+            x_BLD = block(x_BLD, cache, packing)
         return self.norm(x_BLD)

@@ -14,7 +14,7 @@ from bench.__main__ import ALONE, BENCHES, main
 from bench.measure import milliseconds, summary
 from bench.pictures import CAPTION, SIDE_PX, TILE_PX, portrait, tile
 from bench.variants import AS_IT_IS, changed, parse_variants
-from robocat.agent import AgentConfig
+from robocat.agent_config import AgentConfig
 from sim.arms import ARMS
 from sim.tasks import TASKS
 

@@ -10,24 +10,34 @@ from demos.collect import Collection
 from robocat.agent import Agent, Window
 from robocat.config import Preset
 from robocat.presets import PRESETS
-from robocat.vocabulary import BINS, embodiment
-from robocat.vqgan import VQGAN
-from sim.arms import find_arm
+from robocat.vocabulary import BINS, Embodiment, embodiment
+from robocat.vqgan import VQGAN, VQGANConfig
+from sim.arms import ARMS, find_arm
 from sim.proprioception import channels
 from sim.tasks import find_task
 
 presets = pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 
 
+def _body(name: str) -> Embodiment:
+    arm = find_arm(name)
+    return embodiment([channel.name for channel in channels(arm)], arm.action_names)
+
+
 @presets
 def test_every_part_fits(preset: Preset) -> None:
-    """Networks of the preset's shapes take a window of each of its arms."""
+    """Networks of the preset's shapes take a window of each of its arms; shapes alone, as some are large."""
+    with torch.device("meta"):
+        _fit(preset)
+
+
+def _fit(preset: Preset) -> None:
     model = VQGAN(preset.vqgan)
     agent = Agent(preset.agent, model.codebook.vectors, preset.vqgan.cells).eval()
-    cells, steps = preset.vqgan.cells**2, preset.agent.context
+    cells = preset.vqgan.cells**2
     for name in {*preset.collection.arms, *preset.adaptation.arms}:
-        arm = find_arm(name)
-        body = embodiment([channel.name for channel in channels(arm)], arm.action_names)
+        body = _body(name)
+        steps = agent.layout(body).context
         images = torch.randint(preset.vqgan.codes, (1, steps, preset.agent.cameras, cells))
         window = Window(
             proprio=torch.randint(BINS, (1, steps, len(body.proprio))),
@@ -37,7 +47,40 @@ def test_every_part_fits(preset: Preset) -> None:
             future=images,
         )
         with torch.inference_mode():
-            assert agent.losses(window, body).total.isfinite()
+            assert agent.losses(window, body).total.shape == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "trunk", "all_in_all", "nominal"),
+    # 12 x blocks x width^2 for the matrices, and 9 x width a block for biases and norms, and the last norm.
+    [
+        ("364M", 12 * 12 * 1536**2 + 12 * 9 * 1536 + 2 * 1536, 355_314_176, 364e6),
+        ("1.2B", 12 * 24 * 2048**2 + 24 * 9 * 2048 + 2 * 2048, 1_228_946_432, 1.18e9),
+    ],
+)
+def test_sizes_of_the_paper(name: str, trunk: int, all_in_all: int, nominal: float) -> None:
+    """Counted without memory for them; the paper's own counts have other embeddings and heads."""
+    preset = PRESETS[name]
+    with torch.device("meta"):
+        codebook = torch.empty(preset.vqgan.codes, preset.vqgan.code_dim)
+        agent = Agent(preset.agent, codebook, preset.vqgan.cells)
+    assert sum(p.numel() for p in agent.trunk.parameters()) == trunk
+    assert sum(p.numel() for p in agent.parameters()) == all_in_all
+    assert all_in_all == pytest.approx(nominal, rel=0.05)
+    assert preset.vqgan == VQGANConfig(128, 8, 4096, preset.vqgan.code_dim, preset.vqgan.width, 2)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_control_steps_in_the_papers_context(arm: str) -> None:
+    """As many whole ones as fit, by hand: 2 x 64 codes, as many for the goal, joints and action numbers."""
+    config, body = PRESETS["1.2B"].agent, _body(arm)
+    layout = config.layout(body, 64)
+    assert layout.step_length == 2 * 64 + 2 * 64 + len(body.proprio) + len(body.action)
+    assert layout.context == 1024 // layout.step_length == 3
+    assert layout.length <= 1024 < layout.length + layout.step_length
+    assert config.steps(body, 16) == 8, "never more than there are embeddings for"
+    with pytest.raises(ValueError, match=f"context_tokens: got 100, expected at least {layout.step_length}"):
+        replace(config, context_tokens=100).steps(body, 64)
 
 
 @presets

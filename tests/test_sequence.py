@@ -75,6 +75,14 @@ def test_prefix_saves_a_goal_for_each_further_step() -> None:
         assert repeated.length - prefix.length == (prefix.context - 1) * prefix.goal
 
 
+def test_as_many_steps_as_fit(layouts: list[Layout]) -> None:
+    """The context that holds a layout holds its steps; one token less holds one step less."""
+    for layout in layouts:
+        assert layout.steps_in(layout.length) == layout.context
+        assert layout.steps_in(layout.length - 1) == layout.context - 1
+        assert layout.steps_in(0) == 0
+
+
 def test_one_by_hand() -> None:
     layout = Layout(proprio=1, images=2, goal=1, actions=2, context=2, goal_at="prefix")
     assert "".join("PIGA"[kind] for kind in layout.kinds) == "GPIIAAPIIAA"

@@ -275,3 +275,18 @@ def test_a_step_is_the_generators(data: Data, agent: Path) -> None:
         loop.train_step(network, optimiser, loop.Mixture(sources, 0.2), TEN, np.random.default_rng(seed))
         after.append(digest(network.state_dict()))
     assert after[0] == after[1] != after[2]
+
+
+def test_packed_batches_hold_all_arms_and_resume(data: Data, tmp_path: Path) -> None:
+    """Each step sees both arms in one row; an interrupted training ends as one that was not."""
+    whole = _train(data, tmp_path / "whole", packed=True)
+    with interrupted(loop, at=5):
+        _train(data, tmp_path / "broken", packed=True)
+    assert _left(_train(data, tmp_path / "broken", packed=True)) == _left(whole)
+
+
+def test_packing_is_part_of_what_is_resumed(data: Data, tmp_path: Path) -> None:
+    with interrupted(loop, at=5):
+        _train(data, tmp_path)
+    with pytest.raises(CheckpointError, match="unfinished training of another network, seed or data"):
+        _train(data, tmp_path, packed=True)

@@ -9,8 +9,8 @@ from types import ModuleType
 import pytest
 
 from demos.collect import Collection, collect_experts
-from robocat.agent import AgentConfig
 from robocat.agent_checkpoint import AgentCard
+from robocat.agent_config import AgentConfig
 from robocat.config import TokeniserTraining, Training
 from robocat.data import Data
 from robocat.metrics import read_metrics

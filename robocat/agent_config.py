@@ -1,0 +1,147 @@
+"""The shape of an agent: what can be chosen about it, and which choices do not go together."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from robocat.adatape import Bank
+from robocat.sequence import Goal, Layout
+from robocat.vocabulary import Embodiment
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """Shape of the agent.
+
+    Attributes:
+        width: Numbers a token.
+        blocks: Transformer blocks.
+        heads: Attention heads.
+        context: Control steps in a window; at most, where `context_tokens` says otherwise.
+        context_tokens: Tokens in a window at most: each arm has as many whole steps as fit, see `steps`;
+            RoboCat: 1,024. 0 sets no such bound.
+        goal_at: "step" repeats the goal at each step as RoboCat does; "prefix" gives it once.
+        image_tokens: Tokens an image; 0 is RoboCat's layout, a token for each code and each joint.
+        patch_width: Channels of the merging stem; unused when image_tokens is 0.
+        modulate: Whether the goal modulates the patches before they are merged.
+        cameras: Images a step.
+        drop: Stochastic depth of the last block.
+        target_bins: Standard deviation, in bins, of the soft target around an action's bin; 0 is one-hot.
+            Bins are ordered, and a neighbour of the right one is nearly right.
+        bin_waves: Cosines that an action's logits are made of, so that neighbouring bins get neighbouring
+            logits; 0 gives every bin a weight vector of its own, as RoboCat has it.
+        future_steps: How many steps ahead image codes are predicted; RoboCat: 5.
+        future_weight: Weight of that loss; 0 leaves it out.
+        future_cells: How many cells a camera and window are scored, drawn at random; 0 scores all.
+        goal_weight: Weight of the loss that makes goals of one meaning alike, see `robocat.contrast`; 0, as
+            RoboCat has it, leaves it out. A first value: 0.5 did as well, one training each.
+        progress_weight: Weight of the loss of telling how far along the task is, which failures teach as
+            well as successes do; 0, as RoboCat has it, leaves it out. At 1 pushing is learnt worse, at 0.3
+            and 0.1 nothing is (`bench/results/ablation-unjudged-light-third.json`).
+        tape: Tape tokens a window at most, see `robocat.adatape`; 0 has none.
+        tape_bank: What they are read from: "learnt", or "input", which is every code that is seen.
+        tape_weight: Weight of the loss that makes tapes short and picks sure.
+        experts: Feed-forward layers a block of which a token passes `experts_used`, see `robocat.moe`; 0 has
+            one layer for all.
+        experts_used: How many of them.
+        balance_weight: Weight of the loss that loads them evenly.
+    """
+
+    # Options that came after the first checkpoints: those say nothing of them, and had none of them.
+    LATER: ClassVar[frozenset[str]] = frozenset(
+        {"context_tokens", "tape", "tape_bank", "tape_weight", "experts", "experts_used", "balance_weight"}
+    )
+
+    width: int = 128
+    blocks: int = 2
+    heads: int = 4
+    context: int = 1
+    context_tokens: int = 0
+    goal_at: Goal = "prefix"
+    image_tokens: int = 2
+    patch_width: int = 64
+    modulate: bool = True
+    cameras: int = 2
+    drop: float = 0.0
+    target_bins: float = 8.0
+    bin_waves: int = 64
+    future_steps: int = 5
+    future_weight: float = 0.05
+    future_cells: int = 4
+    goal_weight: float = 0.1
+    progress_weight: float = 0.3
+    tape: int = 0
+    tape_bank: Bank = "learnt"
+    tape_weight: float = 0.01
+    experts: int = 0
+    experts_used: int = 2
+    balance_weight: float = 0.01
+
+    def __post_init__(self) -> None:
+        least: dict[str, int] = dict.fromkeys(
+            ("width", "blocks", "heads", "context", "cameras", "future_steps", "experts_used"), 1
+        )
+        weights = "future_weight", "goal_weight", "progress_weight", "tape_weight", "balance_weight"
+        options = (
+            "context_tokens",
+            "image_tokens",
+            "target_bins",
+            "bin_waves",
+            "future_cells",
+            "tape",
+            "experts",
+        )
+        least |= dict.fromkeys((*options, *weights), 0)
+        least["patch_width"] = 1 if self.image_tokens else 0
+        for name, smallest in least.items():
+            if (value := getattr(self, name)) < smallest:
+                raise ValueError(f"agent: {name}: got {value}, expected at least {smallest}")
+        if not 0 <= self.drop < 1:
+            raise ValueError(f"agent: drop: got {self.drop}, expected at least 0 and below 1")
+        if self.goal_weight and not self.image_tokens:
+            raise ValueError(
+                f"agent: goal_weight: got {self.goal_weight}, expected 0 where image_tokens is 0: there no "
+                "one vector stands for a goal"
+            )
+        if self.experts and self.experts_used > self.experts:
+            raise ValueError(f"agent: experts_used: got {self.experts_used}, expected at most {self.experts}")
+        if self.tape_bank not in ("learnt", "input"):
+            raise ValueError(f"agent: tape_bank: got {self.tape_bank!r}, expected 'learnt' or 'input'")
+        if self.goal_at not in ("step", "prefix"):
+            raise ValueError(f"agent: goal_at: got {self.goal_at!r}, expected 'step' or 'prefix'")
+
+    def layout(self, body: Embodiment, codes: int, context: int | None = None) -> Layout:
+        """The order of tokens in a window of an arm.
+
+        Args:
+            body: The arm's slots.
+            codes: Codes an image.
+            context: Control steps in the window; as many as it has in training if None.
+
+        Raises:
+            ValueError: If not one control step fits into `context_tokens`.
+        """
+        merged = self.image_tokens > 0
+        one = Layout(
+            proprio=1 if merged else len(body.proprio),
+            images=self.cameras * (self.image_tokens if merged else codes),
+            goal=self.cameras * (1 if merged else codes),
+            actions=len(body.action),
+            context=1,
+            goal_at=self.goal_at,
+            tape=self.tape,
+        )
+        return replace(one, context=context or self._steps(one))
+
+    def steps(self, body: Embodiment, codes: int) -> int:
+        """Control steps in a training window of an arm; raises as `layout`."""
+        return self.layout(body, codes).context
+
+    def _steps(self, one: Layout) -> int:
+        if not self.context_tokens:
+            return self.context
+        if not (fit := one.steps_in(self.context_tokens)):
+            raise ValueError(
+                f"agent: context_tokens: got {self.context_tokens}, expected at least {one.length}, what "
+                "one control step takes"
+            )
+        return min(self.context, fit)

@@ -1,0 +1,77 @@
+"""Values into and out of the network: an embedding of bins, logits over bins, and what is learnt of them.
+
+Shapes: B windows, T steps, P numbers a step, D width, Z bins.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robocat.vocabulary import BINS
+
+
+class ValueEmbedding(nn.Module):
+    """Embeds value bins with their slot: sines of the bin's centre, so that near bins look alike."""
+
+    OCTAVES = 6
+    features: Tensor
+
+    def __init__(self, slots: int, width: int) -> None:
+        super().__init__()
+        centre = (torch.arange(BINS) + 0.5) / BINS * 2 - 1
+        angles = centre[:, None] * math.pi * 2.0 ** torch.arange(self.OCTAVES) / 2
+        table = torch.cat([centre[:, None], angles.sin(), angles.cos()], dim=1)
+        self.register_buffer("features", table, persistent=False)
+        self.weight = nn.Parameter(torch.randn(slots, table.shape[1], width) * table.shape[1] ** -0.5)
+        self.slot = nn.Parameter(torch.randn(slots, width) * 0.02)
+
+    def forward(self, bins_BTP: Tensor, slots: tuple[int, ...]) -> Tensor:
+        """(B, T, P) bins of the slots named to (B, T, P, D)."""
+        index = list(slots)
+        x = torch.einsum("btpf,pfd->btpd", self.features[bins_BTP], self.weight[index])
+        return x + self.slot[index]
+
+
+class BinHead(nn.Module):
+    """Outputs (..., D) to logits (..., Z) over value bins."""
+
+    waves: Tensor
+
+    def __init__(self, width: int, waves: int) -> None:
+        super().__init__()
+        self.read = nn.Linear(width, waves or BINS)
+        centre = (torch.arange(BINS) + 0.5) / BINS
+        table = torch.cos(math.pi * torch.arange(waves)[:, None] * centre)
+        self.register_buffer("waves", table, persistent=False)
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        return self.read(outputs) @ self.waves if len(self.waves) else self.read(outputs)
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor, spread_bins: float) -> Tensor:
+    """Mean cross-entropy (nats) against a discretised normal around the target bin; spread 0 is one-hot.
+
+    Of no targets it is 0.
+    """
+    if not len(target):
+        return logits.sum()
+    if spread_bins == 0.0:
+        return F.cross_entropy(logits.flatten(0, -2), target.flatten())
+    return F.cross_entropy(logits.flatten(0, -2), _normals(spread_bins, logits.device)[target.flatten()])
+
+
+@lru_cache(maxsize=8)
+def _normals(spread_bins: float, device: torch.device) -> Tensor:
+    """The normal around each bin (Z, Z), rows of sum 1: looked up, not computed for each number anew."""
+    place = torch.arange(BINS, device=device)
+    weight = torch.exp(-0.5 * ((place - place[:, None]) / spread_bins) ** 2)
+    return weight / weight.sum(dim=-1, keepdim=True)
+
+
+def expectation(logits_BZ: Tensor) -> Tensor:
+    """The bins (B,) nearest to the means of the distributions: steadier than the most likely ones."""
+    place = torch.arange(BINS, dtype=logits_BZ.dtype, device=logits_BZ.device)
+    return (logits_BZ.softmax(dim=-1) @ place).round().long()
