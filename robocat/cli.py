@@ -31,9 +31,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data split": ("demos.stock:split", "deal a store's episodes out to several"),
     "data check": ("demos.check:check", "verify every episode of a store"),
     "data export lerobot": ("demos.lerobot.write:export", "write a store as a dataset that LeRobot loads"),
-    "data export robomimic": ("demos.robomimic.write:export", "write a store as an HDF5 file of robomimic's"),
+    "data export robomimic": (
+        "demos.robomimic.hdf5_write:export",
+        "write a store as an HDF5 file of robomimic's",
+    ),
     "data import robomimic": (
-        "demos.robomimic.read:import_",
+        "demos.robomimic.hdf5_read:import_",
         "read an HDF5 file of robomimic's into a store",
     ),
     "data repair": ("demos.check:repair", "set damaged episodes aside; nothing is deleted"),

@@ -10,9 +10,9 @@ import pytest
 
 from demos.collect import Collection, collect_experts
 from demos.replay import replay
-from demos.robomimic import read, write
-from demos.robomimic.read import import_
-from demos.robomimic.write import export
+from demos.robomimic import hdf5_read, hdf5_write
+from demos.robomimic.hdf5_read import import_
+from demos.robomimic.hdf5_write import export
 from demos.select import ALL, Selection
 from demos.store import EpisodeStore
 from robocat.cli import main
@@ -155,11 +155,11 @@ def test_interrupted_and_repeated(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(write, "write_demo", stops)
+        patch.setattr(hdf5_write, "write_demo", stops)
         export(store.path, out=tmp_path / "set.hdf5", pick=ALL)
     assert not [*tmp_path.glob("*set.hdf5*")]
     export(store.path, out=tmp_path / "set.hdf5", pick=ALL)
-    real, left = read._own, iter(range(3))
+    real, left = hdf5_read._own, iter(range(3))
 
     def three(group: Any) -> Any:
         if next(left, None) is None:
@@ -167,7 +167,7 @@ def test_interrupted_and_repeated(
         return real(group)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(read, "_own", three)
+        patch.setattr(hdf5_read, "_own", three)
         import_(tmp_path / "set.hdf5", out=tmp_path / "back")
     assert len(EpisodeStore(tmp_path / "back")) == 3
     import_(tmp_path / "set.hdf5", out=tmp_path / "back")
