@@ -8,7 +8,7 @@ from tyro.conf import OmitArgPrefixes
 from demos.episode import CONTROLLERS
 from demos.manifest import Entry
 from demos.store import EpisodeStore
-from sim.names import pick
+from sim.names import pick as find
 
 OUTCOMES = ("success", "failure", "any")
 
@@ -61,10 +61,10 @@ class Selection:
             (self.variations, "variation", [entry.variation for entry in entries]),
         ):
             for name in names:
-                pick(dict.fromkeys(sorted(present), True), name, f"{noun} in {store.path}")
+                find(dict.fromkeys(sorted(present), True), name, f"{noun} in {store.path}")
         for name in self.controllers:
-            pick(dict.fromkeys(CONTROLLERS, True), name, "controller")
-        pick(dict.fromkeys(OUTCOMES, True), self.outcome, "outcome")
+            find(dict.fromkeys(CONTROLLERS, True), name, "controller")
+        find(dict.fromkeys(OUTCOMES, True), self.outcome, "outcome")
         meant = [entry for entry in entries if self.means(entry)]
         if not meant:
             raise ValueError(
@@ -74,4 +74,21 @@ class Selection:
 
 
 ALL = Selection()
+SUCCESSES = Selection(outcome="success")
 Choice = Annotated[Selection, OmitArgPrefixes]  # on a command line, its fields are flags of their own
+
+
+def of_one_arm_and_task(store: EpisodeStore, pick: Selection) -> list[Entry]:
+    """Those meant, for a format whose sets have one environment.
+
+    Raises:
+        ValueError: They are of several arms or tasks; or as `Selection.of`.
+    """
+    chosen = pick.of(store)
+    cells = sorted({f"{entry.arm} {entry.task}" for entry in chosen})
+    if len(cells) > 1:
+        raise ValueError(
+            f"{store.path} has episodes of {', '.join(cells)}; a set has one arm and task: say --arms and "
+            "--tasks"
+        )
+    return chosen

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "demos.robomimic.hdf5_write:export",
         "write a store as an HDF5 file of robomimic's",
     ),
+    "data export minari": ("demos.minari_set:export", "write a store as a dataset of Minari's"),
     "data import robomimic": (
         "demos.robomimic.hdf5_read:import_",
         "read an HDF5 file of robomimic's into a store",

@@ -177,7 +177,7 @@ def test_interrupted_and_repeated(
 def test_one_arm_and_task_a_file(store: EpisodeStore, tmp_path: Path) -> None:
     store.commit(fake_episode(np.random.default_rng(0), task="push"))
     with pytest.raises(
-        ValueError, match="has episodes of panda lift, panda push; a file has one arm and task"
+        ValueError, match="has episodes of panda lift, panda push; a set has one arm and task"
     ):
         export(store.path, out=tmp_path / "set.hdf5")
     export(store.path, out=tmp_path / "set.hdf5", pick=Selection(tasks=("push",)))

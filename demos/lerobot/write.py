@@ -37,13 +37,12 @@ from demos.lerobot.layout import (
 )
 from demos.manifest import Entry
 from demos.progress import progress
-from demos.select import Choice, Selection
+from demos.select import SUCCESSES, Choice
 from demos.store import EpisodeStore
 from sim.names import pick as find
 from sim.tasks import OWN_TASKS, TASKS
 
 PICTURES = ("video", "image")
-SUCCESSES = Selection(outcome="success")
 
 
 def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES, pictures: str = "video") -> None:

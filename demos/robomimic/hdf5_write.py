@@ -17,14 +17,13 @@ from demos.manifest import Entry
 from demos.progress import progress
 from demos.replay import environment
 from demos.robomimic import EXTRA, GYM, IMAGE, PROPRIO
-from demos.select import Choice, Selection
+from demos.select import SUCCESSES, Choice, of_one_arm_and_task
 from demos.staging import sync_folders
 from demos.stock import part_of
 from demos.store import EpisodeStore
 from sim.registration import environment_id
 from sim.scene import cell
 
-SUCCESSES = Selection(outcome="success")
 SHARES = (0.9, 0.1)  # of the masks train and valid
 
 
@@ -37,14 +36,9 @@ def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES) -> N
         pick: Which episodes; of one arm and task, for a file has one environment.
     """
     source = EpisodeStore(store)
-    chosen = pick.of(source)
-    cells = sorted({f"{entry.arm} {entry.task}" for entry in chosen})
-    if len(cells) > 1:
-        raise ValueError(
-            f"{store} has episodes of {', '.join(cells)}; a file has one arm and task: say --arms and --tasks"
-        )
+    chosen = of_one_arm_and_task(source, pick)
     export_episodes(source, chosen, out)
-    print(f"{out}: {len(chosen)} episodes, {sum(entry.length for entry in chosen)} samples, {cells[0]}")
+    print(f"{out}: {len(chosen)} episodes, {sum(entry.length for entry in chosen)} samples")
 
 
 def export_episodes(store: EpisodeStore, chosen: Sequence[Entry], out: Path) -> None:
