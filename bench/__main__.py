@@ -22,6 +22,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "loop": ("bench.pictures:loop", "docs/loop.svg, from a run"),
     "policy": ("bench.policy:policy", "how fast a trained policy acts"),
     "ablation": ("bench.ablation:main", "what a part of the agent is worth, trained anew on a run's data"),
+    "parity": ("bench.parity:parity", "whether AdaTape tells odd from even, which the plain trunk does not"),
     "practice": ("bench.practice:practice", "what practice is worth, and how it is best learnt from"),
     "cycle": ("bench.cycle:cycle", "what a finished cycle reached"),
 }

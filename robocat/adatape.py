@@ -58,7 +58,7 @@ class Tape(nn.Module):
             raise ValueError(f"bank {bank!r} is not offered; expected 'learnt' or 'input'")
         self.most, self.threshold, self.picks = most, threshold, max(1, int(most // threshold))
         self.norm = nn.LayerNorm(width)  # of query and entries alike
-        self.entries = nn.Parameter(torch.randn(entries, width) * 0.02) if bank == "learnt" else None
+        self.entries = nn.Parameter(torch.randn(entries, width)) if bank == "learnt" else None
         # Tape tokens pass a layer of their own: what is in a bank need not look like an input.
         self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GLU(), nn.Linear(2 * width, width))
         self.place = nn.Parameter(torch.randn(most, width) * 0.02)

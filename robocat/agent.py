@@ -4,7 +4,7 @@ Shapes: B windows, T steps, V cameras, N codes an image, P proprioception number
 D width, Z bins.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,6 +12,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from robocat import actions, at_once
+from robocat.actions import Choose
 from robocat.adatape import Tape
 from robocat.agent_config import AgentConfig
 from robocat.bins import BinHead, ValueEmbedding, soft_cross_entropy
@@ -21,11 +23,8 @@ from robocat.moe import MixtureOfExperts, imbalance
 from robocat.packing import pack
 from robocat.sequence import Layout
 from robocat.stem import CodeStem, MergedStem
-from robocat.transformer import Cache, Feed, Transformer, feed_forward
+from robocat.transformer import Feed, Transformer, feed_forward
 from robocat.vocabulary import ACTION_SLOTS, PROPRIO_SLOTS, Embodiment
-
-# Picks bins (B,) from logits (B, Z) of one action number.
-Choose = Callable[[Tensor], Tensor]
 
 
 class Window(NamedTuple):
@@ -40,6 +39,8 @@ class Window(NamedTuple):
         meaning: Equal numbers where goals mean the same (B,), or None when acting.
         progress: How far along the task is at each step, bins (B, T), or None when acting.
         learnt: Whether a window's actions are to be learnt (B,), 1 or 0; None when acting, and for all.
+        later: Bins of the actions after each step's own, as far as they are planned with it (B, T, C - 1, A),
+            -1 where the episode is over; None when acting, and where one step is planned at a time.
     """
 
     proprio: Tensor
@@ -50,6 +51,7 @@ class Window(NamedTuple):
     meaning: Tensor | None = None
     progress: Tensor | None = None
     learnt: Tensor | None = None
+    later: Tensor | None = None
 
 
 class Losses(NamedTuple):
@@ -104,6 +106,8 @@ class Agent(nn.Module):
         self.step = nn.Parameter(torch.randn(config.context, width) * 0.02)
         # What the output at a token must predict next: nothing, or the action number of a slot.
         self.ask = nn.Parameter(torch.randn(len(ACTION_SLOTS), width) * 0.02)
+        # And of which planned step it is.
+        self.plan = nn.Parameter(torch.randn(config.chunk, width) * 0.02) if config.chunk > 1 else None
         self.tape = Tape(width, config.tape, config.tape_bank) if config.tape else None
         self.tape_bank: CodeStem | None = None
         if config.tape and config.tape_bank == "input":
@@ -137,8 +141,9 @@ class Agent(nn.Module):
     def packed_losses(self, parts: Sequence[tuple[Embodiment, Window]]) -> Losses:
         """As `losses`, of windows of several arms that share one row; parts count by their windows."""
         embedded = [self.embed(window, body) for body, window in parts]
-        # Nothing follows the last token, so nothing is read off its output.
-        tokens = [each.tokens[:, :-1] for each in embedded]
+        # Nothing follows the last action number, so nothing is read off its output.
+        layouts = [self.layout(body, window.proprio.shape[1]) for body, window in parts]
+        tokens = [e.tokens[:, : lay.read_length] for e, lay in zip(embedded, layouts, strict=True)]
         if len(parts) == 1:
             outputs = [self.trunk(tokens[0])]
         else:
@@ -156,9 +161,9 @@ class Agent(nn.Module):
     def _read(self, outputs_BLD: Tensor, seen: Embedded, window: Window, body: Embodiment) -> Losses:
         """Losses of the windows of one arm, given the trunk's outputs."""
         config, layout = self.config, self.layout(body, window.proprio.shape[1])
-        asked_BTAD = outputs_BLD[:, layout.action_outputs]
+        asked_BTQD = outputs_BLD[:, layout.action_outputs]
         learnt = slice(None) if window.learnt is None else window.learnt.bool()
-        action = soft_cross_entropy(self.bins(asked_BTAD[learnt]), window.action[learnt], config.target_bins)
+        action = self._action_loss(asked_BTQD[learnt], self._planned(window)[learnt])
         future = goal = progress = torch.zeros((), device=action.device)
         if config.future_weight and window.future is not None:
             future = self.future(outputs_BLD[:, layout.image_positions], window.future)
@@ -166,12 +171,41 @@ class Agent(nn.Module):
             goal = contrast(seen.meant, window.meaning)
         if self.progress is not None and window.progress is not None:
             # Where the first action number is asked for, everything has been seen and nothing done yet.
-            logits_BTZ = self.progress(asked_BTAD[:, :, 0])
+            logits_BTZ = self.progress(asked_BTQD[:, :, 0])
             progress = soft_cross_entropy(logits_BTZ, window.progress, config.target_bins)
         trunk = torch.zeros_like(action) if seen.unsureness is None else config.tape_weight * seen.unsureness
         total = action + config.future_weight * future + config.goal_weight * goal
         total = total + config.progress_weight * progress + trunk
         return Losses(total, action, future, goal, progress, trunk)
+
+    def _action_loss(self, asked_BTQD: Tensor, planned_BTQ: Tensor) -> Tensor:
+        """Of the numbers that there are: an episode may end before its plan does."""
+        if self.config.chunk > 1:
+            there = planned_BTQ >= 0
+            asked_BTQD, planned_BTQ = asked_BTQD[there], planned_BTQ[there]
+        return soft_cross_entropy(self.bins(asked_BTQD), planned_BTQ, self.config.target_bins)
+
+    def _planned(self, window: Window) -> Tensor:
+        """Bins of each step's own action and of those planned with it (B, T, Q); 0 where none is given."""
+        if self.config.chunk == 1:
+            return window.action
+        own_BT1A = window.action[:, :, None]
+        later = window.later
+        if later is None:
+            later = torch.zeros_like(own_BT1A).expand(-1, -1, self.config.chunk - 1, -1)
+        return torch.cat([own_BT1A, later], dim=2).flatten(2)
+
+    def _asks(self, body: Embodiment) -> Tensor:
+        """What asks for each number of each planned step (Q, D)."""
+        ask_AD = self.ask[list(body.action)]
+        return ask_AD if self.plan is None else (self.plan[:, None] + ask_AD).flatten(0, 1)
+
+    def _numbers(self, window: Window, body: Embodiment) -> Tensor:
+        """Tokens of the action numbers that stand in the sequence (B, T, ..., D)."""
+        if self.plan is None or self.config.at_once:
+            return self.action(window.action, body.action)
+        numbers_BTQD = self.action(self._planned(window).clamp(min=0), body.action * self.config.chunk)
+        return numbers_BTQD + self.plan.repeat_interleave(len(body.action), dim=0)
 
     def embed(self, window: Window, body: Embodiment) -> Embedded:
         """Embeds a window of an arm."""
@@ -179,15 +213,11 @@ class Agent(nn.Module):
         proprio_BTPD = self.proprio(window.proprio, body.proprio)
         if self.config.image_tokens:
             proprio_BTPD = proprio_BTPD.sum(dim=2, keepdim=True) * len(body.proprio) ** -0.5
-        action_BTAD = self.action(window.action, body.action)
         parts = [proprio_BTPD, images_BTMD]
         if self.config.goal_at == "step":
             parts.append(goal_BGD[:, None].expand(-1, images_BTMD.shape[1], -1, -1))
-        # The last observed token asks for the first action number, each action token for the next.
-        ask_AD = self.ask[list(body.action)]
-        parts[-1] = torch.cat([parts[-1][:, :, :-1], parts[-1][:, :, -1:] + ask_AD[0]], dim=2)
-        asked_AD = torch.cat([ask_AD[1:], torch.zeros_like(ask_AD[:1])])
-        steps = torch.cat([*parts, action_BTAD + asked_AD], dim=2)
+        arrange = at_once.arrange if self.config.at_once else actions.arrange
+        steps = arrange(torch.cat(parts, dim=2), self._numbers(window, body), self._asks(body))
         steps = steps + self.step[: steps.shape[1], None]
         tokens = rearrange(steps, "b t l d -> b (t l) d")
         tokens = torch.cat([goal_BGD, tokens], dim=1) if self.config.goal_at == "prefix" else tokens
@@ -208,7 +238,7 @@ class Agent(nn.Module):
 
     @torch.inference_mode()
     def act(self, window: Window, body: Embodiment, choose: Choose) -> Tensor:
-        """Decodes the action of the window's last step, number by number, with a key-value cache.
+        """Decodes the action of the window's last step, and those planned with it.
 
         Args:
             window: `action` holds the bins of the steps before the last; its last step is ignored.
@@ -216,16 +246,18 @@ class Agent(nn.Module):
             choose: Picks bins (B,) from logits (B, BINS) of one action number.
 
         Returns:
-            Bins (B, A).
+            Bins (B, A), or (B, C x A) of C planned steps, one step after the other.
         """
         layout = self.layout(body, window.proprio.shape[1])
-        tokens_BLD, cache = self.embed(window, body).tokens, Cache()
-        output_BD = self.trunk(tokens_BLD[:, : -layout.actions], cache)[:, -1]
-        ask_AD, step_D = self.ask[list(body.action)], self.step[window.proprio.shape[1] - 1]
-        chosen: list[Tensor] = []
-        for i, slot in enumerate(body.action):
-            chosen.append(choose(self.bins(output_BD)))
-            if i + 1 < layout.actions:
-                token_BD = self.action(chosen[-1][:, None, None], (slot,))[:, 0, 0] + ask_AD[i + 1] + step_D
-                output_BD = self.trunk(token_BD[:, None], cache)[:, 0]
-        return torch.stack(chosen, dim=1)
+        tokens_BLD = self.embed(window, body).tokens
+        if self.config.at_once:
+            return at_once.decode(self.trunk, self.bins, tokens_BLD, layout, choose=choose)
+        ask_QD, step_D = self._asks(body), self.step[window.proprio.shape[1] - 1]
+
+        def number(bins_B: Tensor, index: int) -> Tensor:
+            planned, place = divmod(index, len(body.action))
+            token_BD = self.action(bins_B[:, None, None], (body.action[place],))[:, 0, 0]
+            token_BD = token_BD if self.plan is None else token_BD + self.plan[planned]
+            return token_BD + ask_QD[index + 1] + step_D
+
+        return actions.decode(self.trunk, self.bins, tokens_BLD, layout, number=number, choose=choose)

@@ -44,11 +44,15 @@ class AgentConfig:
             one layer for all.
         experts_used: How many of them.
         balance_weight: Weight of the loss that loads them evenly.
+        chunk: Control steps whose actions are predicted at a time.
+        execute: How many of them are executed before the agent is asked again.
+        at_once: Whether all numbers are decoded at once, see `robocat.at_once`, or one after another.
     """
 
     # Options that came after the first checkpoints: those say nothing of them, and had none of them.
     LATER: ClassVar[frozenset[str]] = frozenset(
         {"context_tokens", "tape", "tape_bank", "tape_weight", "experts", "experts_used", "balance_weight"}
+        | {"chunk", "execute", "at_once"}
     )
 
     width: int = 128
@@ -75,10 +79,24 @@ class AgentConfig:
     experts: int = 0
     experts_used: int = 2
     balance_weight: float = 0.01
+    chunk: int = 1
+    execute: int = 1
+    at_once: bool = False
 
     def __post_init__(self) -> None:
         least: dict[str, int] = dict.fromkeys(
-            ("width", "blocks", "heads", "context", "cameras", "future_steps", "experts_used"), 1
+            (
+                "width",
+                "blocks",
+                "heads",
+                "context",
+                "cameras",
+                "future_steps",
+                "experts_used",
+                "chunk",
+                "execute",
+            ),
+            1,
         )
         weights = "future_weight", "goal_weight", "progress_weight", "tape_weight", "balance_weight"
         options = (
@@ -91,6 +109,7 @@ class AgentConfig:
             "experts",
         )
         least |= dict.fromkeys((*options, *weights), 0)
+        least |= dict.fromkeys(("experts_used", "chunk", "execute"), 1)
         least["patch_width"] = 1 if self.image_tokens else 0
         for name, smallest in least.items():
             if (value := getattr(self, name)) < smallest:
@@ -101,6 +120,13 @@ class AgentConfig:
             raise ValueError(
                 f"agent: goal_weight: got {self.goal_weight}, expected 0 where image_tokens is 0: there no "
                 "one vector stands for a goal"
+            )
+        if self.execute > self.chunk:
+            raise ValueError(f"agent: execute: got {self.execute}, expected at most chunk, {self.chunk}")
+        if self.chunk > 1 and self.context > 1 and not self.at_once:
+            raise ValueError(
+                f"agent: chunk: got {self.chunk} with a context of {self.context}, expected 1, or at_once: "
+                "numbers of plans that were not carried out would stand in the window"
             )
         if self.experts and self.experts_used > self.experts:
             raise ValueError(f"agent: experts_used: got {self.experts_used}, expected at most {self.experts}")
@@ -125,10 +151,11 @@ class AgentConfig:
             proprio=1 if merged else len(body.proprio),
             images=self.cameras * (self.image_tokens if merged else codes),
             goal=self.cameras * (1 if merged else codes),
-            actions=len(body.action),
+            actions=len(body.action) * (1 if self.at_once else self.chunk),
             context=1,
             goal_at=self.goal_at,
             tape=self.tape,
+            asks=len(body.action) * self.chunk if self.at_once else 0,
         )
         return replace(one, context=context or self._steps(one))
 

@@ -109,6 +109,7 @@ class Mixture:
         rise: Whose actions are learnt of a policy's own steps, see `worth_learning`.
         judged: Share of a policy's windows that are drawn from its other steps, for what they show of how far
             along a task is; their actions are not learnt. 0 leaves them out.
+        chunk: Control steps whose actions are planned at a time, see `Window.later`.
 
     Raises:
         NothingToLearn: If there is nothing of that on the side asked for.
@@ -124,12 +125,13 @@ class Mixture:
         validation: bool = False,
         rise: float = 0.0,
         judged: float = 0.0,
+        chunk: int = 1,
     ) -> None:
         tokenisers = {source.tokens.tokeniser for source in sources}
         if len(tokenisers) != 1:
             named = ", ".join(sorted(tokenisers)) or "none given"
             raise ValueError(f"token sets of {len(tokenisers)} tokenisers cannot be mixed: {named}")
-        self._context, self._rise, self._judged = context, rise, judged
+        self._context, self._rise, self._judged, self._chunk = context, rise, judged, chunk
         self._pools: list[_Pool] = []
         self._goals: dict[Kind, list[tuple[ArmTokens, TokenEpisode]]] = {}
         sides = [_side(source, held_out_share, validation) for source in sources]
@@ -243,7 +245,8 @@ class Mixture:
         window = row[:, None] + np.arange(pool.context)  # (B, T)
         ahead = np.minimum(window + future, last[:, None])
         tokens = pool.tokens
-        return {
+        planned = {"later": self._later(tokens, window, last)} if self._chunk > 1 else {}
+        return planned | {
             "proprio": tokens.proprio[window],
             "codes": tokens.codes[window],
             "action": tokens.action[window],
@@ -253,6 +256,13 @@ class Mixture:
             "progress": tokens.progress[window].astype(np.int64) * BINS // (WHOLE + 1),
             "learnt": (pick < starts.learnt).astype(np.int64),
         }
+
+    def _later(self, tokens: ArmTokens, window: Index, last: Index) -> Index:
+        """Actions after each step's own (B, T, C - 1, A), -1 where the episode is over."""
+        rows = window[..., None] + np.arange(1, self._chunk)
+        over = rows >= last[:, None, None]  # the last row has no action
+        later = tokens.action[np.where(over, window[..., None], rows)].astype(np.int64)
+        return np.where(over[..., None], -1, later)
 
     def _goal(
         self, pool: _Pool, rng: np.random.Generator, owner: int, hindsight: float

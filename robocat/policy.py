@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from demos.controller import Act
 from demos.episode import Provenance
-from robocat.agent import Choose, Window
+from robocat.actions import Choose
+from robocat.agent import Window
 from robocat.agent_checkpoint import cached_agent
 from robocat.bins import expectation
 from robocat.checkpoint import CheckpointError
@@ -32,6 +33,7 @@ class _Memory:
         proprio: Bins of the newest steps, oldest first, each (P,).
         codes: Image codes, each (V, C).
         action: Bins of what was meant, as in training, each (A,); one shorter than the others while acting.
+        plan: Bins of actions that have been decided and are still to be executed, each (A,).
     """
 
     rng: np.random.Generator
@@ -39,6 +41,7 @@ class _Memory:
     proprio: list[Row] = field(default_factory=list[Row])
     codes: list[Row] = field(default_factory=list[Row])
     action: list[Row] = field(default_factory=list[Row])
+    plan: list[Row] = field(default_factory=list[Row])
 
 
 class Policy:
@@ -92,15 +95,20 @@ class Policy:
         With one thread, so that a worker and the first process act alike.
         """
         env = self._envs[slots[0]]
+        news = dict(zip(slots, observations, strict=True))
+        asked = {slot: news[slot] for slot in slots if not self._memories[slot].plan}
+        # A window of one step holds nothing of those at which the agent is not asked.
+        seen = asked if self._agent.config.context == 1 else news
         with one_thread():
-            self._remember(slots, observations, env)
+            if seen:
+                self._remember(list(seen), list(seen.values()), env)
             by_length: dict[int, list[int]] = {}
-            for slot in slots:
+            for slot in asked:
                 by_length.setdefault(len(self._memories[slot].proprio), []).append(slot)
-            bins: dict[int, Row] = {}
             for group in by_length.values():
-                bins |= zip(group, self._decide(group, env), strict=True)
-        return [self._perform(slot, bins[slot]) for slot in slots]
+                for slot, plan in zip(group, self._decide(group, env), strict=True):
+                    self._memories[slot].plan = list(plan[: self._agent.config.execute])
+        return [self._perform(slot, self._memories[slot].plan.pop(0)) for slot in slots]
 
     def _remember(
         self, slots: Sequence[int], observations: Sequence[Observation], env: ManipulationEnv
@@ -122,7 +130,7 @@ class Policy:
             memory.action = memory.action[-(context - 1) :] if context > 1 else []
 
     def _decide(self, slots: Sequence[int], env: ManipulationEnv) -> NDArray[np.int64]:
-        """Action bins (B, A) for slots whose windows are equally long."""
+        """Action bins (B, C, A) of C planned steps for slots whose windows are equally long."""
         memories = [self._memories[slot] for slot in slots]
         blank = np.zeros(env.arm.action_size, dtype=np.int64)
         window = Window(
@@ -131,7 +139,8 @@ class Policy:
             goal=_tensor([m.goal for m in memories if m.goal is not None]),
             action=_tensor([[*m.action, blank] for m in memories]),
         )
-        return self._agent.act(window, self._bodies[env.arm.name], self._choose).numpy()
+        bins = self._agent.act(window, self._bodies[env.arm.name], self._choose).numpy()
+        return bins.reshape(len(slots), -1, env.arm.action_size)
 
     def _perform(self, slot: int, bins: Row) -> Act:
         memory = self._memories[slot]

@@ -13,11 +13,12 @@ and with goal "prefix", which is n times cheaper in goal tokens:
     goal      for each camera of the goal image: the same
     action    one token a number of the arm, always; these are predicted one after another
 
-Options put tokens in front of all that: those of a tape, which is read from what is seen before the first
-action (`robocat.adatape`).
+Options add to that: the tokens of a tape stand in front of all, read from what is seen before the first
+action (`robocat.adatape`); and where all numbers are predicted at once, tokens that ask for them stand before
+those that hold them (`robocat.at_once`).
 
 Attention is causal, so the output at position i predicts token i + 1. The network is asked for
-  - the action tokens, from the outputs one position before each;
+  - the action tokens, from the outputs one position before each, or from those at the asking tokens;
   - the image codes k steps ahead, from the outputs at the image tokens (at the last one, the whole image has
     been seen).
 Arms differ in how many proprioception and action numbers they have: windows of different arms have different
@@ -45,6 +46,7 @@ class Kind(IntEnum):
     GOAL = 2
     ACTION = 3
     TAPE = 4
+    ASK = 5
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,11 @@ class Layout:
         proprio: Proprioception tokens a step.
         images: Image tokens a step, all cameras together.
         goal: Goal tokens, all cameras together.
-        actions: Action tokens a step.
+        actions: Action tokens a step, those of the steps planned with it included.
         context: Control steps in a window.
         goal_at: "step" or "prefix".
         tape: Tape tokens, in front of all others.
+        asks: Tokens a step that ask for action numbers, or 0 where each asks for the next.
     """
 
     proprio: int
@@ -68,6 +71,7 @@ class Layout:
     context: int
     goal_at: Goal = "prefix"
     tape: int = 0
+    asks: int = 0
 
     def __post_init__(self) -> None:
         for name in ("proprio", "images", "goal", "actions", "context"):
@@ -93,7 +97,7 @@ class Layout:
     @property
     def step_length(self) -> int:
         """Tokens of a step."""
-        return self.observed + self.actions
+        return self.observed + self.asks + self.actions
 
     @property
     def length(self) -> int:
@@ -104,7 +108,8 @@ class Layout:
     def kinds(self) -> NDArray[np.int8]:
         """Kind of each token (length,)."""
         step = [Kind.PROPRIO] * self.proprio + [Kind.IMAGE] * self.images
-        step += [Kind.GOAL] * (self.observed - self.proprio - self.images) + [Kind.ACTION] * self.actions
+        step += [Kind.GOAL] * (self.observed - self.proprio - self.images)
+        step += [Kind.ASK] * self.asks + [Kind.ACTION] * self.actions
         front = [Kind.TAPE] * self.tape + [Kind.GOAL] * (self.prefix - self.tape)
         return np.array(front + step * self.context, dtype=np.int8)
 
@@ -117,12 +122,19 @@ class Layout:
     @cached_property
     def action_positions(self) -> Index:
         """Where the action tokens stand (context, actions)."""
-        return self._positions(self.observed, self.actions)
+        return self._positions(self.observed + self.asks, self.actions)
 
     @cached_property
     def action_outputs(self) -> Index:
-        """Whose outputs predict the action tokens (context, actions): one position before each."""
-        return self.action_positions - 1
+        """Whose outputs predict action numbers: one position before each (context, actions), or the asking
+        ones (context, asks).
+        """
+        return self._positions(self.observed, self.asks) if self.asks else self.action_positions - 1
+
+    @property
+    def read_length(self) -> int:
+        """Tokens up to the last one whose output predicts anything."""
+        return int(self.action_outputs[-1, -1]) + 1
 
     @cached_property
     def image_positions(self) -> Index:

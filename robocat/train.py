@@ -188,7 +188,8 @@ def mixture_of(
     """What a training draws its windows from; raises as `Mixture`."""
     judged = training.judged if config.progress_weight else 0.0
     kept, context, rise = training.held_out, window_steps(config), training.rise
-    return Mixture(sources, kept, context, validation=validation, rise=rise, judged=judged)
+    options: dict[str, Any] = {"rise": rise, "judged": judged, "chunk": config.chunk}
+    return Mixture(sources, kept, context, validation=validation, **options)
 
 
 @contextmanager

@@ -32,7 +32,11 @@ CASES: dict[str, dict[str, Any]] = {
     "tape": {"tape": 3},
     "tape-step": {"image_tokens": 0, "goal_at": "step", "goal_weight": 0.0, "tape": 3, "tape_bank": "input"},
     "experts": {"experts": 4},
+    "at-once": {"at_once": True},
+    "at-once-step": {"image_tokens": 0, "goal_at": "step", "goal_weight": 0.0, "at_once": True, "tape": 2},
+    "chunk-at-once": {"at_once": True, "chunk": 3, "execute": 2},
 }
+CHUNK: dict[str, Any] = {"chunk": 3, "execute": 2}  # one number after another: for a context of one
 layouts = pytest.mark.parametrize("layout", CASES)
 contexts = pytest.mark.parametrize("context", [1, 3])
 
@@ -52,8 +56,12 @@ def agent_of(**options: Any) -> Agent:
     return Agent(AgentConfig(**small | options), book, CELLS).eval()
 
 
-def window_of(body: Embodiment, steps: int, batch: int = BATCH, future: bool = True) -> Window:
+def window_of(
+    body: Embodiment, steps: int, batch: int = BATCH, future: bool = True, chunk: int = 3
+) -> Window:
+    """What is planned beyond the first step is there whether or not the agent plans so far."""
     images = (batch, steps, 2, CELLS**2)
+    later = (batch, steps, 2, len(body.action))
     return Window(
         proprio=torch.randint(BINS, (batch, steps, len(body.proprio))),
         codes=torch.randint(CODES, images),
@@ -63,6 +71,7 @@ def window_of(body: Embodiment, steps: int, batch: int = BATCH, future: bool = T
         meaning=torch.arange(batch) // 2,
         progress=torch.randint(BINS, (batch, steps)),
         learnt=torch.ones(batch, dtype=torch.int64),
+        later=torch.randint(-1, BINS, later),
     )
 
 
@@ -89,39 +98,47 @@ def _logits(agent: Agent, window: Window, body: Embodiment) -> Tensor:
     return agent.bins(agent.trunk(agent.embed(window, body).tokens)[:, layout.action_outputs])
 
 
-@layouts
-@contexts
+options = pytest.mark.parametrize(
+    ("context", "options"),
+    [(context, case) for case in CASES.values() for context in (1, 3)] + [(1, CHUNK)],
+    ids=[f"{name}-{context}" for name in CASES for context in (1, 3)] + ["chunk-1"],
+)
+
+
+@options
 @pytest.mark.parametrize("body", [PANDA, UR5E], ids=["panda", "ur5e"])
 @pytest.mark.parametrize("choose", [_most_likely, expectation], ids=["argmax", "expectation"])
 def test_decoding_equals_one_uncached_pass(
-    layout: str, context: int, body: Embodiment, choose: Callable[[Tensor], Tensor]
+    context: int, options: dict[str, Any], body: Embodiment, choose: Callable[[Tensor], Tensor]
 ) -> None:
     """Fed with what it chose, the network says the same without a cache; so does a half-full window."""
-    agent = agent_of(context=context, **CASES[layout])
+    agent = agent_of(context=context, **options)
     for steps in range(1, context + 1):
         window, recorded = window_of(body, steps, future=False), Recorded(choose)
         chosen = agent.act(window, body, recorded)
-        assert chosen.shape == (BATCH, len(body.action))
-        action = window.action.clone()
-        action[:, -1] = chosen
-        logits = _logits(agent, window._replace(action=action), body)[:, -1]
+        plan = chosen.view(BATCH, agent.config.chunk, len(body.action))
+        action, later = (
+            window.action.clone(),
+            torch.zeros(BATCH, steps, agent.config.chunk - 1, len(body.action)),
+        )
+        action[:, -1], later[:, -1] = plan[:, 0], plan[:, 1:]
+        logits = _logits(agent, window._replace(action=action, later=later.long()), body)[:, -1]
         torch.testing.assert_close(torch.stack(recorded.logits, dim=1), logits, rtol=1e-4, atol=1e-4)
         assert torch.equal(chosen, torch.stack([choose(each) for each in recorded.logits], dim=1))
 
 
-@layouts
-@contexts
-def test_the_last_steps_action_is_not_read(layout: str, context: int) -> None:
-    agent, window = agent_of(context=context, **CASES[layout]), window_of(PANDA, context, future=False)
+@options
+def test_the_last_steps_action_is_not_read(context: int, options: dict[str, Any]) -> None:
+    agent, window = agent_of(context=context, **options), window_of(PANDA, context, future=False)
     other = window.action.clone()
     other[:, -1] = 0
     assert torch.equal(
         agent.act(window, PANDA, expectation),
-        agent.act(window._replace(action=other), PANDA, expectation),
+        agent.act(window._replace(action=other, later=None), PANDA, expectation),
     )
 
 
-@layouts
+@pytest.mark.parametrize("layout", [name for name in CASES if "at-once" not in name])
 @torch.inference_mode()
 def test_logits_see_no_later_action_and_no_later_step(layout: str) -> None:
     agent, window = agent_of(context=3, **CASES[layout]), window_of(UR5E, 3)
@@ -141,6 +158,38 @@ def test_logits_see_no_later_action_and_no_later_step(layout: str) -> None:
         after = _logits(agent, window._replace(**{key: seen}), UR5E)
         assert torch.equal(before[:, :2], after[:, :2])
         assert (before[:, 2] - after[:, 2]).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("layout", [name for name in CASES if "at-once" in name])
+@torch.inference_mode()
+def test_at_once_sees_earlier_actions_only(layout: str) -> None:
+    """No number of an action sees another of it; all see those of the steps before."""
+    agent, window = agent_of(context=3, **CASES[layout]), window_of(UR5E, 3)
+    before = _logits(agent, window, UR5E)
+    for t in range(3):
+        action = window.action.clone()
+        action[:, t] = (action[:, t] + BINS // 2) % BINS
+        after = _logits(agent, window._replace(action=action), UR5E)
+        assert torch.equal(before[:, : t + 1], after[:, : t + 1])
+        for later in range(t + 1, 3):
+            assert (before[:, later] - after[:, later]).abs().amax(dim=(0, 2)).min() > 1e-6
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_lies_beyond_the_end_is_not_learnt(at_once: bool) -> None:
+    """Of a plan of three steps, by hand: the mean over the numbers that there are."""
+    agent, window = agent_of(at_once=at_once, **CHUNK), window_of(PANDA, 1)
+    assert window.later is not None
+    later = window.later.clamp(min=0)
+    later[0, 0, 1], later[1, 0] = -1, -1
+    window = window._replace(later=later)
+    logits = _logits(agent, window, PANDA).flatten(0, 1)
+    target = torch.cat([window.action[:, :, None], later], dim=2).flatten(0, 1).flatten(1)
+    there = target >= 0
+    assert there.sum(dim=1).tolist() == [10, 5, 15]
+    meant = soft_cross_entropy(logits[there], target[there], agent.config.target_bins)
+    torch.testing.assert_close(agent.losses(window, PANDA).action, meant)
 
 
 @layouts
@@ -190,6 +239,8 @@ def test_every_weight_has_a_gradient(layout: str, context: int, modulate: bool, 
     idle = {name for name, weight in agent.named_parameters() if weight.grad is None or not weight.grad.any()}
     declared = {name for name, _ in agent.named_parameters() if name.startswith("future.")}
     declared = declared if future_weight == 0.0 else set[str]()
+    if agent.config.at_once and context == 1:  # no number is ever seen by a later one
+        declared |= {"action.slot", "action.weight"}
     assert idle == declared
     films = [name for name, _ in agent.named_parameters() if name.startswith("stem.film.")]
     assert bool(films) == (modulate and bool(agent.config.image_tokens))
@@ -315,6 +366,10 @@ def test_progress_is_told_before_anything_is_done() -> None:
         ({"image_tokens": -1}, "agent: image_tokens: got -1, expected at least 0"),
         ({"image_tokens": 0}, "agent: goal_weight: got 0.1, expected 0 where image_tokens is 0"),
         ({"drop": 1.0}, "agent: drop: got 1.0"),
+        ({"chunk": 2, "execute": 3}, "agent: execute: got 3, expected at most chunk, 2"),
+        ({"chunk": 2, "context": 2}, "agent: chunk: got 2 with a context of 2, expected 1, or at_once"),
+        ({"experts": 2, "experts_used": 3}, "agent: experts_used: got 3, expected at most 2"),
+        ({"tape_bank": "own"}, "agent: tape_bank: got 'own', expected 'learnt' or 'input'"),
         ({"goal_at": "end"}, "agent: goal_at: got 'end', expected 'step' or 'prefix'"),
     ],
 )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from bench import experts
+from bench import experts, parity
 from bench.__main__ import ALONE, BENCHES, main
 from bench.measure import milliseconds, summary
 from bench.pictures import CAPTION, SIDE_PX, TILE_PX, portrait, tile
@@ -129,3 +130,16 @@ def test_a_task_is_shown_by_its_goal() -> None:
 
 def test_every_tasks_name_fits_over_its_picture() -> None:
     assert max(CAPTION.getlength(name) for name in TASKS) <= TILE_PX
+
+
+def test_parity_is_learnt_and_its_labels_are_right() -> None:
+    values, odd = parity.sequences(torch.Generator().manual_seed(0), 500, 9)
+    for row, label in zip(values.tolist(), odd.tolist(), strict=True):
+        assert label == row.count(2) % 2
+    assert set(values.unique().tolist()) == {0, 1, 2}
+    plan = parity.Parity(length=3, steps=250, width=16, batch=32, learning_rate=5e-3, most=4)
+    plans = [replace(plan, kind=kind) for kind in parity.KINDS]
+    reached = [parity.learn(each) for each in plans]
+    assert [each.tape is not None for each in reached] == [False, False, True, True]
+    assert all(each.right > 0.9 * each.tested for each in reached)
+    assert len(parity.table(plans, reached).rows) == 4

@@ -5,7 +5,7 @@ import os
 import re
 import resource
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import nn
 
 from robocat import checkpoint
 from robocat.agent_checkpoint import cached_agent, load_agent, read_card
+from robocat.agent_config import AgentConfig
 from robocat.checkpoint import (
     CheckpointError,
     clear_state,
@@ -337,3 +338,16 @@ def test_records_are_readable_and_sorted(tmp_path: Path) -> None:
     assert json.loads(text) == read_json(tmp_path / "x.json") == {"a": [1.5, None], "b": 1}
     assert text.index('"a"') < text.index('"b"') and text.endswith("}\n")
     assert os.stat(tmp_path / "x.json").st_mode & 0o400
+
+
+def test_options_that_came_later_may_be_missing() -> None:
+    """A checkpoint from before says nothing of them and had none; what was always there may not be missing."""
+    now = asdict(AgentConfig(width=64))
+    before = {name: value for name, value in now.items() if name not in AgentConfig.LATER}
+    assert from_dict(AgentConfig, before) == AgentConfig(width=64)
+    assert {"chunk", "tape", "experts"} <= AgentConfig.LATER < set(now)
+    for wrong in ({"width": 64}, now | {"depth": 3}):
+        with pytest.raises(
+            CheckpointError, match="AgentConfig in the checkpoint differs from this version's"
+        ):
+            from_dict(AgentConfig, wrong)

@@ -399,6 +399,20 @@ def test_a_batch_of_one_body_keeps_the_mixture(maker: _Maker) -> None:
     assert len(bodies) == 2
 
 
+def test_plans_end_with_their_episode(maker: _Maker) -> None:
+    """Each number says its row: a plan of three steps is the next rows, up to the last that has an action."""
+    tokens = maker.make([_episode(0, rows=5), _episode(1, rows=9)])
+    mixture = Mixture([Source(tokens)], 0.0, context=2, chunk=3)
+    _, window = mixture.draw_alike(np.random.default_rng(0), 200, FUTURE, 0.2)
+    assert window.later is not None and window.later.shape == (200, 2, 2, window.action.shape[2])
+    for rows, plan in zip(window.action[:, :, 0].tolist(), window.later[..., 0].tolist(), strict=True):
+        for row, later in zip(rows, plan, strict=True):
+            last = 3 if row < 5 else 5 + 7
+            assert later == [ahead if ahead <= last else -1 for ahead in (row + 1, row + 2)]
+    _, plain = Mixture([Source(tokens)], 0.0).draw_alike(np.random.default_rng(0), 4, FUTURE, 0.2)
+    assert plain.later is None
+
+
 def test_rows_of_a_batch_come_in_no_order(maker: _Maker) -> None:
     """Processes that share a batch take every second row: each must get a fair part of every source."""
     one, first = maker.make([_episode(0)]), maker.rows

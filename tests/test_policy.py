@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,6 +129,47 @@ def test_window_of_three_steps(
             meant = [encode_action(act.label).tolist() for act in acts[-past:-1]]
             assert window.action[0, :-1].tolist() == meant
             assert not window.action[0, -1].any()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"at_once": True}, {"at_once": True, "context": CONTEXT}],
+    ids=["in-turn", "at-once", "context"],
+)
+def test_plans_are_executed_before_the_agent_is_asked_again(
+    data: Data,
+    tokeniser: Path,
+    tmp_path: Path,
+    windows: list[tuple[Window, NDArray[np.int64]]],
+    options: dict[str, Any],
+) -> None:
+    """Two of three planned steps; a slot that begins meanwhile asks at once; a new episode has no plan."""
+    config = replace(AGENT, chunk=3, execute=2, **options)
+    planner = learn(data, tmp_path / "models" / "planner", config, replace(TRAINING, steps=2))
+    worlds = [_env(0), _env(1)]
+    policy = Policy(planner, tokeniser)
+    policy.begin(0, worlds[0][0], seed=0)
+    size = worlds[0][0].arm.action_size
+    acts: list[Act] = []
+    observation = worlds[0][1]
+    for _ in range(4):
+        acts += policy.act([0], [observation])
+        observation = worlds[0][0].step(acts[-1].action)[0]
+    assert len(windows) == 2
+    for i, (window, bins) in enumerate(windows):
+        plan = bins.reshape(3, size)
+        assert np.array_equal(acts[2 * i].label, decode_action(plan[0]))
+        assert np.array_equal(acts[2 * i + 1].label, decode_action(plan[1]))
+        # A longer window holds the steps at which nobody was asked as well.
+        assert window.proprio.shape[1] == (min(2 * i + 1, CONTEXT) if config.context > 1 else 1)
+    policy.act([0], [observation])
+    policy.begin(1, worlds[1][0], seed=1)
+    asked = len(windows)
+    policy.act([0, 1], [observation, worlds[1][1]])  # the first goes on with its plan
+    assert [len(window.proprio) for window, _ in windows[asked:]] == [1]
+    policy.begin(0, worlds[0][0], seed=0)
+    policy.act([0], [observation])
+    assert len(windows) == asked + 2
 
 
 def test_slots_at_different_steps(remembering: Path, tokeniser: Path) -> None:

@@ -83,6 +83,28 @@ def test_as_many_steps_as_fit(layouts: list[Layout]) -> None:
         assert layout.steps_in(0) == 0
 
 
+@pytest.mark.parametrize("goal_at", ["prefix", "step"])
+def test_options_add_to_the_order(goal_at: Goal) -> None:
+    """A tape stands in front of all; asking tokens stand before the numbers, and theirs are the outputs."""
+    for sizes in SIZES:
+        plain = Layout(*sizes, goal_at=goal_at)
+        layout = Layout(*sizes, goal_at=goal_at, tape=2, asks=3)
+        kinds = layout.kinds.tolist()
+        assert len(kinds) == layout.length == plain.length + 2 + 3 * plain.context
+        assert kinds[:2] == [Kind.TAPE] * 2
+        assert [kind for kind in kinds if kind not in (Kind.TAPE, Kind.ASK)] == plain.kinds.tolist()
+        for positions, kind in (
+            (layout.action_positions, Kind.ACTION),
+            (layout.image_positions, Kind.IMAGE),
+            (layout.action_outputs, Kind.ASK),
+        ):
+            assert np.array_equal(positions.ravel(), np.flatnonzero(layout.kinds == kind))
+        # What asks stands after all that is seen in its step, and before the step's own numbers.
+        assert (layout.action_outputs[:, 0] == layout.action_positions[:, 0] - 3).all()
+        assert layout.read_length == layout.length - layout.actions
+        assert plain.read_length == plain.length - 1
+
+
 def test_one_by_hand() -> None:
     layout = Layout(proprio=1, images=2, goal=1, actions=2, context=2, goal_at="prefix")
     assert "".join("PIGA"[kind] for kind in layout.kinds) == "GPIIAAPIIAA"
