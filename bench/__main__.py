@@ -20,6 +20,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "experts": ("bench.experts:main", "how often the scripted experts succeed"),
     "pictures": ("bench.pictures:main", "docs/arms.png and docs/tasks.png"),
     "loop": ("bench.pictures:loop", "docs/loop.svg, from a run"),
+    "agent": ("bench.agent:main", "how fast an agent trains and acts, and its data comes"),
     "policy": ("bench.policy:policy", "how fast a trained policy acts"),
     "ablation": ("bench.ablation:main", "what a part of the agent is worth, trained anew on a run's data"),
     "parity": ("bench.parity:parity", "whether AdaTape tells odd from even, which the plain trunk does not"),

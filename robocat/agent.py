@@ -21,6 +21,7 @@ from robocat.contrast import contrast
 from robocat.future import FutureHead
 from robocat.moe import MixtureOfExperts, imbalance
 from robocat.packing import pack
+from robocat.patches import LEVELS, PatchStem
 from robocat.sequence import Layout
 from robocat.stem import CodeStem, MergedStem
 from robocat.transformer import Feed, Transformer, feed_forward
@@ -89,8 +90,15 @@ class Agent(nn.Module):
         self.config, self.cells = config, cells
         self.codebook_shape = tuple(codebook_KE.shape)
         width, cameras = config.width, config.cameras
-        if config.image_tokens:
-            self.stem: CodeStem | MergedStem = MergedStem(
+        if bool(config.patch) != (tuple(codebook_KE.shape) == (LEVELS, 1)):
+            given = "codes" if config.patch else "pixels"
+            raise ValueError(f"agent: patch: got {config.patch} with a tokeniser that gives {given}")
+        self.codes = 3 * cells**2 if config.patch else cells**2
+        self.stem: CodeStem | MergedStem | PatchStem
+        if config.patch:
+            self.stem = PatchStem(cameras, cells, config.patch, width)
+        elif config.image_tokens:
+            self.stem = MergedStem(
                 codebook_KE,
                 cameras,
                 cells,
@@ -120,19 +128,21 @@ class Agent(nn.Module):
         self.trunk = Transformer(width, config.blocks, config.heads, config.drop, feed)
         self.bins = BinHead(width, config.bin_waves)
         self.progress = BinHead(width, config.bin_waves) if config.progress_weight else None
-        self.future = FutureHead(
-            codebook_KE,
-            cameras,
-            cells,
-            width,
-            tokens=self.stem.tokens_per_image,
-            faithful=config.image_tokens == 0,
-            scored=config.future_cells,
-        )
+        self.future: FutureHead | None = None
+        if not config.patch:  # pixels are no codes that could be predicted
+            self.future = FutureHead(
+                codebook_KE,
+                cameras,
+                cells,
+                width,
+                tokens=self.stem.tokens_per_image,
+                faithful=config.image_tokens == 0,
+                scored=config.future_cells,
+            )
 
     def layout(self, body: Embodiment, context: int | None = None) -> Layout:
         """The order of tokens for an arm, see `AgentConfig.layout`."""
-        return self.config.layout(body, self.cells**2, context)
+        return self.config.layout(body, self.codes, context)
 
     def losses(self, window: Window, body: Embodiment) -> Losses:
         """Training losses of a batch of windows, each averaged over the tokens that it is about."""
@@ -165,7 +175,7 @@ class Agent(nn.Module):
         learnt = slice(None) if window.learnt is None else window.learnt.bool()
         action = self._action_loss(asked_BTQD[learnt], self._planned(window)[learnt])
         future = goal = progress = torch.zeros((), device=action.device)
-        if config.future_weight and window.future is not None:
+        if config.future_weight and self.future is not None and window.future is not None:
             future = self.future(outputs_BLD[:, layout.image_positions], window.future)
         if config.goal_weight and window.meaning is not None and seen.meant is not None:
             goal = contrast(seen.meant, window.meaning)

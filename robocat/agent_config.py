@@ -1,6 +1,7 @@
 """The shape of an agent: what can be chosen about it, and which choices do not go together."""
 
 from dataclasses import dataclass, replace
+from math import isqrt
 from typing import ClassVar
 
 from robocat.adatape import Bank
@@ -22,6 +23,8 @@ class AgentConfig:
         goal_at: "step" repeats the goal at each step as RoboCat does; "prefix" gives it once.
         image_tokens: Tokens an image; 0 is RoboCat's layout, a token for each code and each joint.
         patch_width: Channels of the merging stem; unused when image_tokens is 0.
+        patch: Height and width [px] of the patches that a token is made of, see `robocat.patches`, where the
+            tokeniser gives pixels; 0 where it gives codes.
         modulate: Whether the goal modulates the patches before they are merged.
         cameras: Images a step.
         drop: Stochastic depth of the last block.
@@ -52,7 +55,7 @@ class AgentConfig:
     # Options that came after the first checkpoints: those say nothing of them, and had none of them.
     LATER: ClassVar[frozenset[str]] = frozenset(
         {"context_tokens", "tape", "tape_bank", "tape_weight", "experts", "experts_used", "balance_weight"}
-        | {"chunk", "execute", "at_once"}
+        | {"chunk", "execute", "at_once", "patch"}
     )
 
     width: int = 128
@@ -63,6 +66,7 @@ class AgentConfig:
     goal_at: Goal = "prefix"
     image_tokens: int = 2
     patch_width: int = 64
+    patch: int = 0
     modulate: bool = True
     cameras: int = 2
     drop: float = 0.0
@@ -84,32 +88,11 @@ class AgentConfig:
     at_once: bool = False
 
     def __post_init__(self) -> None:
-        least: dict[str, int] = dict.fromkeys(
-            (
-                "width",
-                "blocks",
-                "heads",
-                "context",
-                "cameras",
-                "future_steps",
-                "experts_used",
-                "chunk",
-                "execute",
-            ),
-            1,
-        )
+        some = "width", "blocks", "heads", "context", "cameras", "future_steps"
+        least: dict[str, int] = dict.fromkeys((*some, "experts_used", "chunk", "execute"), 1)
         weights = "future_weight", "goal_weight", "progress_weight", "tape_weight", "balance_weight"
-        options = (
-            "context_tokens",
-            "image_tokens",
-            "target_bins",
-            "bin_waves",
-            "future_cells",
-            "tape",
-            "experts",
-        )
-        least |= dict.fromkeys((*options, *weights), 0)
-        least |= dict.fromkeys(("experts_used", "chunk", "execute"), 1)
+        sizes = "context_tokens", "image_tokens", "patch", "target_bins", "bin_waves", "future_cells"
+        least |= dict.fromkeys((*sizes, *weights, "tape", "experts"), 0)
         least["patch_width"] = 1 if self.image_tokens else 0
         for name, smallest in least.items():
             if (value := getattr(self, name)) < smallest:
@@ -120,6 +103,12 @@ class AgentConfig:
             raise ValueError(
                 f"agent: goal_weight: got {self.goal_weight}, expected 0 where image_tokens is 0: there no "
                 "one vector stands for a goal"
+            )
+        if self.patch and (self.image_tokens or self.future_weight or self.tape_bank == "input"):
+            raise ValueError(
+                f"agent: patch: got {self.patch} with image_tokens {self.image_tokens}, future_weight "
+                f"{self.future_weight} and tape_bank {self.tape_bank!r}, expected 0, 0 and 'learnt': pixels "
+                "are no codes that could be merged, predicted or read from"
             )
         if self.execute > self.chunk:
             raise ValueError(f"agent: execute: got {self.execute}, expected at most chunk, {self.chunk}")
@@ -140,13 +129,15 @@ class AgentConfig:
 
         Args:
             body: The arm's slots.
-            codes: Codes an image.
+            codes: Codes an image, or numbers of its pixels where `patch` is above 0.
             context: Control steps in the window; as many as it has in training if None.
 
         Raises:
             ValueError: If not one control step fits into `context_tokens`.
         """
         merged = self.image_tokens > 0
+        if self.patch:
+            codes = (isqrt(codes // 3) // self.patch) ** 2
         one = Layout(
             proprio=1 if merged else len(body.proprio),
             images=self.cameras * (self.image_tokens if merged else codes),

@@ -73,5 +73,5 @@ def _normals(spread_bins: float, device: torch.device) -> Tensor:
 
 def expectation(logits_BZ: Tensor) -> Tensor:
     """The bins (B,) nearest to the means of the distributions: steadier than the most likely ones."""
-    place = torch.arange(BINS, dtype=logits_BZ.dtype, device=logits_BZ.device)
-    return (logits_BZ.softmax(dim=-1) @ place).round().long()
+    place = torch.arange(BINS, dtype=torch.float32, device=logits_BZ.device)  # bfloat16 has no 1,023
+    return (logits_BZ.float().softmax(dim=-1) @ place).round().long()

@@ -44,7 +44,9 @@ class Packing:
 
     def __init__(self, runs: Sequence[tuple[int, int]], device: torch.device) -> None:
         self.runs, self.device = tuple(runs), device
-        self.windows = sum(count for count, _ in self.runs)
+        self.lengths = torch.tensor(
+            [length for count, length in self.runs for _ in range(count)], device=device
+        )
         self._sizes = [count * length for count, length in self.runs]
         # Made here and not where it is used: a compiled trunk takes it as it is.
         self._blocks = self.block_mask() if device.type == "cuda" else None
@@ -52,13 +54,11 @@ class Packing:
     @cached_property
     def window(self) -> Tensor:
         """Number of the window that each token belongs to (L,)."""
-        return self.spread(torch.arange(self.windows, device=self.device)[:, None, None])[0, :, 0]
+        return self.spread(torch.arange(len(self.lengths), device=self.device)[:, None, None])[0, :, 0]
 
     def spread(self, each_W11: Tensor) -> Tensor:
         """A number for each window as one for each of its tokens (1, L, 1)."""
-        lengths = torch.tensor([length for count, length in self.runs for _ in range(count)])
-        spread = each_W11.repeat_interleave(lengths.to(each_W11.device), dim=0, output_size=sum(self._sizes))
-        return rearrange(spread, "l a b -> a l b")
+        return each_W11.repeat_interleave(self.lengths, dim=0).transpose(0, 1)
 
     def mask(self) -> Tensor:
         """Whether token i may attend to token j (L, L)."""

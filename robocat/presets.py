@@ -38,7 +38,7 @@ FAITHFUL = replace(
 # RoboCat's appendix. They are for accelerators; nobody has trained them here.
 PAPER = Preset(
     collection=replace(COLLECTIONS["nano"], size=128),
-    vqgan=VQGANConfig(size=128, cells=8, codes=4096, code_dim=32, width=128, blocks=2),
+    vqgan=VQGANConfig(size=128, cells=8, codes=4096, code_dim=32, width=128, blocks=2, attention=3),
     tokeniser=TokeniserTraining(steps=1_000_000, warm_up=5_000, checkpoint_every=5_000, images=200_000),
     agent=replace(FAITHFUL, width=1536, blocks=12, heads=12, context=8, context_tokens=1024, drop=0.1),
     train=Training(

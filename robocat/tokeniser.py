@@ -1,4 +1,4 @@
-"""A trained VQ-GAN, loaded to turn images into codes; frozen while an agent trains."""
+"""A trained VQ-GAN, or what stands in its place, loaded to turn images into codes; frozen meanwhile."""
 
 from dataclasses import asdict
 from functools import lru_cache
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robocat.checkpoint import from_dict, load_weights, read_config, save_checkpoint
+from robocat.patches import Pixels, PixelsConfig
 from robocat.vqgan import VQGAN, VQGANConfig
 
 BATCH = 64  # images at a time: larger ones leave the cores' caches
@@ -23,7 +24,7 @@ class Tokeniser:
         config: Its shape.
     """
 
-    def __init__(self, model: VQGAN, weights: str) -> None:
+    def __init__(self, model: VQGAN | Pixels, weights: str) -> None:
         self._model = model.eval().requires_grad_(False)
         self.weights = weights
         self.config = model.config
@@ -53,10 +54,11 @@ class Tokeniser:
         return images.numpy().reshape(*codes.shape[:-1], *images.shape[1:])
 
 
-def save_tokeniser(folder: Path, model: VQGAN, record: dict[str, object]) -> None:
+def save_tokeniser(folder: Path, model: VQGAN | Pixels, record: dict[str, object]) -> None:
     """Writes a tokeniser's checkpoint with what the record says of its training."""
     parameters = sum(p.numel() for p in model.parameters())
-    about = {"kind": "tokeniser", "vqgan": asdict(model.config), "parameters": parameters}
+    kind = "vqgan" if isinstance(model, VQGAN) else "pixels"
+    about = {"kind": "tokeniser", kind: asdict(model.config), "parameters": parameters}
     save_checkpoint(folder, model, about | record)
 
 
@@ -66,12 +68,15 @@ def load_tokeniser(folder: Path) -> Tokeniser:
     Raises:
         CheckpointError: If there is none or it does not fit.
     """
+    record = read_config(folder, "tokeniser")
+    if "pixels" in record:
+        return _load(folder, from_dict(PixelsConfig, record["pixels"]), record["weights"])
     record = read_config(folder, "tokeniser", ["vqgan"])
     return _load(folder, from_dict(VQGANConfig, record["vqgan"]), record["weights"])
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path, config: VQGANConfig, weights: str) -> Tokeniser:
-    model = VQGAN(config)
+def _load(folder: Path, config: VQGANConfig | PixelsConfig, weights: str) -> Tokeniser:
+    model = VQGAN(config) if isinstance(config, VQGANConfig) else Pixels(config)
     load_weights(folder, model, weights)
     return Tokeniser(model, weights)

@@ -23,6 +23,7 @@ from robocat.agent_config import AgentConfig
 from robocat.checkpoint import clear_state, finished, load_state, save_state, seeded
 from robocat.config import Training
 from robocat.data import Data, identity_of, learnt_from, lineage, sources_of, window_steps
+from robocat.devices import best, device_of, moved
 from robocat.metrics import Metrics
 from robocat.mixture import Mixture, NothingToLearn, Source, Steps
 from robocat.presets import PRESETS
@@ -121,7 +122,7 @@ def train(
         clear_state(out)  # what a kill right after the end left
         return
     tokeniser = load_tokeniser(data.tokeniser)
-    agent = _first(config, tokeniser, seed, parent)
+    agent = _first(config, tokeniser, seed, parent).to(best())
     sources = sources_of(data, agent.config.cameras)
     if replica.leads:
         _name_barren(data, sources, training, window_steps(agent.config))
@@ -171,11 +172,11 @@ def train_together(
     parent: Path | None = None,
     workers: int,
 ) -> None:
-    """As `train`, by several processes at once."""
+    """As `train`, by several processes at once; by one where it trains on an accelerator."""
     if not finished(out):
         sources_of(data)  # tokens are made once, not by each process
         work = partial(train, data, out, config, training, card, seed=seed, parent=parent)
-        replicate(partial(_as_replica, work), workers)
+        replicate(partial(_as_replica, work), workers if best().type == "cpu" else 1)
 
 
 def _as_replica(work: Callable[..., None], replica: Replica) -> None:
@@ -237,11 +238,12 @@ def train_step(
     config = agent.config
     how = training.batch, config.future_steps, training.hindsight
     drawn = mixture.draw(rng, *how) if training.packed else [mixture.draw_alike(rng, *how)]
-    shared = [(body, _share(replica, window)) for body, window in drawn]
+    device = device_of(agent)
+    shared = [(body, moved(_share(replica, window), device)) for body, window in drawn]
     parts = [(body, window) for body, window in shared if len(window.proprio)]
     agent.train()
     optimiser.zero_grad(set_to_none=True)
-    with precision(training.precision):
+    with precision(training.precision, device.type):
         losses = agent.packed_losses(parts)
     share = sum(len(window.proprio) for _, window in parts) / training.batch
     (losses.total * share).backward()
@@ -258,7 +260,7 @@ def _share(replica: Replica, window: Window) -> Window:
     return Window(*(None if part is None else replica.share(part) for part in window))  # pyright: ignore
 
 
-def precision(name: str) -> torch.autocast | nullcontext[None]:
+def precision(name: str, device: str = "cpu") -> torch.autocast | nullcontext[None]:
     """The context in which losses are computed: "bf16" rounds matrix products, "fp32" nothing.
 
     Raises:
@@ -267,7 +269,7 @@ def precision(name: str) -> torch.autocast | nullcontext[None]:
     if name == "fp32":
         return nullcontext()
     if name == "bf16":
-        return torch.autocast("cpu", torch.bfloat16)
+        return torch.autocast(device, torch.bfloat16)
     raise ValueError(f"precision {name!r} is not offered; expected 'fp32' or 'bf16'")
 
 
@@ -304,7 +306,8 @@ def held_out_losses(agent: Agent, held: Sequence[tuple[Embodiment, Window]]) -> 
     total = sum(len(window.proprio) for _, window in held)
     sums: dict[str, float] = dict.fromkeys(LOSSES, 0.0)
     for body, window in held:
-        _add(sums, agent.losses(window, body), len(window.proprio) / total)
+        losses = agent.losses(moved(window, device_of(agent)), body)
+        _add(sums, losses, len(window.proprio) / total)
     return sums if held else {}
 
 

@@ -31,6 +31,7 @@ from robocat.checkpoint import (
 )
 from robocat.config import TokeniserTraining
 from robocat.metrics import Metrics
+from robocat.patches import Pixels, PixelsConfig
 from robocat.presets import PRESETS
 from robocat.schedule import check_finite, learning_rate, set_learning_rate
 from robocat.tokeniser import save_tokeniser
@@ -48,6 +49,7 @@ def tokenise(
     out: Path = Path("runs/cycle/tokeniser"),
     preset: str = "nano",
     steps: int | None = None,
+    pixels: bool = False,
 ) -> None:
     """Trains the image tokeniser (VQ-GAN) on the images of stores; goes on where it was interrupted.
 
@@ -56,8 +58,14 @@ def tokenise(
         out: Folder of the checkpoint.
         preset: Which preset's sizes and schedule.
         steps: Optimiser steps instead of the preset's.
+        pixels: Train nothing: leave images as they are, for agents that read patches of pixels.
     """
     chosen = pick(PRESETS, preset, "preset")
+    if pixels:
+        if not finished(out):
+            save_tokeniser(out, Pixels(PixelsConfig(chosen.vqgan.size)), {})
+        print(f"{out}: pixels as they are, {chosen.vqgan.size} x {chosen.vqgan.size}")
+        return
     training = chosen.tokeniser if steps is None else replace(chosen.tokeniser, steps=steps)
     before = "finished before, " if finished(out) else ""
     train_tokeniser(stores, out, chosen.vqgan, training, chosen.seed)

@@ -85,7 +85,7 @@ class Block(nn.Module):
         """Stochastic depth: in training a window skips the branch with probability `drop`."""
         if not self.training or self.drop == 0.0:
             return branch_BLD
-        windows = len(branch_BLD) if packing is None else packing.windows
+        windows = len(branch_BLD) if packing is None else len(packing.lengths)
         keep_W11 = torch.rand(windows, 1, 1, device=branch_BLD.device) >= self.drop
         keep = keep_W11 if packing is None else packing.spread(keep_W11)
         return branch_BLD * keep / (1.0 - self.drop)

@@ -2,18 +2,23 @@
 
 Shapes: B images, C channels, H x W pixels, h x w cells (one code each), K codes, D numbers a code.
 
-An image becomes `cells` x `cells` codes. The codebook is kept by exponential moving averages (van den Oord et
+An image becomes `cells` x `cells` codes. `robocat.fsq` is another quantiser in the place of the codebook. The
+codebook is kept by exponential moving averages (van den Oord et
 al. 2017, appendix A.1); codes that no longer win are moved onto encoder outputs of the batch, the remedy for
 dead codes of Jukebox (Dhariwal et al. 2020). The critic judges patches (Esser et al. 2021).
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import prod
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+
+from robocat.fsq import FSQ
+from robocat.quantised import Quantised
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,13 @@ class VQGANConfig:
         code_dim: Numbers per entry. Few keep the nearest-neighbour search meaningful (Yu et al. 2021).
         width: Channels inside.
         blocks: Residual blocks at the lowest resolution, in encoder and decoder each.
+        attention: Attention layers there; RoboCat: 3.
+        levels: Values that each of the numbers of a code may have, which makes the quantiser an FSQ and needs
+            no codebook; of none, codes are those of a codebook.
     """
+
+    # Options that came after the first checkpoints: those say nothing of them, and had none of them.
+    LATER: ClassVar[frozenset[str]] = frozenset({"attention", "levels"})
 
     size: int = 64
     cells: int = 8
@@ -35,8 +46,11 @@ class VQGANConfig:
     code_dim: int = 16
     width: int = 64
     blocks: int = 1
+    attention: int = 0
+    levels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", tuple(self.levels))  # JSON has lists
         ratio = self.size // max(self.cells, 1)
         if self.cells < 1 or self.size % self.cells or ratio & (ratio - 1) or ratio < 2:
             raise ValueError(
@@ -44,6 +58,12 @@ class VQGANConfig:
             )
         if not 2 <= self.codes <= 2**15:
             raise ValueError(f"codes {self.codes} is out of range; expected 2 to {2**15}")
+        meant = prod(self.levels), len(self.levels)
+        if self.levels and (min(self.levels) < 2 or (self.codes, self.code_dim) != meant):
+            raise ValueError(
+                f"levels {self.levels} of at least 2 each make {meant[0]} codes of {meant[1]} numbers, got "
+                f"codes {self.codes} and code_dim {self.code_dim}"
+            )
 
     @property
     def halvings(self) -> int:
@@ -64,6 +84,25 @@ class Residual(nn.Module):
         return x_BCHW + self.layers(x_BCHW)
 
 
+class CellAttention(nn.Module):
+    """Every cell looks at all others, beside the identity."""
+
+    HEADS = 4
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, width)
+        self.qkv = nn.Conv2d(width, 3 * width, 1)
+        self.out = nn.Conv2d(width, width, 1)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        split = "b (n a c) h w -> n b a (h w) c"
+        q, k, v = rearrange(self.qkv(self.norm(x_BCHW)), split, n=3, a=self.HEADS)
+        y = F.scaled_dot_product_attention(q, k, v)
+        h = x_BCHW.shape[2]
+        return x_BCHW + self.out(rearrange(y, "b a (h w) c -> b (a c) h w", h=h))
+
+
 def encoder(config: VQGANConfig) -> nn.Sequential:
     """Pixels in [-1, 1] (B, 3, H, W) to vectors (B, D, h, w)."""
     layers: list[nn.Module] = []
@@ -73,12 +112,14 @@ def encoder(config: VQGANConfig) -> nn.Sequential:
         layers += [nn.Conv2d(channels, out, 4, stride=2, padding=1), nn.SiLU()]
         channels = out
     layers += [Residual(channels) for _ in range(config.blocks)]
+    layers += [CellAttention(channels) for _ in range(config.attention)]
     return nn.Sequential(*layers, nn.Conv2d(channels, config.code_dim, 1))
 
 
 def decoder(config: VQGANConfig) -> nn.Sequential:
     """Vectors (B, D, h, w) to pixels, about [-1, 1] (B, 3, H, W)."""
     layers: list[nn.Module] = [nn.Conv2d(config.code_dim, config.width, 3, padding=1)]
+    layers += [CellAttention(config.width) for _ in range(config.attention)]
     layers += [Residual(config.width) for _ in range(config.blocks)]
     channels = config.width
     for level in range(config.halvings):
@@ -89,7 +130,7 @@ def decoder(config: VQGANConfig) -> nn.Sequential:
 
 
 class Codebook(nn.Module):
-    """K unit vectors; each encoder output is replaced by the nearest."""
+    """K unit vectors; each encoder output, scaled to unit length, is replaced by the nearest."""
 
     vectors: Tensor
     counts: Tensor
@@ -108,6 +149,24 @@ class Codebook(nn.Module):
     def nearest(self, z_ND: Tensor) -> Tensor:
         """Codes (N,) of unit vectors (N, D): the largest inner product is the nearest on the sphere."""
         return (z_ND @ self.vectors.T).argmax(dim=1)
+
+    def encode(self, z_BDhw: Tensor) -> Tensor:
+        """Codes (B, h * w) of an encoder's vectors, in raster order."""
+        z_ND = rearrange(F.normalize(z_BDhw, dim=1), "b d h w -> (b h w) d")
+        return self.nearest(z_ND).view(len(z_BDhw), -1)
+
+    def forward(self, z_BDhw: Tensor) -> Quantised:
+        """Replaces an encoder's vectors; in training mode the entries follow."""
+        z_BDhw = F.normalize(z_BDhw, dim=1)
+        z_ND = rearrange(z_BDhw, "b d h w -> (b h w) d")
+        codes_N = self.nearest(z_ND.detach())
+        if self.training:
+            self.follow(z_ND.detach(), codes_N)
+        codes_Bhw = codes_N.view(len(z_BDhw), *z_BDhw.shape[2:])
+        q_BDhw = rearrange(self.vectors[codes_Bhw], "b h w d -> b d h w")
+        commitment = (z_BDhw - q_BDhw).square().sum(dim=1).mean()
+        # Straight through: the decoder's gradient reaches the encoder as if nothing had been rounded.
+        return Quantised(z_BDhw + (q_BDhw - z_BDhw).detach(), codes_Bhw, commitment)
 
     @torch.no_grad()
     def follow(self, z_ND: Tensor, codes_N: Tensor) -> None:
@@ -146,23 +205,14 @@ class VQGAN(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = encoder(config)
-        self.codebook = Codebook(config.codes, config.code_dim)
+        quantiser = FSQ(config.levels) if config.levels else Codebook(config.codes, config.code_dim)
+        self.codebook: Codebook | FSQ = quantiser
         self.decoder = decoder(config)
 
     def forward(self, x_BCHW: Tensor) -> Reconstruction:
         """Reconstructs pixels in [-1, 1]; in training mode the codebook follows."""
-        z_BDhw = F.normalize(self.encoder(x_BCHW), dim=1)
-        z_ND = rearrange(z_BDhw, "b d h w -> (b h w) d")
-        codes_N = self.codebook.nearest(z_ND.detach())
-        if self.training:
-            self.codebook.follow(z_ND.detach(), codes_N)
-        b, _, h, w = z_BDhw.shape
-        codes_Bhw = codes_N.view(b, h, w)
-        q_BDhw = self.vectors_of(codes_Bhw)
-        commitment = (z_BDhw - q_BDhw).square().sum(dim=1).mean()
-        # Straight through: the decoder's gradient reaches the encoder as if nothing had been rounded.
-        images = self.decoder(z_BDhw + (q_BDhw - z_BDhw).detach())
-        return Reconstruction(images, codes_Bhw, commitment)
+        vectors_BDhw, codes_Bhw, commitment = self.codebook(self.encoder(x_BCHW))
+        return Reconstruction(self.decoder(vectors_BDhw), codes_Bhw, commitment)
 
     def vectors_of(self, codes_Bhw: Tensor) -> Tensor:
         """Codebook entries (B, D, h, w)."""
@@ -171,9 +221,7 @@ class VQGAN(nn.Module):
     @torch.inference_mode()
     def encode(self, images_BHWC: Tensor) -> Tensor:
         """uint8 images (B, H, W, 3) to codes (B, cells * cells) int64, in raster order."""
-        z_BDhw = F.normalize(self.encoder(to_pixels(images_BHWC)), dim=1)
-        codes_N = self.codebook.nearest(rearrange(z_BDhw, "b d h w -> (b h w) d"))
-        return codes_N.view(len(images_BHWC), -1)
+        return self.codebook.encode(self.encoder(to_pixels(images_BHWC)))
 
     @torch.inference_mode()
     def decode(self, codes_BN: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The benches: their statistics, their table, and that pictures come out the same again."""
 
 import importlib
+import json
 import math
 import re
 from dataclasses import replace
@@ -10,12 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from bench import experts, parity
+from bench import agent, experts, parity, record
 from bench.__main__ import ALONE, BENCHES, main
 from bench.measure import milliseconds, summary
 from bench.pictures import CAPTION, SIDE_PX, TILE_PX, portrait, tile
 from bench.variants import AS_IT_IS, changed, parse_variants
 from robocat.agent_config import AgentConfig
+from robocat.presets import PRESETS
+from robocat.tokens import TokenSet
+from robocat.vocabulary import BINS
 from sim.arms import ARMS
 from sim.tasks import TASKS
 
@@ -143,3 +147,48 @@ def test_parity_is_learnt_and_its_labels_are_right() -> None:
     assert [each.tape is not None for each in reached] == [False, False, True, True]
     assert all(each.right > 0.9 * each.tested for each in reached)
     assert len(parity.table(plans, reached).rows) == 4
+
+
+def test_what_an_agents_speed_is_made_of() -> None:
+    """Two calls of 10 and 30 ms; and, by hand, what a token of a small agent is multiplied with."""
+    taken = agent.taken_of([0.01, 0.03])
+    assert (taken.n, taken.p50_ms, taken.hz) == (2, pytest.approx(20.0), pytest.approx(50.0))
+    assert taken.p99_ms == pytest.approx(29.8) and taken.p99_hz == pytest.approx(1 / 0.0298)
+    preset = PRESETS["nano-faithful"]
+    network, body = agent.make_agent(preset, torch.device("cpu")), agent.body_of("panda")
+    parts = [(body, agent.made_up(network, body, 2, torch.device("cpu")))]
+    layout, config = network.layout(body), preset.agent
+    read = 5 * config.width * BINS + config.cameras * config.future_cells * config.width * preset.vqgan.codes
+    meant = 12 * config.blocks * config.width**2 + read / (layout.length - 1)
+    assert agent.multiplied_parameters(network, parts) == pytest.approx(meant)
+    assert torch.isfinite(network.packed_losses(parts).total)
+
+
+@pytest.mark.parametrize("options", [{}, {"at_once": True}, {"packed": True}], ids=str)
+def test_an_agents_speed(
+    options: dict[str, bool],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    parts = ("training", "acting")
+    agent.main(presets=("debug",), parts=parts, device="cpu", batch=8, seconds=0.01, **options)
+    written = json.loads((tmp_path / "agent-debug-cpu.json").read_text())["presets"]["debug"]
+    training = written["training"]
+    assert training["n"] == len(training["seconds"]) >= agent.LEAST
+    assert 0.0 < training["mfu_6n"] < training["mfu_attention"] < 1.0
+    assert training["tokens_a_second"] == pytest.approx(
+        training["tokens_a_window"] * training["windows_a_second"]
+    )
+    assert written["acting"]["at_once"] is bool(options.get("at_once"))
+    assert written["acting"]["see_and_decide"]["p99_ms"] > 0.0
+    assert "MFU" in capsys.readouterr().out
+
+
+def test_made_up_shards_are_drawn_from(tmp_path: Path) -> None:
+    preset = PRESETS["debug"]
+    shards = agent.make_shards(tmp_path, preset, episodes=6)
+    assert {arm: len(each.episodes) for arm, each in TokenSet(shards).arms.items()} == {"panda": 6, "ur5e": 6}
+    assert agent._load(shards, preset, 0.01, seed=0) > 0.0  # pyright: ignore[reportPrivateUsage]
+    assert agent._tokenise(preset, torch.device("cpu"), 0.01) > 0.0  # pyright: ignore[reportPrivateUsage]

@@ -341,7 +341,7 @@ def test_records_are_readable_and_sorted(tmp_path: Path) -> None:
 
 
 def test_options_that_came_later_may_be_missing() -> None:
-    """A checkpoint from before says nothing of them, and had none; others may not be missing."""
+    """A checkpoint from before says nothing of them and had none; what was always there must be there."""
     now = asdict(AgentConfig(width=64))
     before = {name: value for name, value in now.items() if name not in AgentConfig.LATER}
     assert from_dict(AgentConfig, before) == AgentConfig(width=64)

@@ -67,7 +67,7 @@ def test_sizes_of_the_paper(name: str, trunk: int, all_in_all: int, nominal: flo
     assert sum(p.numel() for p in agent.trunk.parameters()) == trunk
     assert sum(p.numel() for p in agent.parameters()) == all_in_all
     assert all_in_all == pytest.approx(nominal, rel=0.05)
-    assert preset.vqgan == VQGANConfig(128, 8, 4096, preset.vqgan.code_dim, preset.vqgan.width, 2)
+    assert preset.vqgan == VQGANConfig(128, 8, 4096, preset.vqgan.code_dim, preset.vqgan.width, 2, 3)
 
 
 @pytest.mark.parametrize("arm", ARMS)

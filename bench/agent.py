@@ -1,0 +1,441 @@
+"""How fast an agent is: training, acting, data and tokenising, for presets by name, on the device at hand.
+
+python -m bench agent                                      # nano, on a CPU or on CUDA, whichever is there
+python -m bench agent --presets 364M 1.2B --parts training acting
+python -m bench agent --parts loading --run runs/cycle     # a run's own token shards, not made-up ones
+
+Weights are random and windows made up: neither changes how long anything takes. On CUDA: bfloat16, compiled,
+fused optimiser; on a CPU as the training there is.
+
+Two definitions of model FLOPs utilisation (MFU), both of what the device could do and without recomputation:
+
+    mfu_6n          6 x N x tokens / s / peak
+    mfu_attention   (6 x N + 12 x blocks x width x length) x tokens / s / peak
+
+N counts the matrices of the trunk and, for the share of tokens that they are read off, those of the heads;
+embeddings multiply nothing, and a stem that merges codes is left out. `length` is that of a window, and
+attention is counted in full although half of it is masked, as others do (mosaicml/llm-foundry). The peak is
+the maker's for dense bfloat16 where it is known, and on a CPU what a large product of float32 matrices reaches
+here just before.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from bench.record import write
+from robocat.agent import Agent, Window
+from robocat.agent_config import AgentConfig
+from robocat.bins import expectation
+from robocat.checkpoint import write_json
+from robocat.config import Preset
+from robocat.mixture import Mixture, Source
+from robocat.presets import PRESETS
+from robocat.tokens import ARRAYS, TokenEpisode, TokenSet
+from robocat.train import make_optimiser, precision
+from robocat.vocabulary import BINS, Embodiment, embodiment
+from robocat.vqgan import VQGAN
+from sim.arms import find_arm
+from sim.names import pick
+from sim.proprioception import channels
+
+PARTS = {
+    "training": "tokens and windows a second, MFU",
+    "acting": "p50, p99, Hz",
+    "loading": "control steps a second from token shards",
+    "tokenising": "images a second",
+}
+# Dense bfloat16 [FLOP/s], NVIDIA's data sheets: H100 SXM and H200 alike, A100.
+PEAKS = {"H100": 989.4e12, "H200": 989.4e12, "A100": 312e12}
+SECONDS = 10.0  # that each part is measured for, at least
+LEAST = 20  # calls
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Seconds of calls, and what follows from them.
+
+    Attributes:
+        n: Calls.
+        p50_ms: Median.
+        p99_ms: 99th percentile.
+        hz: Calls a second, by the mean.
+        p99_hz: Calls a second that 99 % of the calls keep up with.
+        seconds: Each, in order.
+    """
+
+    n: int
+    p50_ms: float
+    p99_ms: float
+    hz: float
+    p99_hz: float
+    seconds: tuple[float, ...]
+
+
+def main(
+    *,
+    presets: tuple[str, ...] = ("nano",),
+    parts: tuple[str, ...] = tuple(PARTS),
+    device: str | None = None,
+    run: Path | None = None,
+    batch: int | None = None,
+    at_once: bool = False,
+    packed: bool = False,
+    arms: int = 1,
+    threads: int = 1,
+    seconds: float = SECONDS,
+) -> None:
+    """Measures and writes results/agent-<presets>-<device>.json.
+
+    Args:
+        presets: Which.
+        parts: "training", "acting", "loading", "tokenising".
+        device: "cpu" or "cuda"; CUDA if there is one.
+        run: A run whose demonstrations' tokens are loaded; made-up ones if not given.
+        batch: Windows a training step instead of the preset's; what fits into the memory, on CUDA.
+        at_once: Act with all numbers of an action at once.
+        packed: Train on windows of all of the preset's arms in one row; else on those of one arm.
+        arms: How many arms act side by side.
+        threads: Of a CPU, for training and acting.
+        seconds: That each part is measured for, at least.
+    """
+    for part in parts:
+        pick(PARTS, part, "part")
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if where.type == "cpu":
+        torch.set_num_threads(threads)
+    figures: dict[str, dict[str, Any]] = {}
+    for name in presets:
+        preset = pick(PRESETS, name, "preset")
+        preset = replace(preset, agent=replace(preset.agent, at_once=at_once or preset.agent.at_once))
+        each = figures.setdefault(name, {})
+        if "training" in parts:
+            each["training"] = training(preset, where, batch or preset.train.batch, packed, seconds)
+        if "acting" in parts:
+            each["acting"] = acting(preset, where, arms, seconds)
+        if "loading" in parts:
+            each["loading"] = loading(preset, run, seconds)
+        if "tokenising" in parts:
+            each["tokenising"] = tokenising(preset, where, seconds)
+    Console().print(table(figures))
+    about = {"device": device_name(where), "threads": threads, "at_once": at_once, "arms": arms}
+    write(f"agent-{'-'.join(presets)}-{where.type}", {**about, "presets": figures})
+
+
+def device_name(device: torch.device) -> str:
+    """What the device calls itself."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def peak_flops(device: torch.device) -> float:
+    """What the device could do [FLOP/s]: its maker's figure, or what a large product of matrices reaches.
+
+    Raises:
+        ValueError: For an accelerator that PEAKS does not know.
+    """
+    if device.type == "cuda":
+        name = device_name(device)
+        known = [peak for part, peak in PEAKS.items() if part in name]
+        if not known:
+            raise ValueError(f"no peak is known of {name!r}; known: {', '.join(PEAKS)}")
+        return known[0]
+    size = 1536
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    taken = timed(lambda: a @ b, device, 1.0)
+    return 2 * size**3 / min(taken.seconds)
+
+
+def timed(call: Callable[[], object], device: torch.device, seconds: float) -> Taken:
+    """Calls again and again; the first calls, in which things are compiled and allocated, do not count."""
+
+    def once() -> float:
+        started = time.perf_counter()
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - started
+
+    for _ in range(3):
+        once()
+    each: list[float] = []
+    while len(each) < LEAST or sum(each) < seconds:
+        each.append(once())
+    return taken_of(each)
+
+
+def taken_of(seconds: Sequence[float]) -> Taken:
+    """What follows from the seconds of calls."""
+    p50, p99 = np.percentile(seconds, [50, 99])
+    mean = float(np.mean(seconds))
+    return Taken(len(seconds), 1e3 * float(p50), 1e3 * float(p99), 1 / mean, float(1 / p99), tuple(seconds))
+
+
+# Training
+
+
+def training(
+    preset: Preset, device: torch.device, batch: int, packed: bool, seconds: float
+) -> dict[str, Any]:
+    """Whole optimiser steps on made-up windows."""
+    agent = make_agent(preset, device).train()
+    if device.type == "cuda":
+        agent.trunk.compile()
+    optimiser = make_optimiser(agent, preset.train)
+    bodies = [body_of(arm) for arm in preset.collection.arms]
+    bodies = bodies if packed else bodies[:1]
+    counts = [batch // len(bodies)] * len(bodies)
+    windows = [made_up(agent, body, count, device) for body, count in zip(bodies, counts, strict=True)]
+    parts = list(zip(bodies, windows, strict=True))
+    name = "bf16" if device.type == "cuda" else preset.train.precision
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        with precision(name, device.type):
+            losses = agent.packed_losses(parts)
+        losses.total.backward()
+        torch.nn.utils.clip_grad_norm_(agent.parameters(), preset.train.clip)
+        optimiser.step()
+
+    peak = peak_flops(device)
+    taken = timed(step, device, seconds)
+    layouts = [agent.layout(body) for body in bodies]
+    tokens = sum(count * layout.read_length for count, layout in zip(counts, layouts, strict=True))
+    length = tokens / sum(counts)
+    multiplied = multiplied_parameters(agent, parts)
+    attention = 12 * preset.agent.blocks * preset.agent.width * length
+    rate = tokens * taken.hz
+    return {
+        **asdict(taken),
+        "precision": name,
+        "packed": packed,
+        "windows_a_step": sum(counts),
+        "tokens_a_window": length,
+        "control_steps_a_window": [layout.context for layout in layouts],
+        "parameters": sum(p.numel() for p in agent.parameters()),
+        "multiplied_parameters_a_token": multiplied,
+        "peak_flops": peak,
+        "tokens_a_second": rate,
+        "windows_a_second": sum(counts) * taken.hz,
+        "mfu_6n": 6 * multiplied * rate / peak,
+        "mfu_attention": (6 * multiplied + attention) * rate / peak,
+        "memory_gib": torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None,
+    }
+
+
+def multiplied_parameters(agent: Agent, parts: Sequence[tuple[Embodiment, Window]]) -> float:
+    """Parameters that a token is multiplied with, on average: the trunk's, and the heads' where they read.
+
+    Of a mixture of experts those that a token passes.
+    """
+    config, (body, window) = agent.config, parts[0]
+    layout = agent.layout(body, window.proprio.shape[1])
+    trunk = sum(
+        p.numel() for name, p in agent.trunk.named_parameters() if p.ndim == 2 and "experts" not in name
+    )
+    passed = sum(p.numel() for name, p in agent.trunk.named_parameters() if p.ndim == 2 and "experts" in name)
+    trunk += passed * config.experts_used / max(1, config.experts)
+    read = agent.bins.read.weight.numel() * layout.action_outputs.size / layout.read_length
+    future = 0.0
+    if agent.future is not None and config.future_weight and config.image_tokens == 0:
+        cells = agent.codes if not config.future_cells else min(config.future_cells, agent.codes)
+        scored = config.cameras * cells * layout.context
+        future = agent.future.read.weight.numel() * scored / layout.read_length
+    return trunk + read + future
+
+
+# Acting
+
+
+def acting(preset: Preset, device: torch.device, arms: int, seconds: float) -> dict[str, Any]:
+    """From images to actions, and from codes to actions, of so many arms at once."""
+    agent = make_agent(preset, device).eval()
+    eyes = VQGAN(preset.vqgan).to(device).eval()
+    if device.type == "cuda":
+        agent = agent.to(torch.bfloat16)
+        if preset.agent.at_once:  # one pass of one shape: its kernels are launched as one graph
+            agent.trunk.compile(mode="reduce-overhead", dynamic=False)
+    body = body_of(preset.collection.arms[0])
+    window = made_up(agent, body, arms, device, learning=False)
+    size, cameras = preset.vqgan.size, preset.agent.cameras
+    images = torch.randint(256, (arms * cameras, size, size, 3), dtype=torch.uint8)
+
+    def decide() -> Tensor:
+        return agent.act(window, body, expectation).cpu()
+
+    def see_and_decide() -> Tensor:
+        codes = eyes.encode(images.to(device)).view(arms, 1, cameras, -1)
+        seen = torch.cat([window.codes[:, 1:], codes], dim=1)
+        return agent.act(window._replace(codes=seen), body, expectation).cpu()
+
+    with torch.inference_mode():
+        return {
+            "arms": arms,
+            "at_once": preset.agent.at_once,
+            "control_steps_a_window": agent.layout(body).context,
+            "decide": asdict(timed(decide, device, seconds)),
+            "see_and_decide": asdict(timed(see_and_decide, device, seconds)),
+        }
+
+
+# Data
+
+
+def loading(preset: Preset, run: Path | None, seconds: float) -> dict[str, Any]:
+    """Training batches from memory-mapped shards, by one process and by two at once."""
+    with TemporaryDirectory() as folder:
+        if run is None:
+            shards = make_shards(Path(folder), preset, episodes=2000)
+        else:
+            folders = [path.parent for path in (run / "tokens").glob("*/index.json")]
+            shards = max(folders, key=lambda path: sum(1 for _ in TokenSet(path).episodes))
+        alone = _load(shards, preset, seconds, 0)
+        with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+            both = [pool.submit(_load, shards, preset, seconds, seed) for seed in (1, 2)]
+            two = sum(each.result() for each in both)
+    return {
+        "shards": "made up" if run is None else str(shards),
+        "batch": preset.train.batch,
+        "control_steps_a_second": {"one process": alone, "two processes": two},
+    }
+
+
+def _load(shards: Path, preset: Preset, seconds: float, seed: int) -> float:
+    """Control steps a second."""
+    torch.set_num_threads(1)
+    steps, rng = preset.agent.context, np.random.default_rng(seed)
+    steps = min(steps, 3) if preset.agent.context_tokens else steps
+    mixture = Mixture([Source(TokenSet(shards))], preset.train.held_out, steps)
+    count, started = 0, time.perf_counter()
+    while (passed := time.perf_counter() - started) < seconds or not count:
+        _, window = mixture.draw_alike(
+            rng, preset.train.batch, preset.agent.future_steps, preset.train.hindsight
+        )
+        count += window.proprio.shape[0] * window.proprio.shape[1]
+    return count / passed
+
+
+def make_shards(folder: Path, preset: Preset, episodes: int, rows: int = 25) -> Path:
+    """A token set of random numbers, as large as that many episodes of each arm would make it."""
+    rng = np.random.default_rng(0)
+    names: dict[str, Any] = {}
+    records: list[dict[str, Any]] = []
+    for arm in preset.collection.arms:
+        declared, total = find_arm(arm), episodes * rows
+        names[arm] = [[channel.name for channel in channels(declared)], declared.action_names]
+        shapes = {
+            "proprio": (total, len(names[arm][0])),
+            "codes": (total, preset.agent.cameras, preset.vqgan.cells**2),
+            "action": (total, declared.action_size),
+            "progress": (total,),
+        }
+        for key in ARRAYS:
+            most = preset.vqgan.codes if key == "codes" else BINS
+            made: NDArray[np.uint16] = rng.integers(most, size=shapes[key], dtype=np.uint16)
+            np.save(folder / f"{arm}.{key}.npy", made)
+        for i in range(episodes):
+            task = preset.collection.tasks[i % len(preset.collection.tasks)]
+            episode = TokenEpisode(f"{arm}-{i}", arm, task, "red", True, "expert", i * rows, rows)
+            records.append(asdict(episode))
+    head = {"store_digest": "made up", "tokeniser": "made up", "names": names, "episodes": records}
+    write_json(folder / "index.json", head)
+    return folder
+
+
+# Tokenising
+
+
+def tokenising(preset: Preset, device: torch.device, seconds: float) -> dict[str, Any]:
+    """Images to codes: on a CPU by one process of one thread and by two at once."""
+    if device.type == "cuda":
+        return {"images_a_second": {"cuda": _tokenise(preset, device, seconds)}}
+    alone = _tokenise(preset, device, seconds)
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        both = [pool.submit(_tokenise, preset, device, seconds) for _ in range(2)]
+        two = sum(each.result() for each in both)
+    return {"size_px": preset.vqgan.size, "images_a_second": {"one process": alone, "two processes": two}}
+
+
+def _tokenise(preset: Preset, device: torch.device, seconds: float) -> float:
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    model, batch = VQGAN(preset.vqgan).to(device).eval(), 64 if device.type == "cpu" else 1024
+    size = preset.vqgan.size
+    images = torch.randint(256, (batch, size, size, 3), dtype=torch.uint8)
+    return batch * timed(lambda: model.encode(images.to(device)), device, seconds).hz
+
+
+# What all of them need
+
+
+def make_agent(preset: Preset, device: torch.device) -> Agent:
+    """An agent of a preset with random weights, made where it is used."""
+    torch.manual_seed(0)
+    with torch.device(device):
+        codebook = torch.randn(preset.vqgan.codes, preset.vqgan.code_dim)
+        return Agent(preset.agent, codebook, preset.vqgan.cells)
+
+
+def body_of(arm: str) -> Embodiment:
+    """An arm's slots."""
+    declared = find_arm(arm)
+    return embodiment([channel.name for channel in channels(declared)], declared.action_names)
+
+
+def made_up(
+    agent: Agent, body: Embodiment, count: int, device: torch.device, learning: bool = True
+) -> Window:
+    """Windows of random tokens, as long as an arm's windows are in training."""
+    config: AgentConfig = agent.config
+    steps, codes = agent.layout(body).context, agent.codebook_shape[0]
+
+    def bins(*shape: int, most: int = BINS) -> Tensor:
+        return torch.randint(most, (count, *shape), device=device)
+
+    images = (steps, config.cameras, agent.codes)
+    seen = Window(
+        proprio=bins(steps, len(body.proprio)),
+        codes=bins(*images, most=codes),
+        goal=bins(config.cameras, agent.codes, most=codes),
+        action=bins(steps, len(body.action)),
+    )
+    if not learning:
+        return seen
+    return seen._replace(
+        future=bins(*images, most=codes),
+        meaning=bins(most=12),
+        progress=bins(steps),
+        later=bins(steps, config.chunk - 1, len(body.action)) if config.chunk > 1 else None,
+    )
+
+
+def table(figures: dict[str, dict[str, Any]]) -> Table:
+    """The figures that matter, a line each."""
+    shown = Table("preset", "what", "figure", title="how fast the agent is")
+    for preset, parts in figures.items():
+        if each := parts.get("training"):
+            said = f"{each['tokens_a_second']:,.0f} tokens/s, {each['windows_a_second']:,.0f} windows/s"
+            shown.add_row(preset, "training", said)
+            shown.add_row(
+                preset, "MFU", f"{each['mfu_6n']:.1%} (6N), {each['mfu_attention']:.1%} (attention too)"
+            )
+        if each := parts.get("acting"):
+            for what in ("decide", "see_and_decide"):
+                one = each[what]
+                said = f"p50 {one['p50_ms']:.1f} ms, p99 {one['p99_ms']:.1f} ms, {one['hz']:.0f} Hz"
+                shown.add_row(preset, f"{what.replace('_', ' ')}, {each['arms']} arms", said)
+        for part, unit in (("loading", "control_steps_a_second"), ("tokenising", "images_a_second")):
+            for who, rate in parts.get(part, {}).get(unit, {}).items():
+                shown.add_row(preset, f"{part}, {who}", f"{rate:,.0f} {unit.replace('_a_second', '/s')}")
+    return shown
