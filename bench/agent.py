@@ -15,8 +15,8 @@ Two definitions of model FLOPs utilisation (MFU), both of what the device could 
 N counts the matrices of the trunk and, for the share of tokens that they are read off, those of the heads;
 embeddings multiply nothing, and a stem that merges codes is left out. `length` is that of a window, and
 attention is counted in full although half of it is masked, as others do (mosaicml/llm-foundry). The peak is
-the maker's for dense bfloat16 where it is known, and on a CPU what a large product of float32 matrices has
-just reached here.
+the maker's for dense bfloat16 where it is known; on a CPU it is what a large product of float32 matrices
+reaches here just before.
 """
 
 import time

@@ -19,7 +19,7 @@ Shapes: B windows of a run, W windows in all, L tokens, D width, H heads, K numb
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -44,21 +44,17 @@ class Packing:
 
     def __init__(self, runs: Sequence[tuple[int, int]], device: torch.device) -> None:
         self.runs, self.device = tuple(runs), device
-        self.lengths = torch.tensor(
-            [length for count, length in self.runs for _ in range(count)], device=device
-        )
+        lengths = [length for count, length in self.runs for _ in range(count)]
+        self.lengths = torch.tensor(lengths, device=device)  # of every window (W,)
+        # Number of the window that each token belongs to (L,).
+        self.window = torch.arange(len(lengths), device=device).repeat_interleave(self.lengths)
         self._sizes = [count * length for count, length in self.runs]
         # Made here and not where it is used: a compiled trunk takes it as it is.
         self._blocks = self.block_mask() if device.type == "cuda" else None
 
-    @cached_property
-    def window(self) -> Tensor:
-        """Number of the window that each token belongs to (L,)."""
-        return self.spread(torch.arange(len(self.lengths), device=self.device)[:, None, None])[0, :, 0]
-
     def spread(self, each_W11: Tensor) -> Tensor:
         """A number for each window as one for each of its tokens (1, L, 1)."""
-        return each_W11.repeat_interleave(self.lengths, dim=0).transpose(0, 1)
+        return each_W11[self.window].transpose(0, 1)
 
     def mask(self) -> Tensor:
         """Whether token i may attend to token j (L, L)."""
