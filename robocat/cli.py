@@ -26,8 +26,21 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("finetune.report:report", "write one self-contained page about a run"),
     "arms": ("sim.listing:arms", "list the arms"),
     "tasks": ("sim.listing:tasks", "list the tasks"),
+    "data info": ("demos.stock:info", "say what a store holds"),
+    "data filter": ("demos.stock:filter_", "make a store of some of another's episodes"),
+    "data merge": ("demos.stock:merge", "make one store of several"),
+    "data split": ("demos.stock:split", "deal a store's episodes out to several"),
     "data check": ("demos.check:check", "verify every episode of a store"),
-    "data export": ("demos.lerobot.write:export", "write a store as a dataset that LeRobot loads"),
+    "data export lerobot": ("demos.lerobot.write:export", "write a store as a dataset that LeRobot loads"),
+    "data export robomimic": (
+        "demos.robomimic.hdf5_write:export",
+        "write a store as an HDF5 file of robomimic's",
+    ),
+    "data export minari": ("demos.minari_set:export", "write a store as a dataset of Minari's"),
+    "data import robomimic": (
+        "demos.robomimic.hdf5_read:import_",
+        "read an HDF5 file of robomimic's into a store",
+    ),
     "data repair": ("demos.check:repair", "set damaged episodes aside; nothing is deleted"),
     "doctor": ("robocat.doctor:main", "find an OpenGL backend that draws, or say what to install"),
 }

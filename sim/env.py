@@ -187,7 +187,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def proprio(self) -> NDArray[np.float32]:
         """Proprioception (P,), clipped to the declared ranges."""
-        return np.clip(read(self.scene), self._low, self._high).astype(np.float32)
+        return np.minimum(np.maximum(read(self.scene), self._low), self._high).astype(np.float32)
 
     def _pictures(self) -> Pictures:
         # Not before the first picture: without cameras nothing needs OpenGL, which a machine may lack.

@@ -1,5 +1,7 @@
 """Quaternions (w, x, y, z) and rotations: the only place that knows their order."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,22 +25,31 @@ def quaternion_z(angle_rad: float) -> Array:
 
 def rotation_exp(rotvec_rad: Array) -> Array:
     """Rotation matrix (3, 3) of a rotation vector (3,) [rad] (Rodrigues' formula)."""
-    angle = float(np.linalg.norm(rotvec_rad))
+    # Number by number: for three of them arrays are slower.
+    x, y, z = rotvec_rad.tolist()
+    angle = math.sqrt(x * x + y * y + z * z)
     if angle < 1e-12:
         return np.eye(3)
-    x, y, z = rotvec_rad / angle
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
+    x, y, z = x / angle, y / angle, z / angle
+    s, c = math.sin(angle), math.cos(angle)
+    t = 1.0 - c
+    return np.array(
+        [
+            [c + t * x * x, t * x * y - s * z, t * x * z + s * y],
+            [t * x * y + s * z, c + t * y * y, t * y * z - s * x],
+            [t * x * z - s * y, t * y * z + s * x, c + t * z * z],
+        ]
+    )
 
 
 def rotation_log(rotation: Array) -> Array:
     """Rotation vector (3,) [rad] of a rotation matrix (3, 3) whose angle is below pi."""
-    axis = np.array(
-        [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
-    )
-    sine = float(np.linalg.norm(axis)) / 2
-    angle = float(np.arctan2(sine, (np.trace(rotation) - 1) / 2))
-    return axis / 2 if sine < 1e-9 else axis / (2 * sine) * angle
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation.tolist()
+    x, y, z = zy - yz, xz - zx, yx - xy
+    sine = math.sqrt(x * x + y * y + z * z) / 2
+    angle = math.atan2(sine, (xx + yy + zz - 1) / 2)
+    scale = 0.5 if sine < 1e-9 else angle / (2 * sine)
+    return np.array([scale * x, scale * y, scale * z])
 
 
 def wrap(angle_rad: float, period_rad: float) -> float:

@@ -121,6 +121,10 @@ class Scene:
                     f"pad {model.geom(pad).name!r} of {arm.gripper.name} is {kind}, expected a box"
                 )
         self._pads_thick_m = sum(float(model.geom_size[side[0], 0]) for side in self._pads)
+        one, other = self._pads
+        self._both_pads = np.array([*one, *other])
+        # By these the pads' places add up to what lies between the middles of the two sides.
+        self._between = np.array([*[1 / len(one)] * len(one), *[-1 / len(other)] * len(other)])
         self._hand = model.body("hand").id
         solids = [thing for thing in things if isinstance(thing, Solid)]
         fixtures = [thing for thing in things if isinstance(thing, Fixture)]
@@ -236,8 +240,8 @@ class Scene:
     def width_m(self) -> float:
         """Opening between the middles of opposing pads [m]."""
         across = self.data.xmat[self._hand].reshape(3, 3)[:, 0]
-        one, other = (self.data.geom_xpos[side].mean(axis=0) for side in self._pads)
-        return abs(float((one - other) @ across)) - self._pads_thick_m
+        between = self._between @ self.data.geom_xpos[self._both_pads]
+        return abs(float(between @ across)) - self._pads_thick_m
 
     @property
     def fingers(self) -> Array:

@@ -2,14 +2,23 @@
 
 from collections.abc import Iterator
 
+import mink
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from sim.arms import ARMS
-from sim.control import LEAD_LIMIT_M, TILT_LIMIT_RAD, TOOL_HIGH_M, TOOL_LOW_M, CartesianControl
+from sim.control import (
+    LEAD_LIMIT_M,
+    TILT_LIMIT_RAD,
+    TOOL_HIGH_M,
+    TOOL_LOW_M,
+    CartesianControl,
+    arm_model,
+)
 from sim.env import ManipulationEnv
-from sim.poses import Array
+from sim.poses import DOWN, Array
+from sim.scene import Scene
 from tests.worlds import blind, corners_m, joint_limits
 
 arms = pytest.mark.parametrize("arm", ARMS)
@@ -224,3 +233,27 @@ def test_control_remembers_nothing_itself() -> None:
         one.step(action)
         (two._control if number % 2 else other).step(action)
         np.testing.assert_array_equal(one.scene.state(), two.scene.state())
+
+
+@arms
+def test_a_period_is_what_mink_makes_of_its_own_limits(arm: str) -> None:
+    """Also at the ends of ranges, and where the tool is asked for more than speeds allow."""
+    control = CartesianControl(Scene(ARMS[arm], ()), 10)
+    declared, model = ARMS[arm], arm_model(ARMS[arm])
+    speeds = dict(zip(declared.joints, declared.velocity_limit_rad_s, strict=True))
+    limits = [mink.ConfigurationLimit(model), mink.VelocityLimit(model, speeds)]
+    rng = np.random.default_rng(0)
+    for trial in range(40):
+        joints = np.asarray(declared.home_rad) + rng.normal(0.0, 0.3, len(declared.joints))
+        joints = np.clip(joints, control._low, control._high)
+        if trial % 2:
+            end = rng.integers(len(joints))
+            joints[end] = joints[end] if np.isinf(control._high[end]) else control._high[end]
+        at = np.asarray(declared.home_m) + rng.normal(0.0, 0.3, 3)
+        mine = control._follow(joints, at, DOWN)
+        ik = mink.Configuration(model)
+        ik.data.qpos[control._qpos] = joints
+        ik.update()
+        speed = mink.solve_ik(ik, [control._tool, control._posture], 0.1, "daqp", damping=1e-6, limits=limits)
+        theirs = np.clip(joints + 0.1 * speed[control._dof], control._low, control._high)
+        np.testing.assert_allclose(mine, theirs, atol=1e-9)

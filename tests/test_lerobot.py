@@ -15,6 +15,7 @@ from demos.extras import MissingExtra, extra
 from demos.lerobot import statistics, write
 from demos.lerobot.layout import IMAGES
 from demos.lerobot.write import export
+from demos.select import ALL, Selection
 from demos.store import EpisodeStore
 from tests.fakes import fake_episode
 
@@ -159,19 +160,19 @@ def test_what_cannot_be_exported_is_said(store: EpisodeStore, tmp_path: Path) ->
     with pytest.raises(ValueError, match="unknown picture format 'gif'"):
         export(store.path, out=out, pictures="gif")
     store.commit(fake_episode(np.random.default_rng(0), steps=5, size=16, arm="ur5e"))
-    with pytest.raises(ValueError, match="has episodes of panda, ur5e; a dataset has one arm: say --arm"):
+    with pytest.raises(ValueError, match="has episodes of panda, ur5e; a dataset has one arm: say --arms"):
         export(store.path, out=out)
-    with pytest.raises(ValueError, match="unknown arm in the store 'sawyer'"):
-        export(store.path, out=out, arm="sawyer")
-    export(store.path, out=out, arm="panda")
+    with pytest.raises(ValueError, match="unknown arm in .* 'sawyer'"):
+        export(store.path, out=out, pick=Selection(arms=("sawyer",)))
+    export(store.path, out=out, pick=Selection(arms=("panda",), outcome="success"))
     with pytest.raises(ValueError, match="holds an export of other episodes; choose another --out"):
-        export(store.path, out=out, arm="ur5e")
+        export(store.path, out=out, pick=Selection(arms=("ur5e",)))
     with pytest.raises(ValueError, match="is not empty, and not an export"):
-        export(store.path, out=store.path, arm="ur5e")
+        export(store.path, out=store.path, pick=Selection(arms=("ur5e",)))
 
 
 def test_failures_are_taken_if_asked_for(store: EpisodeStore, tmp_path: Path) -> None:
-    export(store.path, out=tmp_path / "set", failures=True, pictures="image")
+    export(store.path, out=tmp_path / "set", pick=ALL, pictures="image")
     assert len(np.unique(_rows(tmp_path / "set")["episode_index"])) == 4
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench import record
+from bench.practice import practice
 from demos.collect import Collection, collect_experts
 from demos.store import EpisodeStore
 from finetune.improve import improve
@@ -134,6 +136,25 @@ def test_models_are_compared_on_the_same_scenes(run: Path) -> None:
     assert [(each["arm"], each["task"]) for each in verdict["new"]] == new
 
 
+def test_what_practice_is_worth_is_measured(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each way is trained once a seed, and the control beside them; a second time nothing is trained."""
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    for _ in range(2):
+        practice(copy, variants=("half:practice=0.2,steps=4",), episodes=2, seeds=(0, 1), workers=2)
+    measured_now = read_json(tmp_path / "practice-half-demonstrations-only.json")
+    assert measured_now["ways"]["half"]["changed"] == {"practice": 0.2, "steps": 4}
+    assert measured_now["ways"]["demonstrations-only"]["changed"].keys() == {"adaptation", "practice"}
+    for way in measured_now["ways"].values():
+        assert way["by_seed"].keys() == {"0", "1"}
+        for tasks in way["by_seed"].values():
+            assert {task: each["rate"]["n"] for task, each in tasks.items()} == {"reach": 2, "lift": 2}
+    models = sorted(path.name.rpartition("-")[0] for path in (copy / "ways").iterdir())
+    assert models == ["as-it-is"] * 2 + ["demonstrations-only"] * 2 + ["half"] * 2
+
+
 def test_a_finished_run_is_left_alone(run: Path) -> None:
     files = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     improve("debug", run)
@@ -173,7 +194,14 @@ def _verbs(run: Path, out: Path) -> list[list[str]]:
         f"--goals {run / 'stores' / 'goals'} --workers 1 --out {out / 'scores.json'}",
         f"report {run}",
         f"data check {demos}",
-        f"data export {demos} --arm panda --out {out / 'set'}",
+        f"data info {demos}",
+        f"data filter {demos} --tasks reach --outcome success --out {out / 'reach'}",
+        f"data merge {demos} {run / 'stores' / 'practice'} --out {out / 'all'}",
+        f"data split {demos} --shares 0.5 0.5 --out {out / 'parts'}",
+        f"data export lerobot {demos} --arms panda --out {out / 'set'}",
+        f"data export robomimic {demos} --arms panda --tasks reach --out {out / 'set.hdf5'}",
+        f"data import robomimic {out / 'set.hdf5'} --out {out / 'back'}",
+        f"data export minari {demos} --arms panda --tasks reach --out {out / 'minari'}",
         f"view {demos} --out {out / 'pictures'}",
         "arms",
         "tasks",

@@ -1,6 +1,6 @@
-"""`robocat data export`: a store's episodes as a LeRobotDataset v3.0.
+"""`robocat data export lerobot`: a store's episodes as a LeRobotDataset v3.0.
 
-robocat data export runs/mine/stores/demos --out exports/mine --arm panda
+robocat data export lerobot runs/mine/stores/demos --out exports/mine --arms panda
 
 A frame is an observation and what was done then, so an episode of T steps gives T frames. What the format has
 no place for, the last observation, the goal, the simulator's states and the whole record, stands beside it in
@@ -37,64 +37,32 @@ from demos.lerobot.layout import (
 )
 from demos.manifest import Entry
 from demos.progress import progress
+from demos.select import SUCCESSES, Choice
 from demos.store import EpisodeStore
-from sim.names import pick
+from sim.names import pick as find
 from sim.tasks import OWN_TASKS, TASKS
 
 PICTURES = ("video", "image")
 
 
-def export(
-    store: Positional[Path],
-    *,
-    out: Path,
-    arm: str | None = None,
-    tasks: tuple[str, ...] | None = None,
-    failures: bool = False,
-    pictures: str = "video",
-) -> None:
+def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES, pictures: str = "video") -> None:
     """Writes a store's episodes as a LeRobotDataset; goes on where it was interrupted.
 
     Args:
         store: The store.
         out: Folder of the dataset.
-        arm: Episodes of which arm: a dataset has one. Needed only if the store has several.
-        tasks: Episodes of which tasks; of all if not given.
-        failures: Take attempts that failed as well.
+        pick: Which episodes; of one arm, for a dataset has one.
         pictures: "video" (H.264: pictures of 64 px come back at 32 dB) or "image" (PNG, exact, larger).
     """
-    pick(dict.fromkeys(PICTURES, True), pictures, "picture format")
+    find(dict.fromkeys(PICTURES, True), pictures, "picture format")
     source = EpisodeStore(store)
-    chosen = _chosen(source, arm, tasks, failures)
+    chosen = pick.of(source)
+    arms = sorted({entry.arm for entry in chosen})
+    if len(arms) > 1:
+        raise ValueError(f"{store} has episodes of {', '.join(arms)}; a dataset has one arm: say --arms")
     export_episodes(source, chosen, out, as_video=pictures == "video")
     steps = sum(entry.length for entry in chosen)
     print(f"{out}: {len(chosen)} episodes, {steps} frames, {', '.join(sorted({e.task for e in chosen}))}")
-
-
-def _chosen(store: EpisodeStore, arm: str | None, tasks: Sequence[str] | None, failures: bool) -> list[Entry]:
-    """The episodes to export, in the order of their ids.
-
-    Raises:
-        ValueError: If there are none, or the store has several arms and none is named.
-    """
-    entries = store.entries()
-    arms = sorted({entry.arm for entry in entries})
-    if arm is None and len(arms) > 1:
-        raise ValueError(f"{store.path} has episodes of {', '.join(arms)}; a dataset has one arm: say --arm")
-    if arm is not None:
-        pick(dict.fromkeys(arms, True), arm, "arm in the store")
-    for task in tasks or ():
-        pick(dict.fromkeys(sorted({e.task for e in entries}), True), task, "task in the store")
-    chosen = [
-        entry
-        for entry in entries
-        if (failures or entry.success)
-        and entry.arm in (arm or entry.arm)
-        and entry.task in (tasks or [entry.task])
-    ]
-    if not chosen:
-        raise ValueError(f"{store.path} has no such episode; failures are taken with --failures")
-    return chosen
 
 
 def export_episodes(store: EpisodeStore, chosen: Sequence[Entry], out: Path, *, as_video: bool) -> None:

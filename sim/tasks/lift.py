@@ -23,7 +23,7 @@ def _success(scene: Scene, variation: str) -> bool:
 def _progress(scene: Scene, variation: str) -> float:
     if _success(scene, variation):
         return 1.0
-    risen = float(np.clip(height_m(scene, variation) / HEIGHT_M, 0.0, 1.0))
+    risen = min(1.0, max(0.0, height_m(scene, variation) / HEIGHT_M))
     held = 0.2 * scene.grasped(variation) + 0.4 * risen * scene.touched(variation)
     return 0.4 * nearness(scene, variation) + held
 

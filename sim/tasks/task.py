@@ -1,5 +1,6 @@
 """What a task is: things, where they are put, what must become true of them."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -136,9 +137,11 @@ def closeness(distance_m: float, tolerance_m: float, margin_m: float) -> float:
 
 def nearness(scene: Scene, name: str) -> float:
     """How near the tool is to where it holds a thing, 0 to 1."""
-    return closeness(float(np.linalg.norm(scene.tool_m - hold_m(scene, name))), 0.01, 0.3)
+    return closeness(math.dist(scene.tool_m.tolist(), hold_m(scene, name).tolist()), 0.01, 0.3)
 
 
 def hold_m(scene: Scene, name: str) -> Array:
     """Where the tool holds a thing: world position (3,) [m]."""
-    return scene.position_m(name) + np.array([0.0, 0.0, scene.solid(name).grip.at_m])
+    place = scene.position_m(name)
+    place[2] += scene.solid(name).grip.at_m
+    return place

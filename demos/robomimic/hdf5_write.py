@@ -1,0 +1,114 @@
+"""`robocat data export robomimic`: a store's episodes as one HDF5 file.
+
+robocat data export robomimic runs/mine/stores/demos --out exports/lift.hdf5 --tasks lift
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tyro.conf import Positional
+
+from demos.episode import Episode, EpisodeMeta
+from demos.extras import extra
+from demos.manifest import Entry
+from demos.progress import progress
+from demos.replay import environment
+from demos.robomimic import EXTRA, GYM, IMAGE, PROPRIO
+from demos.select import SUCCESSES, Choice, of_one_arm_and_task
+from demos.staging import sync_folders
+from demos.stock import part_of
+from demos.store import EpisodeStore
+from sim.registration import environment_id
+from sim.scene import cell
+
+SHARES = (0.9, 0.1)  # of the masks train and valid
+
+
+def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES) -> None:
+    """Writes a store's episodes as one HDF5 file of robomimic's kind.
+
+    Args:
+        store: The store.
+        out: The file.
+        pick: Which episodes; of one arm and task, for a file has one environment.
+    """
+    source = EpisodeStore(store)
+    chosen = of_one_arm_and_task(source, pick)
+    export_episodes(source, chosen, out)
+    print(f"{out}: {len(chosen)} episodes, {sum(entry.length for entry in chosen)} samples")
+
+
+def export_episodes(store: EpisodeStore, chosen: Sequence[Entry], out: Path) -> None:
+    """Writes episodes of one arm and task, aside first: the file is whole or not there.
+
+    Raises:
+        MissingExtra: If h5py is not installed.
+    """
+    h5py = extra("h5py", EXTRA)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = out.with_name(f".{out.name}.part")
+    meta = store.load(chosen[0].id, images=False).meta
+    try:
+        with h5py.File(aside, "w") as file, progress(out.name, len(chosen)) as advance:
+            data = file.create_group("data")
+            data.attrs["total"] = sum(entry.length for entry in chosen)
+            data.attrs["env_args"] = json.dumps(_environment(meta))
+            text = _mjcf(meta)
+            for number, entry in enumerate(chosen):
+                write_demo(data.create_group(f"demo_{number}"), store.load(entry.id), text)
+                advance(1)
+            for name, part in zip(("train", "valid"), range(2), strict=True):
+                names = [f"demo_{i}" for i, e in enumerate(chosen) if part_of(e.id, SHARES) == part]
+                file.create_dataset(f"mask/{name}", data=np.array(names, dtype="S16"))
+        aside.replace(out)
+        sync_folders([out.parent])
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_demo(group: Any, episode: Episode, mjcf: str) -> None:
+    """An episode of T steps as a demonstration of T samples."""
+    steps = episode.length
+    group.attrs["num_samples"] = steps
+    group.attrs["model_file"] = mjcf
+    group.attrs["robocat"] = episode.meta.to_json()
+    last = np.arange(steps) == steps - 1
+    group["actions"] = episode.action
+    group["states"] = episode.state[:-1]
+    group["rewards"] = (last & episode.succeeded).astype(np.float32)
+    group["dones"] = last.astype(np.int64)
+    for name, part in (("obs", slice(None, -1)), ("next_obs", slice(1, None))):
+        group[f"{name}/{PROPRIO}"] = episode.proprio[part]
+        for camera, pictures in episode.images.items():
+            _write_pictures(group, f"{name}/{camera}{IMAGE}", pictures[part])
+    own = {
+        "label": episode.label,
+        "success": episode.success,
+        "progress": episode.progress,
+        "wall_time": episode.wall_time,
+        "last_state": episode.state[-1],
+        **{f"goal/{camera}": picture for camera, picture in episode.goal.items()},
+    }
+    for name, array in own.items():
+        group[f"robocat/{name}"] = array
+
+
+def _write_pictures(group: Any, name: str, pictures: np.ndarray) -> None:
+    """Pictures (N, H, W, 3), compressed one by one: a loader reads single ones."""
+    group.create_dataset(name, data=pictures, chunks=(1, *pictures.shape[1:]), compression="gzip")
+
+
+def _environment(meta: EpisodeMeta) -> dict[str, Any]:
+    options = {"cameras": meta.cameras, "size": meta.image_size[0], "control_hz": round(meta.control_hz)}
+    return {"env_name": environment_id(meta.arm, meta.task), "type": GYM, "env_kwargs": options}
+
+
+def _mjcf(meta: EpisodeMeta) -> str:
+    """The scene's model as text, as it is before anything is randomised."""
+    env = environment(meta)
+    spec = cell(env.arm, env.task.things, env.task.light)
+    spec.compile()
+    return spec.to_xml()
