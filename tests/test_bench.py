@@ -195,7 +195,7 @@ def test_made_up_shards_are_drawn_from(tmp_path: Path) -> None:
 
 
 def test_every_option_is_a_variant() -> None:
-    """Of the agent, of the training or of the tokeniser: each differs from the one as it is in one of them."""
+    """Of the agent, of the training or of the tokeniser: each differs from what is there in one of them."""
     preset = PRESETS["nano"]
     names = (*ablation.OPTIONS, *ablation.TRAININGS, *ablation.TOKENISERS)
     assert len(set(names)) == len(names)
@@ -207,8 +207,11 @@ def test_every_option_is_a_variant() -> None:
         assert sum(differs) == (name != AS_IT_IS), name
     assert ways["fsq"].vqgan.levels == (8, 8, 8) and ways["packed"].training.packed
     assert [name for name, way in ways.items() if way.pixels] == ["patches"]
-    said = "unknown variant 'tpae'; did you mean 'tape'"
-    for texts, said in ((("tpae",), said), (("tape", "tape:width=64"), "the name 'tape' is taken")):
+    refused = {
+        ("tpae",): "unknown variant 'tpae'; did you mean 'tape'",
+        ("tape", "tape:width=64"): "the name 'tape' is taken",
+    }
+    for texts, said in refused.items():
         with pytest.raises(ValueError, match=said):
             ablation.variants_of(texts, preset, preset.train)
 
