@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from demos.episode import Episode, EpisodeMeta, Outcome, Provenance, episode_id
+from demos.store import EpisodeStore
 
 Ranges = dict[str, tuple[float, float]]
 LONGEST = 60  # letters of a name made of a text: an id of several names has at most 160
 JUDGES = ("success", "failure")
+LAST_TWICE = "nothing was recorded after the last action: the last observation stands twice"
 
 
 class Remarks:
@@ -55,6 +57,8 @@ class Recording:
         action: (T, A).
         success: (T,) whether it was done after each action; None where the file does not say.
         seconds: (T,) when each row was taken; None where the file does not say.
+        states: (T, S) or (T + 1, S), of the other project's simulator; None where there are none.
+        model: Hash of the model that they belong to.
     """
 
     number: int
@@ -64,6 +68,8 @@ class Recording:
     action: NDArray[np.float32]
     success: NDArray[np.bool_] | None = None
     seconds: NDArray[np.float64] | None = None
+    states: NDArray[np.float64] | None = None
+    model: str = "unknown"
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,6 @@ class Source:
         images = self._pictures(recording)
         label = self.actions(recording.action)
         self.remarks.say("the actions meant are those executed, and progress is 0 until success")
-        self.remarks.say("no simulator's states: what is imported cannot be replayed")
         return Episode(
             images=images,
             proprio=self._ended(recording.proprio, steps),
@@ -143,7 +148,7 @@ class Source:
             label=label,
             success=success,
             progress=np.concatenate([[0.0], np.maximum.accumulate(success)]).astype(np.float32),
-            state=np.zeros((steps + 1, 0)),
+            state=self._states(recording),
             wall_time=np.append(seconds, seconds[-1] + 1 / self.control_hz).astype(np.float64),
             meta=self._meta(recording, images, bool(success.any())),
         )
@@ -159,10 +164,18 @@ class Source:
         self.remarks.say(f"nothing says what the demonstrations came to: {self.outcome}, as was said")
         return (np.arange(len(recording.action)) == len(recording.action) - 1) & (self.outcome == "success")
 
+    def _states(self, recording: Recording) -> NDArray[np.float64]:
+        steps, states = len(recording.action), recording.states
+        if states is None:
+            self.remarks.say("no simulator's states: what is imported cannot be replayed")
+            return np.zeros((steps + 1, 0))
+        self.remarks.say("states are kept, but are of another simulation: here they cannot be replayed")
+        return states if len(states) == steps + 1 else np.concatenate([states, states[-1:]])
+
     def _ended(self, rows: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
         if len(rows) == steps + 1:
             return rows
-        self.remarks.say("nothing was recorded after the last action: the last observation stands twice")
+        self.remarks.say(LAST_TWICE)
         return np.concatenate([rows, rows[-1:]])
 
     def _pictures(self, recording: Recording) -> dict[str, NDArray[np.uint8]]:
@@ -202,10 +215,26 @@ class Source:
             outcome=Outcome(success, self.judged_by if recording.success is not None else "importer"),
             provenance=Provenance(self.controller, seed=seed),
             mujoco_version="unknown",
-            model_hash="unknown",
+            model_hash=recording.model,
             gl_renderer="unknown",
             created=datetime.now(UTC).isoformat(),
         )
+
+
+def is_there(store: EpisodeStore, id: str, action: NDArray[np.float32]) -> bool:
+    """Whether a store has an episode already, by name and by what was done.
+
+    Raises:
+        ValueError: If it has another one of that name.
+    """
+    if not (store.exists and id in store):
+        return False
+    if not np.array_equal(store.load(id, images=False).action, action):
+        raise ValueError(
+            f"{store.path} has another episode {id}, an import of another set perhaps: "
+            "say another --first-seed, --arm or --task, or another --out"
+        )
+    return True
 
 
 def name_of(text: str) -> str:

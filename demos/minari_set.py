@@ -17,6 +17,7 @@ from tyro.conf import Positional
 
 from demos.episode import Episode, EpisodeMeta
 from demos.extras import extra
+from demos.foreign import Remarks
 from demos.manifest import Entry
 from demos.progress import progress
 from demos.select import SUCCESSES, Choice, of_one_arm_and_task
@@ -39,6 +40,9 @@ def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES) -> N
     name = environment_id(chosen[0].arm, chosen[0].task)
     export_episodes(source, chosen, out, name)
     print(f"{out / name}: {len(chosen)} episodes, {sum(entry.length for entry in chosen)} steps")
+    remarks = Remarks()
+    remarks.say("left out: goal pictures, actions meant, simulator states, wall clock")
+    remarks.show()
 
 
 def export_episodes(store: EpisodeStore, chosen: Sequence[Entry], out: Path, name: str) -> None:

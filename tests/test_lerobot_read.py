@@ -133,8 +133,8 @@ def test_every_thing_filled_in_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         "- task 'stack' is stack",
         "- pictures of wrist are scaled from 16 x 16 to 40 px",
         "- the actions meant are those executed, and progress is 0 until success",
-        "- no simulator's states: what is imported cannot be replayed",
         "- nothing was recorded after the last action: the last observation stands twice",
+        "- no simulator's states: what is imported cannot be replayed",
     ]
 
 

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from tyro.conf import Positional
 
 from demos.episode import Episode, EpisodeMeta
-from demos.foreign import Ranges, Recording, Remarks, Source, name_of, ranges
+from demos.foreign import Ranges, Recording, Remarks, Source, is_there, name_of, ranges
 from demos.lerobot.dataset import Dataset, Pictures, Row
 from demos.lerobot.layout import ACTION, DEFAULTS, IMAGES, STATE, Place
 from demos.lerobot.tables import check_installed
@@ -194,14 +194,7 @@ def import_episodes(source: Dataset, episodes: _Own | _Theirs, store: EpisodeSto
     new = 0
     with progress(source.root.name, len(source.episodes)) as advance:
         for row, columns, pictures in source.episode(episodes.names, episodes.pictures):
-            id = episodes.id_of(row)
-            if store.exists and id in store:
-                if not np.array_equal(store.load(id, images=False).action, episodes.actions(columns)):
-                    raise ValueError(
-                        f"{store.path} has another episode {id}, an import of another set perhaps: "
-                        "say another --first-seed, --arm or --task, or another --out"
-                    )
-            else:
+            if not is_there(store, episodes.id_of(row), episodes.actions(columns)):
                 store.commit(episodes.episode(row, columns, pictures))
                 new += 1
             advance(1)

@@ -10,8 +10,8 @@ interrupted and started again, an export goes on with the next one and comes to 
 
 import dataclasses
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 from tyro.conf import Positional
 
 from demos.episode import Episode, EpisodeMeta
+from demos.foreign import Remarks
 from demos.images import pack
 from demos.lerobot import statistics, tables, video
 from demos.lerobot.layout import (
@@ -39,6 +40,7 @@ from demos.lerobot.layout import (
 from demos.manifest import Entry
 from demos.progress import progress
 from demos.select import SUCCESSES, Choice
+from demos.staging import whole
 from demos.store import EpisodeStore
 from sim.names import pick as find
 from sim.tasks import OWN_TASKS, TASKS
@@ -65,6 +67,14 @@ def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES, pict
     export_episodes(source, chosen, out, coding=video.CODINGS.get(pictures))
     steps = sum(entry.length for entry in chosen)
     print(f"{out}: {len(chosen)} episodes, {steps} frames, {', '.join(sorted({e.task for e in chosen}))}")
+    remarks = Remarks()
+    remarks.say(
+        "LeRobot passes over what stands in robocat/: the last observation, goal pictures, actions meant, "
+        "states, wall clock, outcome and provenance; `robocat data import lerobot` does not"
+    )
+    if pictures == "video":
+        remarks.say("pictures of the videos are near the recorded ones; --pictures lossless keeps them exact")
+    remarks.show()
 
 
 def export_episodes(
@@ -80,7 +90,7 @@ def export_episodes(
     kept = None if coding is None else dataclasses.asdict(coding)
     _begin(out, {"episodes": [entry.id for entry in chosen], "contents": store.digest(), "coding": kept})
     texts = sorted({text(entry.task, entry.variation) for entry in chosen})
-    whole, records = statistics.WholeSet(), list[dict[str, Any]]()
+    gathered, records = statistics.WholeSet(), list[dict[str, Any]]()
     first, declared = 0, None
     with progress("export", len(chosen)) as advance:
         for number, entry in enumerate(chosen):
@@ -99,7 +109,7 @@ def export_episodes(
             seen = {
                 name: counts for name, counts in load_file(place.own(out)).items() if name.startswith(IMAGES)
             }
-            whole.add(columns, seen)
+            gathered.add(columns, seen)
             records.append(_record(place, columns, seen, texts[task], coding and fps))
             first += entry.length
             advance(1)
@@ -107,7 +117,7 @@ def export_episodes(
     (out / EPISODES).parent.mkdir(parents=True, exist_ok=True)
     tables.write_tasks(out / tables.TASKS, texts)
     tables.write_episodes(out / EPISODES, records)
-    _write_json(out / "meta/stats.json", whole.stats())
+    _write_json(out / "meta/stats.json", gathered.stats())
     meta = store.load(chosen[0].id, images=False).meta
     info = _info(meta.arm, _rate(meta), declared, records, coding is not None)
     _write_json(out / "meta/info.json", info)
@@ -154,16 +164,18 @@ def _write_episode(
     shown: dict[str, list[bytes]] = {}
     for camera, pictures in frames.items():
         if coding is not None:
-            fps = _rate(episode.meta)
-            _whole(place.video(out, camera), lambda path, p=pictures, f=fps: video.write(path, p, f, coding))
+            with _new(place.video(out, camera)) as path:
+                video.write(path, pictures, _rate(episode.meta), coding)
         else:
             blobs, offsets = pack(pictures)
             shown[IMAGES + camera] = [
                 blobs[start:end].tobytes() for start, end in zip(offsets, offsets[1:], strict=False)
             ]
-    _whole(place.data(out), lambda path: tables.write_rows(path, columns, shown))
+    with _new(place.data(out)) as path:
+        tables.write_rows(path, columns, shown)
     own = _own(episode) | {IMAGES + name: statistics.histogram(pictures) for name, pictures in frames.items()}
-    _whole(place.own(out), lambda path: save_file(own, path, {"meta": episode.meta.to_json()}))
+    with _new(place.own(out)) as path:
+        save_file(own, path, {"meta": episode.meta.to_json()})
 
 
 def _own(episode: Episode) -> dict[str, NDArray[Any]]:
@@ -223,17 +235,14 @@ def _info(
     }
 
 
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Has a file written aside and renamed: it is whole or not there."""
+@contextmanager
+def _new(path: Path) -> Generator[Path]:
+    """As `whole`, in a folder that may not be there yet."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with whole(path) as aside:
+        yield aside
 
 
 def _write_json(path: Path, record: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _whole(path, lambda aside: aside.write_text(json.dumps(record, indent=4), encoding="utf-8"))
+    with _new(path) as aside:
+        aside.write_text(json.dumps(record, indent=4), encoding="utf-8")
