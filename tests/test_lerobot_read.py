@@ -1,11 +1,7 @@
 """LeRobotDatasets as a store's episodes: ours come back as they were, others' as far as they go."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +20,15 @@ from demos.select import ALL
 from demos.store import EpisodeStore
 from robocat.cli import main
 from tests.fakes import fake_episode, same_episode
+from tests.killing import killed
 from tests.lerobot_sets import FPS, Told, tell, write
 
 pq = pytest.importorskip("pyarrow.parquet", reason="the extra lerobot is not installed")
 pytest.importorskip("av", reason="the extra lerobot is not installed")
 
-ROOT = Path(__file__).parents[1]
-SAMPLE = ROOT.parent / "shared" / "lerobot_v30_sample"  # written by lerobot 0.4.4, where it is at hand
+SAMPLE = (
+    Path(__file__).parents[2] / "shared" / "lerobot_v30_sample"
+)  # written by lerobot 0.4.4, where it is at hand
 
 
 @st.composite
@@ -245,38 +243,16 @@ def test_two_sets_are_not_taken_for_one(tmp_path: Path) -> None:
     assert len(EpisodeStore(tmp_path / "store")) == 5
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from demos.store import EpisodeStore
-from demos.lerobot import read, write
-
-real, left = getattr(*{patched}), [2]
-def dies(*args, **options):
-    if not left[0]:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left[0] -= 1
-    return real(*args, **options)
-setattr(*{patched}, dies)
-{call}
-"""
-
-
 def test_killed_and_started_again_both_come_to_the_same(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path / "store")
     store.commit_many(fake_episode(np.random.default_rng(i), steps=4, seed=i, size=16) for i in range(4))
     export(store.path, out=tmp_path / "whole", pictures="lossless")
     out, whole, back = tmp_path / "set", tmp_path / "whole", tmp_path / "back"
-    for patched, call in (
-        (
-            "(write.tables, 'write_rows')",
-            f"write.export(Path({str(store.path)!r}), out=Path({str(out)!r}), pictures='lossless')",
-        ),
-        ("(EpisodeStore, 'commit')", f"read.import_(Path({str(whole)!r}), out=Path({str(back)!r}))"),
-    ):
-        code = KILLED.format(patched=patched, call=call)
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ, check=False)
-        assert done.returncode == -signal.SIGKILL
+    imports = "from demos.lerobot import read, write\nfrom demos.store import EpisodeStore"
+    call = f"write.export(Path({str(store.path)!r}), out=Path({str(out)!r}), pictures='lossless')"
+    killed(imports, "(write.tables, 'write_rows')", 2, call)
+    call = f"read.import_(Path({str(whole)!r}), out=Path({str(back)!r}))"
+    killed(imports, "(EpisodeStore, 'commit')", 2, call)
     assert not (out / "meta/info.json").exists() and len(EpisodeStore(back)) == 2
     export(store.path, out=out, pictures="lossless")
     files = {path.relative_to(whole) for path in whole.rglob("*") if path.is_file()}

@@ -4,7 +4,6 @@ robocat data export robomimic runs/mine/stores/demos --out exports/lift.hdf5 --t
 """
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from tyro.conf import Positional
 from demos.episode import Episode, EpisodeMeta
 from demos.extras import extra
 from demos.manifest import Entry
+from demos.parts import PART, parts
 from demos.progress import progress
 from demos.replay import environment
 from demos.robomimic import EXTRA, GYM, IMAGE, PROPRIO
@@ -26,7 +26,6 @@ from sim.registration import environment_id
 from sim.scene import cell
 
 SHARES = (0.9, 0.1)  # of the masks train and valid
-PART = 25  # episodes a part: what a kill costs
 
 
 def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES) -> None:
@@ -44,55 +43,45 @@ def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES) -> N
 
 
 def export_episodes(store: EpisodeStore, chosen: Sequence[Entry], out: Path) -> None:
-    """Writes episodes of one arm and task: the file is whole or not there.
-
-    HDF5 files that a writer was killed in may be unreadable, so parts are written first, each aside and
-    renamed, in a hidden folder beside the file, which goes when all of them are joined. Interrupted and
-    started again, it goes on with the first part that is not there.
+    """Writes episodes of one arm and task; interrupted and started again, it goes on (see `demos.parts`).
 
     Raises:
         MissingExtra: If h5py is not installed.
     """
     h5py = extra("h5py", EXTRA)
     out.parent.mkdir(parents=True, exist_ok=True)
-    folder = _begin(out, {"episodes": [entry.id for entry in chosen], "contents": store.digest()})
     text = _mjcf(meta := store.load(chosen[0].id, images=False).meta)
-    parts: list[Path] = []
-    with progress(out.name, len(chosen)) as advance:
+    plan: dict[str, object] = {
+        "episodes": [entry.id for entry in chosen],
+        "contents": store.digest(),
+        "part": PART,
+    }
+    with (
+        parts(out.with_name(f".{out.name}.parts"), plan) as folder,
+        progress(out.name, len(chosen)) as advance,
+    ):
+        written: list[Path] = []
         for first in range(0, len(chosen), PART):
-            parts.append(folder / f"{first:06d}.hdf5")
+            written.append(folder / f"{first:06d}.hdf5")
             part = chosen[first : first + PART]
-            if not parts[-1].exists():
-                with whole(parts[-1]) as aside, h5py.File(aside, "w") as file:
+            if not written[-1].exists():
+                with whole(written[-1]) as aside, h5py.File(aside, "w") as file:
                     for number, entry in enumerate(part, start=first):
                         write_demo(file.create_group(f"data/demo_{number}"), store.load(entry.id), text)
             advance(len(part))
-    with whole(out) as aside, h5py.File(aside, "w") as file:
-        _join(file, parts)
-        file["data"].attrs["total"] = sum(entry.length for entry in chosen)
-        file["data"].attrs["env_args"] = json.dumps(_environment(meta))
-        for name, part in zip(("train", "valid"), range(2), strict=True):
-            names = [f"demo_{i}" for i, e in enumerate(chosen) if part_of(e.id, SHARES) == part]
-            file.create_dataset(f"mask/{name}", data=np.array(names, dtype="S16"))
-    shutil.rmtree(folder)
+        with whole(out) as aside, h5py.File(aside, "w") as file:
+            _join(file, written)
+            file["data"].attrs["total"] = sum(entry.length for entry in chosen)
+            file["data"].attrs["env_args"] = json.dumps(_environment(meta))
+            for number, name in enumerate(("train", "valid")):
+                names = [f"demo_{i}" for i, e in enumerate(chosen) if part_of(e.id, SHARES) == number]
+                file.create_dataset(f"mask/{name}", data=np.array(names, dtype="S16"))
 
 
-def _begin(out: Path, plan: dict[str, object]) -> Path:
-    """The folder of parts, with those of an interrupted export of the same episodes, if there was one."""
-    folder = out.with_name(f".{out.name}.parts")
-    path = folder / "plan.json"
-    if not (path.exists() and json.loads(path.read_text(encoding="utf-8")) == plan):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        with whole(path) as aside:
-            aside.write_text(json.dumps(plan), encoding="utf-8")
-    return folder
-
-
-def _join(file: Any, parts: Sequence[Path]) -> None:
+def _join(file: Any, written: Sequence[Path]) -> None:
     """Copies the demonstrations of other files as they are, without unpacking pictures."""
     h5py, data = extra("h5py", EXTRA), file.create_group("data")
-    for path in parts:
+    for path in written:
         with h5py.File(path, "r") as part:
             for name in part["data"]:
                 part.copy(f"data/{name}", data, name)
