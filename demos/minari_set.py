@@ -7,7 +7,9 @@ Written by Minari's own storage, an episode at a time. Pictures are kept as they
 Minari episode has no place for stands in its metadata: `robocat` is the whole record of the episode.
 """
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,17 @@ from tyro.conf import Positional
 
 from demos.episode import Episode, EpisodeMeta
 from demos.extras import extra
+from demos.foreign import Remarks
 from demos.manifest import Entry
+from demos.parts import PART, parts
 from demos.progress import progress
 from demos.select import SUCCESSES, Choice, of_one_arm_and_task
+from demos.staging import sync_folders
 from demos.store import EpisodeStore
 from sim.registration import environment_id
 
 EXTRA = "minari"
+FILE = "main_data.hdf5"  # where Minari keeps episodes
 
 
 def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES) -> None:
@@ -39,45 +45,80 @@ def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES) -> N
     name = environment_id(chosen[0].arm, chosen[0].task)
     export_episodes(source, chosen, out, name)
     print(f"{out / name}: {len(chosen)} episodes, {sum(entry.length for entry in chosen)} steps")
+    remarks = Remarks()
+    remarks.say("left out: goal pictures, actions meant, simulator states, wall clock")
+    remarks.show()
 
 
 def export_episodes(store: EpisodeStore, chosen: Sequence[Entry], out: Path, name: str) -> None:
     """Writes episodes of one arm and task as a dataset of a name; goes on where it was interrupted.
 
+    The dataset is whole or not there: see `demos.parts`.
+
     Raises:
-        ValueError: If the dataset is there and holds more than a part of these.
+        ValueError: If there is a dataset of this name and it holds other episodes.
         MissingExtra: If Minari is not installed.
     """
     minari = extra("minari.dataset.minari_storage", EXTRA)
-    data = out / name / "data"
-    meta = store.load(chosen[0].id, images=False).meta
-    if (data / "metadata.json").exists():
-        storage = minari.MinariStorage.read(data)
-    else:
-        data.mkdir(parents=True)
-        storage = minari.MinariStorage.new(
-            data, observation_space(meta), action_space(meta), data_format="hdf5", jpeg_encoding=False
-        )
-        version = extra("minari", EXTRA).__version__
-        storage.update_metadata({"dataset_id": name, "minari_version": version})
-    there = storage.total_episodes
-    if (ids := _ids(storage, there)) != [entry.id for entry in chosen[: len(ids)]]:
-        raise ValueError(f"{data} holds other episodes; choose another --out")
-    with progress(name, len(chosen)) as advance:
-        advance(len(ids))
-        for number, entry in enumerate(chosen[len(ids) :], start=len(ids)):
-            episode = store.load(entry.id)
-            if number >= there:  # or a kill came between it and its record
-                storage.update_episodes([buffer(episode, number)])
-            about = {"robocat_id": episode.id, "robocat": episode.meta.to_json()}
-            storage.update_episode_metadata([about], [number])
-            advance(1)
+    data, ids = out / name / "data", [entry.id for entry in chosen]
+    if data.exists():
+        if _ids(minari.MinariStorage.read(data)) != ids:
+            raise ValueError(f"{data} holds other episodes; choose another --out")
+        shutil.rmtree(out / name / ".parts", ignore_errors=True)  # a kill came before
+        return
+    meta = store.load(ids[0], images=False).meta
+    plan: dict[str, object] = {"episodes": ids, "contents": store.digest(), "part": PART}
+    with parts(out / name / ".parts", plan) as folder, progress(name, len(chosen)) as advance:
+        written: list[Path] = []
+        for first in range(0, len(ids), PART):
+            written.append(folder / f"{first:06d}")
+            part = ids[first : first + PART]
+            if not written[-1].exists():
+                with _new(written[-1], meta, name) as storage:
+                    for number, id in enumerate(part):
+                        storage.update_episodes([buffer(episode := store.load(id), number)])
+                        about = {"robocat_id": id, "robocat": episode.meta.to_json()}
+                        storage.update_episode_metadata([about], [number])
+            advance(len(part))
+        with _new(data, meta, name, aside=folder / "joined") as storage:
+            _join(storage, written)
 
 
-def _ids(storage: Any, count: int) -> list[str]:
-    """Ids of the episodes that are there with their record."""
-    said = list(storage.get_episode_metadata(range(count))) if count else []
-    return [each["robocat_id"] for each in said if "robocat_id" in each]
+@contextmanager
+def _new(path: Path, meta: EpisodeMeta, name: str, aside: Path | None = None) -> Generator[Any]:
+    """Minari's storage for a folder of episodes, which gets its name when the block ends well."""
+    minari = extra("minari.dataset.minari_storage", EXTRA)
+    aside = aside or path.with_name("writing")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    spaces = observation_space(meta), action_space(meta)
+    storage = minari.MinariStorage.new(aside, *spaces, data_format="hdf5", jpeg_encoding=False)
+    storage.update_metadata({"dataset_id": name, "minari_version": extra("minari", EXTRA).__version__})
+    yield storage
+    aside.rename(path)
+    sync_folders([path.parent])
+
+
+def _join(storage: Any, written: Sequence[Path]) -> None:
+    """Copies the episodes of other storages to one, in their order."""
+    h5py, count, steps = extra("h5py", EXTRA), 0, 0
+    with h5py.File(storage.data_path / FILE, "a", track_order=True) as file:
+        for path in written:
+            with h5py.File(path / FILE, "r") as part:
+                for i in range(len(part)):
+                    part.copy(f"episode_{i}", file, f"episode_{count}")
+                    file[f"episode_{count}"].attrs["id"] = count
+                    steps += int(file[f"episode_{count}"].attrs["total_steps"])
+                    count += 1
+    storage.update_metadata(
+        {"total_episodes": count, "total_steps": steps, "dataset_size": storage.get_size()}
+    )
+
+
+def _ids(storage: Any) -> list[str]:
+    """Ids of a dataset's episodes, as far as they are ours."""
+    said = storage.get_episode_metadata(range(storage.total_episodes))
+    return [each.get("robocat_id", "") for each in said]
 
 
 def observation_space(meta: EpisodeMeta) -> spaces.Dict:

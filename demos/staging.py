@@ -40,6 +40,23 @@ def sync_folders(folders: Iterable[Path]) -> None:
 
 
 @contextmanager
+def whole(path: Path) -> Generator[Path]:
+    """Gives a name beside `path` to write to; when the block ends well it becomes `path`, durably.
+
+    For files that libraries write by name, and one writer at a time: the next writes over what a kill left.
+    """
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        yield aside
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
+        os.rename(aside, path)
+        sync_folders([path.parent])
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
 def staging(root: Path) -> Generator[Callable[[bytes], Path]]:
     """Gives a function that writes bytes durably to a new file in `tmp/` and returns its path.
 

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "write a store as an HDF5 file of robomimic's",
     ),
     "data export minari": ("demos.minari_set:export", "write a store as a dataset of Minari's"),
+    "data import lerobot": ("demos.lerobot.read:import_", "read a dataset of LeRobot's into a store"),
     "data import robomimic": (
         "demos.robomimic.hdf5_read:import_",
         "read an HDF5 file of robomimic's into a store",

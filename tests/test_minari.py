@@ -56,17 +56,26 @@ def test_minari_reads_what_the_store_holds(
 def test_what_is_interrupted_goes_on(
     store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = minari_set.buffer
+    """Nothing is to be seen before all is there; parts that are there are not written again."""
+    monkeypatch.setattr(minari_set, "PART", 2)
+    real, written = minari_set.buffer, list[str]()
 
     def stops(episode: Episode, number: int) -> object:
-        if number == 2:
+        if len(written) == 3:
+            written.append("stop")
             raise KeyboardInterrupt
+        written.append(episode.id)
         return real(episode, number)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(minari_set, "buffer", stops)
+        with pytest.raises(KeyboardInterrupt):
+            export(store.path, out=tmp_path / "part", pick=ALL)
+        assert [each.name for each in (tmp_path / "part/robocat/panda-lift-v0").iterdir()] == [".parts"]
         export(store.path, out=tmp_path / "part", pick=ALL)
-    assert _load(tmp_path / "part").total_episodes == 2
+    ids = store.ids()
+    assert written == [*ids[:3], "stop", *ids[2:]]
+    assert [each.name for each in (tmp_path / "part/robocat/panda-lift-v0").iterdir()] == ["data"]
     for name in ("part", "whole", "part"):  # the last time nothing is left to do
         export(store.path, out=tmp_path / name, pick=ALL)
     part, whole = _load(tmp_path / "part"), _load(tmp_path / "whole")

@@ -10,7 +10,7 @@ import pytest
 
 from demos.collect import Collection, collect_experts
 from demos.replay import replay
-from demos.robomimic import hdf5_read, hdf5_write
+from demos.robomimic import hdf5_write
 from demos.robomimic.hdf5_read import import_
 from demos.robomimic.hdf5_write import export
 from demos.select import ALL, Selection
@@ -135,9 +135,17 @@ def test_another_projects_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"actions": np.full((4, 7), 3.0)}, r"action: got 3, expected values in \[-1, 1\]"),
+        ({"actions": np.full((4, 7), 3.0)}, r"actions are action_0 3 to 3.*--scale-actions scales them"),
+        ({"rewards": None}, "nothing says whether recording 2 succeeded: say --outcome"),
+        (
+            dict.fromkeys(("obs/eef_pos", "obs/gripper", "obs/agentview_image")),
+            "demo_2 has no 'obs'; it has actions",
+        ),
         ({"actions": None}, "demo_2 has no 'actions'; it has"),
-        ({"obs/wrist_image": np.zeros((4, 16, 16, 3), np.uint8)}, "demo_2 has pictures of sizes"),
+        (
+            {"obs/wrist_image": np.zeros((4, 16, 16, 3), np.uint8)},
+            "pictures are agentview 8 x 8, wrist 16 x 16 px",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_said(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
@@ -149,29 +157,110 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, changes: dict[str, Any], sa
 def test_interrupted_and_repeated(
     store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An export leaves nothing behind; an import goes on with what is not there yet."""
+    """Both go on with what is not there yet, and the export's parts go in the end."""
+    monkeypatch.setattr(hdf5_write, "PART", 2)
+    write, commit, left = hdf5_write.write_demo, EpisodeStore.commit, [3]
 
-    def stops(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(hdf5_write, "write_demo", stops)
-        export(store.path, out=tmp_path / "set.hdf5", pick=ALL)
-    assert not [*tmp_path.glob("*set.hdf5*")]
-    export(store.path, out=tmp_path / "set.hdf5", pick=ALL)
-    real, left = hdf5_read._own, iter(range(3))
-
-    def three(group: Any) -> Any:
-        if next(left, None) is None:
+    def three(*arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
             raise KeyboardInterrupt
-        return real(group)
+        return (commit if len(arguments) == 2 else write)(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(hdf5_read, "_own", three)
+        patch.setattr(hdf5_write, "write_demo", three)
+        export(store.path, out=tmp_path / "set.hdf5", pick=ALL)
+    assert not (tmp_path / "set.hdf5").exists()
+    (kept,) = (tmp_path / ".set.hdf5.parts").glob("*.hdf5")
+    before = kept.stat().st_mtime_ns
+    with monkeypatch.context() as patch:
+        patch.setattr(hdf5_write, "write_demo", lambda *a: (_same_time(kept, before), write(*a)))
+        export(store.path, out=tmp_path / "set.hdf5", pick=ALL)
+    assert not [*tmp_path.glob(".set.hdf5*")]
+    left[0] = 3
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(EpisodeStore, "commit", three)
         import_(tmp_path / "set.hdf5", out=tmp_path / "back")
     assert len(EpisodeStore(tmp_path / "back")) == 3
     import_(tmp_path / "set.hdf5", out=tmp_path / "back")
     assert EpisodeStore(tmp_path / "back").digest() == store.digest()
+
+
+def _same_time(path: Path, mtime_ns: int) -> None:
+    assert path.stat().st_mtime_ns == mtime_ns
+
+
+def test_states_and_actions_alone_are_replayed(
+    real: EpisodeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file such as robosuite's, without observations, in one of our environments."""
+    export(real.path, out=tmp_path / "set.hdf5")
+    with h5py.File(tmp_path / "set.hdf5", "a") as file:
+        for demo in file["data"].values():
+            for name in [name for name in demo if name not in ("states", "actions")]:
+                del demo[name]
+            del demo.attrs["robocat"]
+    import_(tmp_path / "set.hdf5", out=tmp_path / "back")
+    assert "- replayed: states are the file's, bit by bit" in capsys.readouterr().out
+    back = EpisodeStore(tmp_path / "back")
+    originals = [real.load(entry.id) for entry in real.entries() if entry.success]
+    assert len(back) == len(originals)
+    for number, original in enumerate(originals):
+        again = next(back.load(entry.id) for entry in back.entries() if entry.seed == number)
+        for name in ("state", "action", "proprio", "success", "progress"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(original, name))
+        for camera in original.images:
+            np.testing.assert_array_equal(again.images[camera], original.images[camera])
+        assert again.meta.provenance.controller == "teleop"
+        assert (again.meta.variation, again.succeeded) == (original.meta.variation, True)
+
+
+@pytest.mark.parametrize(
+    ("about", "variation", "said"),
+    [
+        ({"env_name": "robocat/panda-nothing-v0"}, None, "there is no such environment"),
+        (
+            {"env_name": "robocat/panda-stack-v0"},
+            None,
+            "demo_0 does not say which variation: say --variation",
+        ),
+        ({"env_name": "robocat/panda-stack-v0"}, "red", "unknown stack variation 'red'"),
+        ({"env_name": "robocat/panda-stack-v0"}, "red-on-blue", "actions the environment has not ended"),
+        ({"env_name": "robocat/ur5e-stack-v0"}, "red-on-blue", "state has shape"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said(
+    real: EpisodeStore, tmp_path: Path, about: dict[str, Any], variation: str | None, said: str
+) -> None:
+    export(real.path, out=tmp_path / "set.hdf5")
+    with h5py.File(tmp_path / "set.hdf5", "a") as file:
+        file["data"].attrs["env_args"] = json.dumps(about)
+        for demo in file["data"].values():
+            del demo["obs"], demo.attrs["robocat"], demo.attrs["ep_meta"]
+    with pytest.raises(ValueError, match=said):
+        import_(tmp_path / "set.hdf5", out=tmp_path / "back", variation=variation)
+
+
+def test_two_files_are_not_taken_for_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same arm, task and numbers, and other actions."""
+    _theirs(tmp_path / "one.hdf5")
+    _theirs(tmp_path / "other.hdf5", rewards=None, dones=np.zeros(1))
+    with h5py.File(tmp_path / "other.hdf5", "a") as file:
+        file["data/demo_2/actions"][0] *= -1
+        file["data/demo_2/language"] = "lift it"
+    import_(tmp_path / "one.hdf5", out=tmp_path / "store")
+    with pytest.raises(ValueError, match="has another episode panda-lift-teleop-000002-.*--first-seed"):
+        import_(tmp_path / "other.hdf5", out=tmp_path / "store", outcome="failure")
+    capsys.readouterr()
+    import_(tmp_path / "other.hdf5", out=tmp_path / "store", outcome="failure", first_seed=100)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "- left out: language",
+        "- nothing was recorded after the last action: the last observation stands twice",
+        "- nothing says what the demonstrations came to: failure, as was said",
+        "- the actions meant are those executed, and progress is 0 until success",
+        "- states are kept, but are of another simulation: here they cannot be replayed",
+    ]
+    assert len(EpisodeStore(tmp_path / "store")) == 4
 
 
 def test_one_arm_and_task_a_file(store: EpisodeStore, tmp_path: Path) -> None:

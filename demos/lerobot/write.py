@@ -8,9 +8,10 @@ no place for, the last observation, the goal, the simulator's states and the who
 interrupted and started again, an export goes on with the next one and comes to the same.
 """
 
+import dataclasses
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from tyro.conf import Positional
 
-from demos.episode import Episode
+from demos.episode import Episode, EpisodeMeta
+from demos.foreign import Remarks
 from demos.images import pack
 from demos.lerobot import statistics, tables, video
 from demos.lerobot.layout import (
@@ -38,11 +40,12 @@ from demos.lerobot.layout import (
 from demos.manifest import Entry
 from demos.progress import progress
 from demos.select import SUCCESSES, Choice
+from demos.staging import whole
 from demos.store import EpisodeStore
 from sim.names import pick as find
 from sim.tasks import OWN_TASKS, TASKS
 
-PICTURES = ("video", "image")
+PICTURES = (*video.CODINGS, "image")
 
 
 def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES, pictures: str = "video") -> None:
@@ -52,7 +55,8 @@ def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES, pict
         store: The store.
         out: Folder of the dataset.
         pick: Which episodes; of one arm, for a dataset has one.
-        pictures: "video" (H.264: pictures of 64 px come back at 32 dB) or "image" (PNG, exact, larger).
+        pictures: "video" (H.264: pictures of 64 px come back at 32 dB), "lossless" (H.264 in RGB: exact,
+            larger, not for every browser) or "image" (PNG in the rows: exact, larger still).
     """
     find(dict.fromkeys(PICTURES, True), pictures, "picture format")
     source = EpisodeStore(store)
@@ -60,28 +64,40 @@ def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES, pict
     arms = sorted({entry.arm for entry in chosen})
     if len(arms) > 1:
         raise ValueError(f"{store} has episodes of {', '.join(arms)}; a dataset has one arm: say --arms")
-    export_episodes(source, chosen, out, as_video=pictures == "video")
+    export_episodes(source, chosen, out, coding=video.CODINGS.get(pictures))
     steps = sum(entry.length for entry in chosen)
     print(f"{out}: {len(chosen)} episodes, {steps} frames, {', '.join(sorted({e.task for e in chosen}))}")
+    remarks = Remarks()
+    remarks.say(
+        "LeRobot passes over what stands in robocat/: the last observation, goal pictures, actions meant, "
+        "states, wall clock, outcome and provenance; `robocat data import lerobot` does not"
+    )
+    if pictures == "video":
+        remarks.say("pictures of the videos are near the recorded ones; --pictures lossless keeps them exact")
+    remarks.show()
 
 
-def export_episodes(store: EpisodeStore, chosen: Sequence[Entry], out: Path, *, as_video: bool) -> None:
-    """Writes episodes of one arm as a dataset.
+def export_episodes(
+    store: EpisodeStore, chosen: Sequence[Entry], out: Path, *, coding: video.Coding | None
+) -> None:
+    """Writes episodes of one arm as a dataset; without a coding, pictures stand in the rows.
 
     Raises:
         ValueError: If `out` holds another export, or episodes differ in what a frame consists of.
         MissingExtra: If the extra `lerobot` is not installed.
     """
     tables.check_installed()
-    _begin(out, {"episodes": [entry.id for entry in chosen], "contents": store.digest(), "video": as_video})
+    kept = None if coding is None else dataclasses.asdict(coding)
+    _begin(out, {"episodes": [entry.id for entry in chosen], "contents": store.digest(), "coding": kept})
     texts = sorted({text(entry.task, entry.variation) for entry in chosen})
-    whole, records = statistics.WholeSet(), list[dict[str, Any]]()
+    gathered, records = statistics.WholeSet(), list[dict[str, Any]]()
     first, declared = 0, None
     with progress("export", len(chosen)) as advance:
         for number, entry in enumerate(chosen):
             task = texts.index(text(entry.task, entry.variation))
             place, what = Place(number), store.load(entry.id, images=False)
-            said = features(what.meta, _about(what) if as_video else None)
+            fps = _rate(what.meta)
+            said = features(what.meta, coding and video.about(fps, what.meta.image_size, coding))
             if declared not in (None, said):
                 raise ValueError(
                     f"{entry.id} has other channels, cameras or rates than the episodes before it"
@@ -89,21 +105,22 @@ def export_episodes(store: EpisodeStore, chosen: Sequence[Entry], out: Path, *, 
             declared = said
             columns = rows(what, number, first, task)
             if not place.own(out).exists():
-                _write_episode(store.load(entry.id), place, out, columns, as_video)
+                _write_episode(store.load(entry.id), place, out, columns, coding)
             seen = {
                 name: counts for name, counts in load_file(place.own(out)).items() if name.startswith(IMAGES)
             }
-            whole.add(columns, seen)
-            records.append(_record(place, columns, seen, texts[task], as_video))
+            gathered.add(columns, seen)
+            records.append(_record(place, columns, seen, texts[task], coding and fps))
             first += entry.length
             advance(1)
     assert declared is not None
     (out / EPISODES).parent.mkdir(parents=True, exist_ok=True)
     tables.write_tasks(out / tables.TASKS, texts)
     tables.write_episodes(out / EPISODES, records)
-    _write_json(out / "meta/stats.json", whole.stats())
+    _write_json(out / "meta/stats.json", gathered.stats())
     meta = store.load(chosen[0].id, images=False).meta
-    _write_json(out / "meta/info.json", _info(meta.arm, round(meta.control_hz), declared, records, as_video))
+    info = _info(meta.arm, _rate(meta), declared, records, coding is not None)
+    _write_json(out / "meta/info.json", info)
 
 
 def text(task: str, variation: str) -> str:
@@ -126,28 +143,39 @@ def _begin(out: Path, plan: dict[str, object]) -> None:
     _write_json(path, plan)
 
 
-def _about(episode: Episode) -> dict[str, Any]:
-    return video.about(round(episode.meta.control_hz), episode.meta.image_size)
+def _rate(meta: EpisodeMeta) -> int:
+    """Frames a second, of which the format has whole numbers."""
+    if meta.control_hz != int(meta.control_hz):
+        raise ValueError(
+            f"{meta.id} is of {meta.control_hz} Hz, and LeRobot has whole numbers of frames a second"
+        )
+    return int(meta.control_hz)
 
 
 def _write_episode(
-    episode: Episode, place: Place, out: Path, columns: dict[str, NDArray[Any]], as_video: bool
+    episode: Episode,
+    place: Place,
+    out: Path,
+    columns: dict[str, NDArray[Any]],
+    coding: video.Coding | None,
 ) -> None:
     """An episode's files; what is its own comes last, and says that the others are whole."""
     frames = {camera: pictures[:-1] for camera, pictures in episode.images.items()}
     shown: dict[str, list[bytes]] = {}
     for camera, pictures in frames.items():
-        if as_video:
-            fps = round(episode.meta.control_hz)
-            _whole(place.video(out, camera), lambda path, p=pictures, f=fps: video.write(path, p, f))
+        if coding is not None:
+            with _new(place.video(out, camera)) as path:
+                video.write(path, pictures, _rate(episode.meta), coding)
         else:
             blobs, offsets = pack(pictures)
             shown[IMAGES + camera] = [
                 blobs[start:end].tobytes() for start, end in zip(offsets, offsets[1:], strict=False)
             ]
-    _whole(place.data(out), lambda path: tables.write_rows(path, columns, shown))
+    with _new(place.data(out)) as path:
+        tables.write_rows(path, columns, shown)
     own = _own(episode) | {IMAGES + name: statistics.histogram(pictures) for name, pictures in frames.items()}
-    _whole(place.own(out), lambda path: save_file(own, path, {"meta": episode.meta.to_json()}))
+    with _new(place.own(out)) as path:
+        save_file(own, path, {"meta": episode.meta.to_json()})
 
 
 def _own(episode: Episode) -> dict[str, NDArray[Any]]:
@@ -169,18 +197,17 @@ def _record(
     columns: dict[str, NDArray[Any]],
     seen: dict[str, NDArray[np.int64]],
     task: str,
-    as_video: bool,
+    fps: int | None,
 ) -> dict[str, Any]:
-    """An episode's row in the table of episodes."""
+    """An episode's row in the table of episodes; `fps` where its pictures are videos."""
     length, first = len(columns["index"]), int(columns["index"][0])
     chunk, file = place.indices["chunk_index"], place.indices["file_index"]
     record: dict[str, Any] = {"episode_index": place.number, "tasks": [task], "length": length}
     record |= {"data/chunk_index": chunk, "data/file_index": file}
     record |= {"dataset_from_index": first, "dataset_to_index": first + length}
-    for name in seen if as_video else ():
+    for name in seen if fps is not None else ():
         record |= {f"videos/{name}/chunk_index": chunk, f"videos/{name}/file_index": file}
-        end = length * float(columns["timestamp"][1]) if length > 1 else 0.0
-        record |= {f"videos/{name}/from_timestamp": 0.0, f"videos/{name}/to_timestamp": end}
+        record |= {f"videos/{name}/from_timestamp": 0.0, f"videos/{name}/to_timestamp": length / (fps or 1)}
     stats = statistics.all_stats(columns)
     stats |= {name: statistics.of_pictures(counts, length) for name, counts in seen.items()}
     for feature, figures in stats.items():
@@ -208,17 +235,14 @@ def _info(
     }
 
 
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Has a file written aside and renamed: it is whole or not there."""
+@contextmanager
+def _new(path: Path) -> Generator[Path]:
+    """As `whole`, in a folder that may not be there yet."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with whole(path) as aside:
+        yield aside
 
 
 def _write_json(path: Path, record: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _whole(path, lambda aside: aside.write_text(json.dumps(record, indent=4), encoding="utf-8"))
+    with _new(path) as aside:
+        aside.write_text(json.dumps(record, indent=4), encoding="utf-8")

@@ -3,7 +3,7 @@
 Written from the format's documentation; no code of that project.
 
     data                    attributes `total` (samples), `env_args` (JSON: env_name, type, env_kwargs)
-      demo_<i>              attributes `num_samples` (N), `model_file` (MJCF)
+      demo_<i>              attributes `num_samples` (N), `model_file` (MJCF), `ep_meta` (JSON)
         actions (N, A)      in [-1, 1]
         states (N, S)       the simulator's, before each action
         rewards, dones (N,)

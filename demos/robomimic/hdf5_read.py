@@ -1,19 +1,19 @@
 """`robocat data import robomimic`: demonstrations of a robomimic file as a store's episodes.
 
 robocat data import robomimic exports/lift.hdf5 --out runs/back
-robocat data import robomimic low_dim.hdf5 --out runs/theirs --arm panda --task their-lift
+robocat data import robomimic low_dim.hdf5 --out runs/theirs --arm panda --task their-lift --outcome success
 
-What was exported from a store comes back as it was. Of another project's file, every picture among the
-observations is a camera and all numbers together are the proprioception, under their own names. What such a
-file does not say stays unsaid: progress is 0 until success, no simulator's state follows the last action but
-the one before it, and after the last action nothing is seen but what `next_obs` holds, if it is there.
+What was exported from a store comes back as it was. A file that names one of our environments and has states
+and actions alone, as robosuite's do before observations are drawn, is replayed in it: see `simulated`. Of
+another project's file every picture among the observations is a camera, and all numbers together are the
+proprioception, under their own names; what it does not say is filled in as `demos.foreign` has it, and at the
+end a line tells of each thing filled in or left out.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,173 +21,212 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from demos.episode import Episode, EpisodeMeta, Outcome, Provenance, episode_id
+from demos.episode import Episode, EpisodeMeta
 from demos.extras import extra
+from demos.foreign import LAST_TWICE, Ranges, Recording, Remarks, Source, is_there, name_of, ranges
 from demos.progress import progress
 from demos.robomimic import EXTRA, IMAGE, PROPRIO
+from demos.robomimic.simulated import Simulated, is_ours
 from demos.store import EpisodeStore
+from sim.names import pick
 
 HZ = 20.0  # robosuite's usual rate, where a file does not say another one
+UNDERSTOOD = {"actions", "states", "rewards", "dones", "obs", "next_obs"}
 
 
-def import_(file: Positional[Path], *, out: Path, arm: str | None = None, task: str | None = None) -> None:
+def import_(
+    file: Positional[Path],
+    *,
+    out: Path,
+    cameras: tuple[str, ...] = (),
+    size: int | None = None,
+    scale_actions: bool = False,
+    outcome: str | None = None,
+    arm: str | None = None,
+    task: str | None = None,
+    variation: str | None = None,
+    controller: str = "teleop",
+    first_seed: int = 0,
+) -> None:
     """Commits a robomimic file's demonstrations to a store; goes on where it was interrupted.
+
+    All but the first two are for files of other projects; what was exported from a store says it all itself.
 
     Args:
         file: The file.
         out: The store that takes them; it may be there already.
-        arm: Name of the arm, if the file is another project's; its robot's if not given.
-        task: Name of the task, if the file is another project's; its environment's if not given.
+        cameras: Only these, without "_image"; all if not given.
+        size: Height and width that all pictures get [px]; needed where cameras differ.
+        scale_actions: Scale each action number from its range in the file to [-1, 1].
+        outcome: "success" or "failure", where the file has no rewards.
+        arm: Name of the arm; its robot's if not given.
+        task: Name of the task; its environment's if not given.
+        variation: Which one, where demonstrations are replayed and the file does not say.
+        controller: Who acted: "teleop" or "expert".
+        first_seed: Seed of demo_0; another one keeps apart what would have equal names.
     """
     h5py = extra("h5py", EXTRA)
     if not file.exists():
         raise FileNotFoundError(f"no file at {file}")
-    store = EpisodeStore(out)
+    remarks = Remarks()
     with h5py.File(file, "r") as opened:
         if "data" not in opened:
             raise ValueError(f"{file} has no group 'data', so is no file of robomimic's")
         data = opened["data"]
-        names = sorted((name for name in data if name.startswith("demo")), key=_number)
-        said = _Said.of(data, arm, task)
-        new = 0
-        with progress(file.name, len(names)) as advance:
-            for name in names:
-                episode = (
-                    _own(data[name]) if "robocat" in data[name].attrs else said.episode(name, data[name])
-                )
-                if not (store.exists and episode.id in store):
-                    store.commit(episode)
-                    new += 1
-                advance(1)
-    print(f"{out}: {new} new episodes; {len(store) if store.exists else 0} in all")
+        demos = [data[name] for name in sorted((n for n in data if n.startswith("demo")), key=_number)]
+        about: dict[str, Any] = json.loads(data.attrs.get("env_args", "{}"))
+        if all("robocat" in demo.attrs for demo in demos):
+            read: _Own | _Theirs | Simulated = _Own()
+        elif is_ours(about) and not any("obs" in demo for demo in demos):
+            read = Simulated(about, variation, controller, first_seed, remarks)
+        else:
+            robots = about.get("env_kwargs", {}).get("robots", "unknown")
+            proprio, action = _checked(demos)
+            terms = Source(
+                arm=arm or name_of(robots if isinstance(robots, str) else robots[0]),
+                control_hz=float(about.get("env_kwargs", {}).get("control_freq", HZ)),
+                proprio=proprio,
+                action=action,
+                judged_by="reward",
+                outcome=outcome,
+                size=size,
+                scale=scale_actions,
+                controller=controller,
+                first_seed=first_seed,
+                remarks=remarks,
+            )
+            read = _Theirs(demos, terms, task or name_of(str(about.get("env_name", "unknown"))), cameras)
+        new = _commit(demos, read, EpisodeStore(out), file.name)
+    print(f"{out}: {new} new episodes of {len(demos)} in {file}")
+    remarks.show()
+
+
+def _commit(demos: Sequence[Any], read: "_Own | _Theirs | Simulated", store: EpisodeStore, name: str) -> int:
+    """Commits the demonstrations that the store lacks, one at a time; returns how many."""
+    new = 0
+    with progress(name, len(demos)) as advance:
+        for demo in demos:
+            number = _number(demo.name)[0]
+            if not is_there(store, read.id_of(number, demo), read.actions(demo)):
+                store.commit(read.episode(number, demo))
+                new += 1
+            advance(1)
+    return new
 
 
 def _number(name: str) -> tuple[int, str]:
-    digits = re.sub(r"\D", "", name)
+    digits = re.sub(r"\D", "", name.rpartition("/")[2])
     return int(digits or 0), name
 
 
-def _own(group: Any) -> Episode:
+class _Own:
     """What `write_demo` wrote, as it was."""
-    meta, own = EpisodeMeta.from_json(group.attrs["robocat"]), group["robocat"]
-    seen = {camera: _joined(group, f"{camera}{IMAGE}") for camera in meta.cameras}
-    return Episode(
-        images=seen,
-        proprio=_joined(group, PROPRIO),
-        action=group["actions"][:],
-        label=own["label"][:],
-        success=own["success"][:],
-        progress=own["progress"][:],
-        state=np.concatenate([group["states"][:], own["last_state"][:][None]]),
-        wall_time=own["wall_time"][:],
-        goal={camera: own["goal"][camera][:] for camera in own.get("goal", ())},
-        meta=meta,
-    )
+
+    def id_of(self, number: int, demo: Any) -> str:
+        del number
+        return EpisodeMeta.from_json(demo.attrs["robocat"]).id
+
+    def actions(self, demo: Any) -> NDArray[np.float32]:
+        return demo["actions"][:]
+
+    def episode(self, number: int, demo: Any) -> Episode:
+        del number
+        meta, own = EpisodeMeta.from_json(demo.attrs["robocat"]), demo["robocat"]
+        return Episode(
+            images={camera: _joined(demo, f"{camera}{IMAGE}") for camera in meta.cameras},
+            proprio=_joined(demo, PROPRIO),
+            action=demo["actions"][:],
+            label=own["label"][:],
+            success=own["success"][:],
+            progress=own["progress"][:],
+            state=np.concatenate([demo["states"][:], own["last_state"][:][None]]),
+            wall_time=own["wall_time"][:],
+            goal={camera: own["goal"][camera][:] for camera in own.get("goal", ())},
+            meta=meta,
+        )
 
 
-def _joined(group: Any, key: str) -> NDArray[Any]:
+class _Theirs:
+    """Demonstrations of another project's file."""
+
+    def __init__(self, demos: Sequence[Any], terms: Source, task: str, cameras: Sequence[str]) -> None:
+        self._terms, self._task = terms, task
+        seen = {key for demo in demos for key in demo["obs"]}
+        there = {key.removesuffix(IMAGE): key for key in sorted(seen) if _is_picture(demos[0], key)}
+        for camera in cameras:
+            pick(there, camera, "camera")
+        self._cameras = {name: key for name, key in there.items() if not cameras or name in cameras}
+        others = {key for demo in demos for key in demo} - UNDERSTOOD
+        if left := sorted(others | set(there.values()) - set(self._cameras.values())):
+            terms.remarks.say(f"left out: {', '.join(left)}")
+        if any(seen - set(demo.get("next_obs", ())) for demo in demos):
+            terms.remarks.say(LAST_TWICE)
+
+    def id_of(self, number: int, demo: Any) -> str:
+        del demo
+        return self._terms.id_of(number, self._task)
+
+    def actions(self, demo: Any) -> NDArray[np.float32]:
+        return self._terms.actions(_actions(demo))
+
+    def episode(self, number: int, demo: Any) -> Episode:
+        rewards = demo["rewards"][:] if "rewards" in demo else None
+        return self._terms.episode(
+            Recording(
+                number=number,
+                task=self._task,
+                images={name: _joined(demo, key) for name, key in self._cameras.items()},
+                proprio=np.stack(list(_channels(demo).values()), axis=1),
+                action=_actions(demo),
+                success=None if rewards is None else rewards > 0,
+                states=demo["states"][:].astype(np.float64) if "states" in demo else None,
+                model=hashlib.sha256(str(demo.attrs.get("model_file", "")).encode()).hexdigest()[:16],
+            )
+        )
+
+
+def _actions(demo: Any) -> NDArray[np.float32]:
+    return demo["actions"][:].astype(np.float32)
+
+
+def _joined(demo: Any, key: str) -> NDArray[Any]:
     """All T + 1 observations of a key; without `next_obs` the last one stands twice."""
-    seen = group["obs"][key][:]
-    after = group["next_obs"][key][-1:] if "next_obs" in group and key in group["next_obs"] else seen[-1:]
+    seen = demo["obs"][key][:]
+    after = demo["next_obs"][key][-1:] if key in demo.get("next_obs", ()) else seen[-1:]
     return np.concatenate([seen, after])
 
 
-class _Said:
-    """What another project's file says of all its demonstrations."""
-
-    def __init__(
-        self, arm: str, task: str, control_hz: float, ranges: Mapping[str, tuple[float, float]]
-    ) -> None:
-        self._arm, self._task, self._hz, self._ranges = arm, task, control_hz, ranges
-
-    @staticmethod
-    def of(data: Any, arm: str | None, task: str | None) -> "_Said":
-        """Reads what is said of the environment, and the ranges of all numbers."""
-        about: dict[str, Any] = json.loads(data.attrs.get("env_args", "{}"))
-        options: dict[str, Any] = about.get("env_kwargs", {})
-        robots = options.get("robots", "unknown")
-        robot = robots if isinstance(robots, str) else robots[0]
-        low: dict[str, float] = {}
-        high: dict[str, float] = {}
-        for name in data:
-            for channel, values in _channels(data[name]).items():
-                low[channel] = min(low.get(channel, np.inf), float(values.min()))
-                high[channel] = max(high.get(channel, -np.inf), float(values.max()))
-        # A channel that never moves has a range all the same.
-        ranges = {name: (low[name], max(high[name], low[name] + 1e-6)) for name in low}
-        named = task or _slug(str(about.get("env_name", "unknown")))
-        return _Said(arm or _slug(robot), named, float(options.get("control_freq", HZ)), ranges)
-
-    def episode(self, name: str, group: Any) -> Episode:
-        """A demonstration.
-
-        Raises:
-            ValueError: If it has no actions or observations, actions beyond [-1, 1], or pictures of several
-                sizes.
-        """
-        for key in ("actions", "obs"):
-            if key not in group:
-                raise ValueError(f"{name} has no {key!r}; it has {', '.join(group)}")
-        action = group["actions"][:].astype(np.float32)
-        channels = _channels(group)
-        cameras = sorted(key for key, values in group["obs"].items() if values.ndim == 4)
-        seen = {key.removesuffix(IMAGE): _joined(group, key) for key in cameras}
-        sizes = {pictures.shape[1:3] for pictures in seen.values()}
-        if len(sizes) > 1:
-            raise ValueError(f"{name} has pictures of sizes {sorted(sizes)}; expected one size")
-        steps = len(action)
-        rewards = group["rewards"][:] if "rewards" in group else None
-        success = np.zeros(steps, bool) if rewards is None else rewards[:] > 0
-        states = group["states"][:] if "states" in group else np.zeros((steps, 0))
-        return Episode(
-            images=seen,
-            proprio=np.stack(list(channels.values()), axis=1).astype(np.float32),
-            action=action,
-            label=action,
-            success=success,
-            progress=np.concatenate([[0.0], np.maximum.accumulate(success)]).astype(np.float32),
-            state=np.concatenate([states, states[-1:]]).astype(np.float64),
-            wall_time=np.zeros(steps + 1),
-            meta=self._meta(name, group, tuple(seen), sizes.pop() if sizes else (1, 1), rewards is None),
-        )
-
-    def _meta(
-        self, name: str, group: Any, cameras: tuple[str, ...], size: tuple[int, int], unjudged: bool
-    ) -> EpisodeMeta:
-        channels, seed = tuple(_channels(group)), _number(name)[0]
-        success = unjudged or bool((group["rewards"][:] > 0).any())
-        return EpisodeMeta(
-            id=episode_id(self._arm, self._task, "", "teleop", None, None, seed),
-            arm=self._arm,
-            task=self._task,
-            variation="",
-            control_hz=self._hz,
-            cameras=cameras,
-            image_size=size,
-            proprio_names=channels,
-            proprio_units=("unknown",) * len(channels),
-            proprio_ranges=tuple(self._ranges[channel] for channel in channels),
-            action_names=tuple(f"action_{i}" for i in range(group["actions"].shape[1])),
-            outcome=Outcome(success, judged_by="whoever made the file" if unjudged else "reward"),
-            provenance=Provenance("teleop", seed=seed),
-            mujoco_version="unknown",
-            model_hash=hashlib.sha256(str(group.attrs.get("model_file", "")).encode()).hexdigest()[:16],
-            gl_renderer="unknown",
-            created=datetime.now(UTC).isoformat(),
-        )
+def _is_picture(demo: Any, key: str) -> bool:
+    return key in demo["obs"] and demo["obs"][key].ndim == 4
 
 
-def _channels(group: Any) -> dict[str, NDArray[Any]]:
+def _channels(demo: Any) -> dict[str, NDArray[np.float32]]:
     """Every number among the observations (T + 1,), by a name of its own."""
-    found: dict[str, NDArray[Any]] = {}
-    for key in sorted(group["obs"]) if "obs" in group else ():
-        if group["obs"][key].ndim <= 2:
-            values = _joined(group, key)
-            table = values.reshape(len(values), -1)
+    found: dict[str, NDArray[np.float32]] = {}
+    for key in sorted(demo["obs"]):
+        if demo["obs"][key].ndim <= 2:
+            values = _joined(demo, key)
+            table = values.reshape(len(values), -1).astype(np.float32)
             found |= {f"{key}_{i}": table[:, i] for i in range(table.shape[1])}
     return found
 
 
-def _slug(text: str) -> str:
-    """A name that may be part of an id."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.").lower() or "unknown"
+def _checked(demos: Sequence[Any]) -> tuple[Ranges, Ranges]:
+    """The ranges of all numbers observed, and of actions.
+
+    Raises:
+        ValueError: If a demonstration has no actions or observations, or others than the first.
+    """
+    for demo in demos:
+        for key in ("actions", "obs"):
+            if key not in demo:
+                raise ValueError(f"{demo.name} has no {key!r}; it has {', '.join(demo)}")
+        if (mine := sorted(demo["obs"])) != (first := sorted(demos[0]["obs"])):
+            raise ValueError(f"{demo.name} observes {mine}, and {demos[0].name} {first}")
+    if not demos:
+        raise ValueError("there are no demonstrations in it")
+    names = [f"action_{i}" for i in range(demos[0]["actions"].shape[1])]
+    observed = ranges(
+        _channels(demos[0]), (np.stack(list(_channels(demo).values()), axis=1) for demo in demos)
+    )
+    return observed, ranges(names, map(_actions, demos))

@@ -14,11 +14,12 @@ from tyro.conf import Positional
 from demos.episode import Episode, EpisodeMeta
 from demos.extras import extra
 from demos.manifest import Entry
+from demos.parts import PART, parts
 from demos.progress import progress
 from demos.replay import environment
 from demos.robomimic import EXTRA, GYM, IMAGE, PROPRIO
 from demos.select import SUCCESSES, Choice, of_one_arm_and_task
-from demos.staging import sync_folders
+from demos.staging import whole
 from demos.stock import part_of
 from demos.store import EpisodeStore
 from sim.registration import environment_id
@@ -42,31 +43,48 @@ def export(store: Positional[Path], *, out: Path, pick: Choice = SUCCESSES) -> N
 
 
 def export_episodes(store: EpisodeStore, chosen: Sequence[Entry], out: Path) -> None:
-    """Writes episodes of one arm and task, aside first: the file is whole or not there.
+    """Writes episodes of one arm and task; interrupted and started again, it goes on (see `demos.parts`).
 
     Raises:
         MissingExtra: If h5py is not installed.
     """
     h5py = extra("h5py", EXTRA)
     out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.part")
-    meta = store.load(chosen[0].id, images=False).meta
-    try:
-        with h5py.File(aside, "w") as file, progress(out.name, len(chosen)) as advance:
-            data = file.create_group("data")
-            data.attrs["total"] = sum(entry.length for entry in chosen)
-            data.attrs["env_args"] = json.dumps(_environment(meta))
-            text = _mjcf(meta)
-            for number, entry in enumerate(chosen):
-                write_demo(data.create_group(f"demo_{number}"), store.load(entry.id), text)
-                advance(1)
-            for name, part in zip(("train", "valid"), range(2), strict=True):
-                names = [f"demo_{i}" for i, e in enumerate(chosen) if part_of(e.id, SHARES) == part]
+    text = _mjcf(meta := store.load(chosen[0].id, images=False).meta)
+    plan: dict[str, object] = {
+        "episodes": [entry.id for entry in chosen],
+        "contents": store.digest(),
+        "part": PART,
+    }
+    with (
+        parts(out.with_name(f".{out.name}.parts"), plan) as folder,
+        progress(out.name, len(chosen)) as advance,
+    ):
+        written: list[Path] = []
+        for first in range(0, len(chosen), PART):
+            written.append(folder / f"{first:06d}.hdf5")
+            part = chosen[first : first + PART]
+            if not written[-1].exists():
+                with whole(written[-1]) as aside, h5py.File(aside, "w") as file:
+                    for number, entry in enumerate(part, start=first):
+                        write_demo(file.create_group(f"data/demo_{number}"), store.load(entry.id), text)
+            advance(len(part))
+        with whole(out) as aside, h5py.File(aside, "w") as file:
+            _join(file, written)
+            file["data"].attrs["total"] = sum(entry.length for entry in chosen)
+            file["data"].attrs["env_args"] = json.dumps(_environment(meta))
+            for number, name in enumerate(("train", "valid")):
+                names = [f"demo_{i}" for i, e in enumerate(chosen) if part_of(e.id, SHARES) == number]
                 file.create_dataset(f"mask/{name}", data=np.array(names, dtype="S16"))
-        aside.replace(out)
-        sync_folders([out.parent])
-    finally:
-        aside.unlink(missing_ok=True)
+
+
+def _join(file: Any, written: Sequence[Path]) -> None:
+    """Copies the demonstrations of other files as they are, without unpacking pictures."""
+    h5py, data = extra("h5py", EXTRA), file.create_group("data")
+    for path in written:
+        with h5py.File(path, "r") as part:
+            for name in part["data"]:
+                part.copy(f"data/{name}", data, name)
 
 
 def write_demo(group: Any, episode: Episode, mjcf: str) -> None:
@@ -74,6 +92,7 @@ def write_demo(group: Any, episode: Episode, mjcf: str) -> None:
     steps = episode.length
     group.attrs["num_samples"] = steps
     group.attrs["model_file"] = mjcf
+    group.attrs["ep_meta"] = json.dumps({"variation": episode.meta.variation})
     group.attrs["robocat"] = episode.meta.to_json()
     last = np.arange(steps) == steps - 1
     group["actions"] = episode.action
