@@ -23,9 +23,10 @@ from demos.rollout import Attempt, rollout
 from demos.workers import in_parallel
 from robocat.checkpoint import versions, write_json
 from robocat.scores import Rate
-from sim.arms import ARMS, find_arm
+from sim.arms import ARMS, PAIRS, find_arm
 from sim.env import make
-from sim.tasks import TASKS, find_task
+from sim.registration import arms_and_tasks
+from sim.tasks import FOR_PAIRS, TASKS, find_task
 
 SO_FAR = RESULTS / "experts-so-far.json"
 NOISES = {"as meant": SILENT, "with noise": Noise()}
@@ -69,18 +70,33 @@ def main(
     if anew:
         SO_FAR.unlink(missing_ok=True)
     plan = Plan(episodes, first_seed)
-    pairs = [(find_arm(arm).name, find_task(task).name) for arm in arms or ARMS for task in tasks or TASKS]
+    some = [find_arm(arm) for arm in arms or (*ARMS, *PAIRS)]
+    to_do = [find_task(task) for task in tasks or (*TASKS, *FOR_PAIRS)]
+    pairs = [(arm.name, task.name) for arm in some for task in to_do if len(arm.limbs) == task.arms]
     counts = count(SO_FAR, plan, pairs, workers)
     console = Console()
     console.print(table(counts, plan))
     console.print(verdict(counts, plan), highlight=False)
-    if set(pairs) == {(arm, task) for arm in ARMS for task in TASKS}:
-        rates = {
-            noise: {" ".join(pair): asdict(Rate.of(each[noise], episodes)) for pair, each in counts.items()}
-            for noise in NOISES
-        }
-        write("experts", {"n": episodes, "first_seed": first_seed, "rates": rates})
+    if set(pairs) == {*arms_and_tasks()}:
+        write("experts", result(counts, plan))
         SO_FAR.unlink()
+
+
+def result(counts: Mapping[Pair, Counts], plan: Plan) -> dict[str, object]:
+    """Successes of all, and of those that are short their rates with intervals."""
+    arms = dict.fromkeys(arm for arm, _ in counts)
+    short = {pair: each for pair, each in counts.items() if min(each.values()) < ENOUGH * plan.episodes}
+    return {
+        **asdict(plan),
+        "of": [*NOISES],
+        "successes": {
+            arm: {task: [*each.values()] for (a, task), each in counts.items() if a == arm} for arm in arms
+        },
+        "short": {
+            " ".join(pair): {noise: asdict(Rate.of(each[noise], plan.episodes)) for noise in NOISES}
+            for pair, each in short.items()
+        },
+    }
 
 
 def count(path: Path, plan: Plan, pairs: Sequence[Pair], workers: int) -> dict[Pair, Counts]:
@@ -127,14 +143,16 @@ def read(path: Path, plan: Plan) -> dict[Pair, Counts]:
 def table(counts: Mapping[Pair, Counts], plan: Plan) -> Table:
     """Successes in per cent by family and arm, as meant and with noise."""
     arms = list(dict.fromkeys(arm for arm, _ in counts))
-    families = list(dict.fromkeys(TASKS[task].family for _, task in counts))
+    families = list(dict.fromkeys(find_task(task).family for _, task in counts))
     shown = Table(
         "family", *arms, title=f"successes [%], {plan.episodes} attempts a task: {', '.join(NOISES)}"
     )
     for family in families:
         cells: list[str] = []
         for arm in arms:
-            tried = [each for (a, task), each in counts.items() if (a, TASKS[task].family) == (arm, family)]
+            tried = [
+                each for (a, task), each in counts.items() if (a, find_task(task).family) == (arm, family)
+            ]
             attempts = len(tried) * plan.episodes
             shares = [sum(each[noise] for each in tried) / attempts for noise in NOISES] if tried else []
             cells.append(", ".join(f"{100 * share:.0f}" for share in shares))

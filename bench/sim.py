@@ -63,7 +63,7 @@ def _arm(arm: str, repeats: int, seed: int) -> dict[str, Measured]:
     env.reset(seed=seed)
     blind.reset(seed=seed)
     step = milliseconds(lambda i: env.step(moves[i]), STEPS, repeats)
-    at, joints = scene.tool_m, scene.joints_rad
+    at, joints = scene.tool_m, scene.limbs[0].joints_rad
     gl = pictures(scene.model, env.size)
 
     def physics(_: int) -> None:
@@ -75,7 +75,9 @@ def _arm(arm: str, repeats: int, seed: int) -> dict[str, Measured]:
         "step": step,
         "step without cameras": milliseconds(lambda i: blind.step(moves[i]), STEPS, repeats),
         "physics": milliseconds(physics, STEPS, repeats),
-        "inverse kinematics": milliseconds(lambda _: control._follow(joints, at, DOWN), STEPS, repeats),
+        "inverse kinematics": milliseconds(
+            lambda _: control.tools[0]._follow(joints, at, DOWN), STEPS, repeats
+        ),
         "two pictures": milliseconds(lambda _: gl.take(scene, CAMERAS), STEPS, repeats),
         "reset": milliseconds(lambda i: env.reset(seed=seed + i), 20, repeats),
     }

@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from demos.aims import Aim
-from demos.aims import aim as aim_of
+from demos.aims import Aim, aim
 from demos.controller import Act, Action
 from demos.episode import Provenance
+from demos.handover_aims import handover_aims
 from sim.env import ManipulationEnv, Observation
+from sim.limb import Limb
+from sim.names import pick
 from sim.poses import Array
 from sim.scene import Scene
+from sim.tasks.task import Task
 
 GAIN = 0.7  # share of the remaining way asked for in one period; 1 would overshoot by the arm's lag
 
@@ -48,16 +51,27 @@ class Noise:
 SILENT = Noise(std=0.0, burst_rate=0.0)
 
 
-def action_towards(scene: Scene, aim: Aim, control_hz: int) -> Action:
-    """The action (A,) that moves the tool towards an aim, slowing down as it arrives."""
-    arm = scene.arm
-    move = GAIN * (aim.tool_m - scene.tool_m) * control_hz / arm.linear_m_s
+def aims(task: Task, scene: Scene, variation: str) -> tuple[Aim, ...]:
+    """Where the tool of each arm should go for a task.
+
+    Raises:
+        UnknownName: If there is no expert for the task's family.
+    """
+    if task.arms == 1:
+        return (aim(task, scene, variation),)
+    return pick({"handover": handover_aims}, task.family, "expert for two arms")(scene, variation)
+
+
+def action_towards(limb: Limb, wanted: Aim, control_hz: int) -> Action:
+    """The numbers (A,) of an arm that move its tool to where it is wanted, slowing down as it arrives."""
+    arm = limb.arm
+    move = GAIN * (wanted.tool_m - limb.tool_m) * control_hz / arm.linear_m_s
     move /= max(1.0, float(np.linalg.norm(move)))
-    tilt = scene.tool_tilt_rad
-    wanted = np.array([0.0, 0.0, aim.yaw_rad])
-    turn = np.clip(GAIN * (wanted - tilt) * control_hz / arm.angular_rad_s, -1.0, 1.0)
+    tilt = limb.tool_tilt_rad
+    upright = np.array([0.0, 0.0, wanted.yaw_rad])
+    turn = np.clip(GAIN * (upright - tilt) * control_hz / arm.angular_rad_s, -1.0, 1.0)
     turn = turn[2:] if arm.cartesian_dof == 4 else turn
-    gripper = [1.0 if aim.opened else -1.0] * len(arm.gripper.numbers)
+    gripper = [1.0 if wanted.opened else -1.0] * len(arm.gripper.numbers)
     return np.array([*move, *turn, *gripper], dtype=np.float32)
 
 
@@ -74,7 +88,7 @@ class Expert:
 
     def begin(self, slot: int, env: ManipulationEnv, seed: int) -> None:
         """Looks the task's expert up; a task without one raises `UnknownName`."""
-        aim_of(env.task, env.scene, env.variation)
+        aims(env.task, env.scene, env.variation)
         self._slots[slot] = _Slot(env, np.random.default_rng([seed, 1]), self._noise)
 
     def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
@@ -88,20 +102,27 @@ class _Slot:
 
     def __init__(self, env: ManipulationEnv, rng: np.random.Generator, noise: Noise) -> None:
         self._env, self._rng, self._noise = env, rng, noise.scaled(env.task.noise_share)
+        # Which numbers of an action move tools; the others are grippers'.
+        limbs = [arm for _, arm in env.arm.limbs]
+        self._cartesian = np.concatenate([np.arange(len(a.numbers)) < a.cartesian_dof for a in limbs])
         self._burst_left = 0
         self._burst: Array = np.zeros(env.arm.action_size)
         self._flip = False
 
     def act(self) -> Act:
         env = self._env
-        aim = aim_of(env.task, env.scene, env.variation)
-        label = action_towards(env.scene, aim, env.control_hz)
+        where = aims(env.task, env.scene, env.variation)
+        parts = [
+            action_towards(limb, wanted, env.control_hz)
+            for limb, wanted in zip(env.scene.limbs, where, strict=True)
+        ]
+        label = np.concatenate(parts)
         return Act(self._stray(label), label)
 
     def _stray(self, label: Action) -> Action:
-        noise, rng, cartesian = self._noise, self._rng, self._env.arm.cartesian_dof
+        noise, rng, cartesian = self._noise, self._rng, self._cartesian
         action = label.astype(np.float64)
-        action[:cartesian] += rng.normal(0.0, noise.std, cartesian)
+        action[cartesian] += rng.normal(0.0, noise.std, int(cartesian.sum()))
         if self._burst_left == 0 and rng.random() < noise.burst_rate:
             direction = rng.normal(size=len(label))
             self._burst = noise.burst_size * direction / np.linalg.norm(direction[:3])
@@ -109,7 +130,7 @@ class _Slot:
             self._flip = bool(rng.random() < noise.gripper_rate)
         if self._burst_left > 0:
             self._burst_left -= 1
-            action[:cartesian] += self._burst[:cartesian]
+            action[cartesian] += self._burst[cartesian]
             if self._flip:
-                action[cartesian:] *= -1.0
+                action[~cartesian] *= -1.0
         return np.clip(action, -1.0, 1.0).astype(np.float32)

@@ -21,11 +21,10 @@ from demos.page import page
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
 from demos.viewer import watch
-from sim.arms import ARMS
 from sim.env import make
 from sim.names import pick
 from sim.own import arm_name, task_name
-from sim.tasks import TASKS
+from sim.registration import arms_and_tasks
 
 Pictures = Mapping[str, NDArray[np.uint8]]
 
@@ -106,7 +105,7 @@ def _environment(what: Sequence[str]) -> tuple[str, str]:
     """The arm and the task that two names, two files or an environment's id name."""
     if len(what) == 2:
         return arm_name(what[0]), task_name(what[1])
-    names = {f"{arm}-{task}": (arm, task) for arm in ARMS for task in TASKS}
+    names = {f"{arm}-{task}": (arm, task) for arm, task in arms_and_tasks()}
     short = what[0].removeprefix("robocat/").removesuffix("-v0")
     return pick(names, short, "store or environment", "or say an arm and a task, each by name or file")
 

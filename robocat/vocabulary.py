@@ -15,23 +15,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.arms.arm import MOST_FINGERS, MOST_JOINTS
+from sim.arms.arm import MOST_FINGERS, MOST_JOINTS, PARTNER
 
 BINS = 1024  # Gato and RoboCat: 1,024 uniform bins for continuous values
 
 # What a number of proprioception or action can be. A position in these tables tells the network what a token
 # is; arms use the slots they have, so nothing is padded and a new arm needs no new weights.
-PROPRIO_SLOTS: tuple[str, ...] = (
+_PROPRIO = (
     *(f"joint_{i}" for i in range(1, MOST_JOINTS + 1)),
     *(f"tool_{name}" for name in ("x", "y", "z", "roll", "pitch", "yaw")),
     "width",
     *(f"finger_{i}" for i in range(1, MOST_FINGERS + 1)),
 )
-ACTION_SLOTS: tuple[str, ...] = (
+_ACTION = (
     *("x", "y", "z", "roll", "pitch", "yaw"),
     "gripper",
     *(f"finger_{i}" for i in range(1, MOST_FINGERS + 1)),
 )
+# A second arm's numbers have slots of their own, after all others.
+PROPRIO_SLOTS: tuple[str, ...] = (*_PROPRIO, *(PARTNER + name for name in _PROPRIO))
+ACTION_SLOTS: tuple[str, ...] = (*_ACTION, *(PARTNER + name for name in _ACTION))
 
 
 def encode(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.uint16]:

@@ -9,10 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import gl
+from sim.arms.arm import Arm
 from sim.scene import Scene
 
 CAMERAS = ("front", "wrist")
 Image = NDArray[np.uint8]
+
+
+def cameras_of(arm: Arm) -> tuple[str, ...]:
+    """Every camera of an arm's scene: the fixed one, and one at each wrist."""
+    return (CAMERAS[0], *(prefix + CAMERAS[1] for prefix, _ in arm.limbs))
+
 
 HIDDEN = 5  # a group of geoms that MuJoCo does not draw unless asked
 # Flags of a picture that cost time and are not wanted in one.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sim.arms import find_arm
 from sim.arms.arm import Arm
-from sim.cameras import CAMERAS, Image, Pictures, pictures
+from sim.cameras import CAMERAS, Image, Pictures, cameras_of, pictures
 from sim.control import CartesianControl
 from sim.names import pick
 from sim.own import check_arm, check_task
@@ -56,22 +56,28 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         Args:
             arm: An arm, of the user's own perhaps, or the name of one that is known.
             task: A task or its name.
-            cameras: Which cameras are observed, of "front" (fixed) and "wrist".
+            cameras: Which cameras are observed, of "front" (fixed), "wrist" and, of two arms, "second_wrist".
             size: Height and width of the images [px].
             control_hz: Actions per second, 10 or 20.
             render_mode: "rgb_array" makes `render` return the first camera's picture.
             randomise: How far episodes' worlds differ, or the name of such ranges; None not at all.
 
         Raises:
-            ValueError: For a name or number that is not offered; the message lists what is. For an arm or
+            ValueError: For a name or number that is not offered; the message lists what is. For a task of
+                two arms and one arm, or the other way round. For an arm or
                 task that is not what it says, or bears the name of another; see `sim.own`.
         """
         self.arm = find_arm(arm) if isinstance(arm, str) else arm
         self.task = find_task(task) if isinstance(task, str) else task
         check_arm(self.arm)
         check_task(self.task)
+        if self.task.arms != len(self.arm.limbs):
+            raise ValueError(
+                f"task {self.task.name!r} is for {self.task.arms} arm(s), and {self.arm.name} is "
+                f"{len(self.arm.limbs)}; `robocat tasks` lists which go together"
+            )
         for camera in cameras:
-            pick(dict.fromkeys(CAMERAS, True), camera, "camera")
+            pick(dict.fromkeys(cameras_of(self.arm), True), camera, "camera")
         if len(set(cameras)) != len(cameras):
             raise ValueError(f"cameras {cameras} name one twice; expected each at most once")
         if control_hz not in CONTROL_HZ:
@@ -81,7 +87,9 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         if render_mode is not None:
             pick(dict.fromkeys(RENDER_MODES, True), render_mode, "render mode")
             if not cameras:
-                raise ValueError(f"render mode {render_mode!r} needs a camera; cameras: {', '.join(CAMERAS)}")
+                raise ValueError(
+                    f"render mode {render_mode!r} needs a camera; cameras: {', '.join(cameras_of(self.arm))}"
+                )
         self.cameras = tuple(cameras)
         self.size = size
         self.control_hz = control_hz
@@ -219,10 +227,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         return goal
 
     def _pose_success(self, rng: np.random.Generator) -> None:
-        tool_m, width_m = self.task.pose(self.scene, self.variation, rng)
-        self.scene.set_joints(self._control.reach(tool_m))
-        self.scene.set_gripper(width_m)
-        self.scene.forward()
+        self._control.pose(*self.task.pose(self.scene, self.variation, rng))
 
     def _checked_goal(self, goal: dict[str, Image]) -> dict[str, Image]:
         if set(goal) != set(self.cameras):

@@ -8,15 +8,15 @@ episode holds names, and whatever has to build its arm or task again is given th
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from sim.arms import ARMS, OWN_ARMS, Arm
+from sim.arms import ARMS, OWN_ARMS, PAIRS, Arm
 from sim.arms.inspection import inspect_arm
-from sim.tasks import OWN_TASKS, TASKS, Task
+from sim.tasks import FOR_PAIRS, OWN_TASKS, TASKS, Task
 from sim.tasks.trial import inspect_task
 
 SUFFIX = ".py"
@@ -30,6 +30,7 @@ class Declared:
     tasks: tuple[str, ...]
 
 
+_ARMS, _TASKS = {**ARMS, **PAIRS}, {**TASKS, **FOR_PAIRS}  # those of the tables
 _files: dict[Path, Declared] = {}  # a file is run once a process
 
 
@@ -45,10 +46,10 @@ def declare(path: Path | str) -> Declared:
     try:
         values = vars(_run(file)).values()
         arms = {
-            value.name: value for value in values if isinstance(value, Arm) and value not in ARMS.values()
+            value.name: value for value in values if isinstance(value, Arm) and value not in _ARMS.values()
         }
         tasks = {
-            value.name: value for value in values if isinstance(value, Task) and value not in TASKS.values()
+            value.name: value for value in values if isinstance(value, Task) and value not in _TASKS.values()
         }
         for arm in arms.values():
             check_arm(arm)
@@ -103,9 +104,10 @@ def check_arm(arm: Arm) -> None:
     Raises:
         ValueError: If its name is taken, or it is not what it says: one line of reason.
     """
-    _check_free(arm, {**ARMS, **OWN_ARMS}, "arm")
-    if ARMS.get(arm.name) != arm:
-        inspect_arm(arm)
+    _check_free(arm, {**_ARMS, **OWN_ARMS}, "arm")
+    if _ARMS.get(arm.name) != arm:
+        for _, each in arm.limbs:
+            inspect_arm(replace(each, partner=None))
 
 
 def check_task(task: Task) -> None:
@@ -114,8 +116,8 @@ def check_task(task: Task) -> None:
     Raises:
         ValueError: If its name is taken, or it is not what it says: one line of reason.
     """
-    _check_free(task, {**TASKS, **OWN_TASKS}, "task")
-    if TASKS.get(task.name) != task:
+    _check_free(task, {**_TASKS, **OWN_TASKS}, "task")
+    if _TASKS.get(task.name) != task:
         inspect_task(task)
 
 

@@ -1,16 +1,17 @@
 """What an arm feels: named channels with units and declared ranges."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import mujoco
 import numpy as np
 
 from sim.arms.arm import Arm, span_rad
-from sim.control import TILT_LIMIT_RAD, TOOL_HIGH_M, TOOL_LOW_M, arm_model
+from sim.limb import Limb
 from sim.poses import Array, wrap
 from sim.scene import Scene
+from sim.tool_control import TILT_LIMIT_RAD, arm_model, fence_m
 
 # The measured tool may lag or sag a little beyond the fence of the commanded one.
 SLACK_M = 0.05
@@ -39,15 +40,23 @@ def channels(arm: Arm) -> tuple[Channel, ...]:
     """Joint positions, tool position, tool orientation (yaw, or roll, pitch and yaw), and the gripper's
     opening or, of a hand, the position of each of its joints.
 
-    A joint that turns without end is within half a turn of zero.
+    A joint that turns without end is within half a turn of zero. Of two arms the partner's follow, each name
+    with `sim.arms.arm.PARTNER` before it.
     """
+    return tuple(
+        replace(channel, name=prefix + channel.name) for prefix, each in arm.limbs for channel in _own(each)
+    )
+
+
+def _own(arm: Arm) -> tuple[Channel, ...]:
+    """Those of one arm."""
     model = arm_model(arm)
     joints = [
         Channel(f"joint_{i}", "rad", *span_rad(model, name)) for i, name in enumerate(arm.joints, start=1)
     ]
     position = [
         Channel(f"tool_{axis}", "m", float(low) - SLACK_M, float(high) + SLACK_M)
-        for axis, low, high in zip("xyz", TOOL_LOW_M, TOOL_HIGH_M, strict=True)
+        for axis, low, high in zip("xyz", *fence_m(arm), strict=True)
     ]
     orientation = [
         Channel(f"tool_{name}", "rad", -float(limit) - SLACK_RAD, float(limit) + SLACK_RAD)
@@ -85,10 +94,15 @@ def _endless(arm: Arm) -> tuple[int, ...]:
 
 def read(scene: Scene) -> Array:
     """The channels' values (P,) in their units, not clipped to their ranges."""
-    tilt = scene.tool_tilt_rad
-    orientation = tilt[2:] if scene.arm.cartesian_dof == 4 else tilt
-    gripper = scene.fingers if _is_hand(scene.arm) else [scene.width_m]
-    joints = scene.joints_rad
-    for i in _endless(scene.arm):
+    return np.concatenate([part for limb in scene.limbs for part in _parts(limb)])
+
+
+def _parts(limb: Limb) -> tuple[Array | list[float], ...]:
+    """Joints, tool position, tool orientation and gripper of one arm."""
+    tilt = limb.tool_tilt_rad
+    orientation = tilt[2:] if limb.arm.cartesian_dof == 4 else tilt
+    gripper = limb.fingers if _is_hand(limb.arm) else [limb.width_m]
+    joints = limb.joints_rad
+    for i in _endless(limb.arm):
         joints[i] = wrap(joints[i], 2 * math.pi)
-    return np.concatenate([joints, scene.tool_m, orientation, gripper])
+    return joints, limb.tool_m, orientation, gripper

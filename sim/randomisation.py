@@ -181,7 +181,7 @@ def draw(ranges: Randomisation, arm: Arm, things: Sequence[Thing], rng: np.rando
         friction=float(within(ranges.friction)),
         pad_friction=float(within(ranges.pad_friction)),
         mass=within(ranges.mass, len(things)),  # pyright: ignore[reportArgumentType]
-        gain=within(ranges.gain, len(arm.joints)),  # pyright: ignore[reportArgumentType]
+        gain=within(ranges.gain, len(_joints(arm))),  # pyright: ignore[reportArgumentType]
         latency_s=float(within(ranges.latency_s)),
     )
 
@@ -201,10 +201,8 @@ def apply(
     """
     _look(drawn, base, model, things)
     _light(drawn, base, model)
-    for name, way_m, turn_rad in (
-        ("front", drawn.front_m, drawn.front_rad),
-        ("wrist", drawn.wrist_m, drawn.wrist_rad),
-    ):
+    wrists = [(f"{prefix}wrist", drawn.wrist_m, drawn.wrist_rad) for prefix, _ in arm.limbs]
+    for name, way_m, turn_rad in (("front", drawn.front_m, drawn.front_rad), *wrists):
         camera = model.cam(name).id
         model.cam_pos[camera] = base.cam_pos[camera] + way_m
         model.cam_quat[camera] = _turned(base.cam_quat[camera], np.array(turn_rad))
@@ -240,16 +238,26 @@ def _feel(
             model.body_mass[body] = base.body_mass[body] * factor
             model.body_inertia[body] = base.body_inertia[body] * factor
     lying = [base.geom("table").id, *(geom for thing in things for geom in _geoms(base, thing))]
-    pads = [base.geom(name).id for side in arm.gripper.pads for name in side]
+    pads = [
+        base.geom(prefix + name).id
+        for prefix, each in arm.limbs
+        for side in each.gripper.pads
+        for name in side
+    ]
     # Of two geoms that touch the greater friction counts, so one factor for all that lies there is theirs.
     for geoms, factor in ((lying, drawn.friction), (pads, drawn.pad_friction)):
         model.geom_friction[geoms, 0] = base.geom_friction[geoms, 0] * factor
-    for name, factor in zip(arm.joints, drawn.gain, strict=True):
+    for name, factor in zip(_joints(arm), drawn.gain, strict=True):
         drive = base.actuator(name).id
         model.actuator_gainprm[drive] = base.actuator_gainprm[drive] * factor
         model.actuator_biasprm[drive] = base.actuator_biasprm[drive] * factor
     if model.nhistory:
         model.actuator_delay[:] = drawn.latency_s
+
+
+def _joints(arm: Arm) -> list[str]:
+    """Names of all joints of a scene's arms, which their actuators bear too."""
+    return [prefix + name for prefix, each in arm.limbs for name in each.joints]
 
 
 def _geoms(model: mujoco.MjModel, thing: Thing) -> list[int]:

@@ -1,4 +1,4 @@
-"""An arm at a table with things on it: the compiled model, its data, and every name resolved once."""
+"""One arm or two at a table with things on it: the compiled model, its data, and every name resolved once."""
 
 import copy
 import math
@@ -9,7 +9,8 @@ import numpy as np
 
 from sim.arms.arm import Arm, load
 from sim.light import DAY, Light
-from sim.poses import DOWN, Array, quaternion_z, rotation_log
+from sim.limb import COMMAND_SIZE, Limb
+from sim.poses import Array, quaternion_z
 from sim.randomisation import NOTHING, Drawn, Randomisation, apply
 from sim.things.thing import Fixture, Solid, Thing
 
@@ -17,8 +18,6 @@ TIMESTEP_S = 0.002
 # Where things are put: a patch in front of the arm the size of RGB-stacking's basket (0.25 m square there).
 TABLE_CENTRE_M = (0.5, 0.0)
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
-# The commanded tool pose, position (3,) and tilt (3,), lives in MuJoCo's user data and so in the state.
-COMMAND_SIZE = 6
 
 
 @lru_cache(maxsize=64)
@@ -42,8 +41,10 @@ def compile_model(
 
 
 def cell(arm: Arm, things: tuple[Thing, ...], light: Light = DAY) -> mujoco.MjSpec:
-    """The arm with its gripper, the table, the fixed camera and the things."""
+    """The arm with its gripper, and its partner if it has one, the table, the fixed camera and the things."""
     spec = load(arm)
+    for prefix, partner in arm.limbs[1:]:
+        spec.attach(load(partner), prefix=prefix, frame=spec.worldbody.add_frame())
     spec.modelname = f"{arm.name}-cell"
     spec.option.timestep = TIMESTEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -53,7 +54,7 @@ def cell(arm: Arm, things: tuple[Thing, ...], light: Light = DAY) -> mujoco.MjSp
     spec.option.ls_iterations = 10
     # Blocks at rest sleep until something moves them: half of the physics is theirs. See `Scene.forward`.
     spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP
-    spec.nuserdata = COMMAND_SIZE
+    spec.nuserdata = COMMAND_SIZE * len(arm.limbs)
     _add_table(spec, light)
     for thing in things:
         thing.add_to(spec)
@@ -88,8 +89,10 @@ def _add_table(spec: mujoco.MjSpec, light: Light) -> None:
 class Scene:
     """One world: a shared compiled model, or one of its own where worlds are randomised, and its own data.
 
-    Frames: world x forward, z up, table top at z = 0, the arm's base at its `base_m`. The tool frame sits
-    between the fingertips with z pointing out of the gripper.
+    Frames: world x forward, z up, table top at z = 0, each arm's base at its `base_m`.
+
+    Attributes:
+        limbs: The arm, and after it its partner if it has one.
     """
 
     def __init__(
@@ -106,26 +109,9 @@ class Scene:
         self.model = self.base if randomisation == NOTHING else copy.copy(self.base)
         self.data = mujoco.MjData(self.model)
         model = self.model
-        joints = [model.joint(name) for name in arm.joints]
-        self._qpos = np.array([joint.qposadr[0] for joint in joints])
-        self._ctrl = np.array([model.actuator(name).id for name in arm.joints])
-        self._gripper_ctrl = np.array([model.actuator(name).id for name in arm.gripper.actuators])
-        self._fingers = np.array([model.joint(name).qposadr[0] for name in arm.gripper.joints])
-        self._tool = model.site("tool").id
-        self._pads = tuple([model.geom(name).id for name in side] for side in arm.gripper.pads)
-        # Pads are boxes whose first half size is across: two of them take that off their middles' distance.
-        for pad in (pad for side in self._pads for pad in side):
-            if model.geom_type[pad] != mujoco.mjtGeom.mjGEOM_BOX:
-                kind = mujoco.mjtGeom(model.geom_type[pad]).name
-                raise ValueError(
-                    f"pad {model.geom(pad).name!r} of {arm.gripper.name} is {kind}, expected a box"
-                )
-        self._pads_thick_m = sum(float(model.geom_size[side[0], 0]) for side in self._pads)
-        one, other = self._pads
-        self._both_pads = np.array([*one, *other])
-        # By these the pads' places add up to what lies between the middles of the two sides.
-        self._between = np.array([*[1 / len(one)] * len(one), *[-1 / len(other)] * len(other)])
-        self._hand = model.body("hand").id
+        self.limbs = tuple(
+            Limb(each, prefix, number, model, self.data) for number, (prefix, each) in enumerate(arm.limbs)
+        )
         solids = [thing for thing in things if isinstance(thing, Solid)]
         fixtures = [thing for thing in things if isinstance(thing, Fixture)]
         self._body = {name: model.body(name).id for name in self.things}
@@ -139,12 +125,14 @@ class Scene:
     # What is written.
 
     def reset(self) -> None:
-        """Arm at home with an open gripper, everything at rest; things lie where the model put them."""
+        """Arms at home with open grippers, everything at rest; things lie where the model put them."""
         mujoco.mj_resetData(self.model, self.data)
-        self.set_joints(np.asarray(self.arm.home_rad))
-        self.set_gripper(self.arm.gripper.width_m[-1])
+        for limb in self.limbs:
+            limb.set_joints(np.asarray(limb.arm.home_rad))
+            limb.set_gripper(limb.arm.gripper.width_m[-1])
         mujoco.mj_kinematics(self.model, self.data)
-        self.command_tool(self.tool_m, self.tool_tilt_rad)
+        for limb in self.limbs:
+            limb.command_tool(limb.tool_m, limb.tool_tilt_rad)
         for i in range(self.model.nu if self.model.nhistory else 0):
             told = np.full((self.model.actuator_history[i, 0], 1), self.data.ctrl[i])
             mujoco.mj_initCtrlHistory(self.model, self.data, i, None, told)
@@ -160,25 +148,9 @@ class Scene:
         apply(drawn, self.base, self.model, self.arm, [*self.things.values()])
         mujoco.mj_setConst(self.model, self.data)
 
-    def set_joints(self, joints_rad: Array) -> None:
-        """Places the arm's joints [rad] and commands them to stay."""
-        self.data.qpos[self._qpos] = joints_rad
-        self.data.ctrl[self._ctrl] = joints_rad
-
-    def set_gripper(self, width_m: float) -> None:
-        """Places the fingers at an opening [m] and commands it."""
-        gripper = self.arm.gripper
-        self.data.qpos[self._fingers] = _between(width_m, gripper.width_m, gripper.joints_at)
-        self.data.ctrl[self._gripper_ctrl] = _between(width_m, gripper.width_m, gripper.controls_at)
-
     def command(self, targets: Array) -> None:
         """Sets the actuators' targets (nu,), one row of `targets`."""
         self.data.ctrl[:] = targets
-
-    def command_tool(self, position_m: Array, tilt_rad: Array) -> None:
-        """Records the commanded tool pose: position (3,) [m] and tilt (3,) [rad], in the world."""
-        self.data.userdata[:3] = position_m
-        self.data.userdata[3:] = tilt_rad
 
     def place(self, name: str, position_m: Array, yaw_rad: float = 0.0) -> None:
         """Puts a thing at a world position (3,) [m] with a yaw [rad], at rest."""
@@ -214,64 +186,34 @@ class Scene:
 
     # What is read.
 
-    def targets(self, joints_rad: Array, gripper: Array) -> Array:
-        """Targets of all actuators (k, nu), from those of the joints (k, n) [rad] and the gripper (m,)."""
-        targets = np.zeros((len(joints_rad), self.model.nu))
-        targets[:, self._ctrl] = joints_rad
-        targets[:, self._gripper_ctrl] = gripper
-        return targets
-
-    @property
-    def joints_rad(self) -> Array:
-        """Joint positions (n,) [rad]."""
-        return self.data.qpos[self._qpos].copy()
-
-    @property
-    def joint_command_rad(self) -> Array:
-        """Joint targets (n,) [rad]."""
-        return self.data.ctrl[self._ctrl].copy()
-
-    @property
-    def tool_command(self) -> tuple[Array, Array]:
-        """The commanded tool pose: position (3,) [m] and tilt (3,) [rad], in the world."""
-        return self.data.userdata[:3].copy(), self.data.userdata[3:].copy()
+    # Of the first arm: the only one, but in tasks for two.
 
     @property
     def width_m(self) -> float:
-        """Opening between the middles of opposing pads [m]."""
-        across = self.data.xmat[self._hand].reshape(3, 3)[:, 0]
-        between = self._between @ self.data.geom_xpos[self._both_pads]
-        return abs(float(between @ across)) - self._pads_thick_m
-
-    @property
-    def fingers(self) -> Array:
-        """Positions of the gripper's joints (m,), slides [m] or hinges [rad]."""
-        return self.data.qpos[self._fingers].copy()
+        """See `Limb`."""
+        return self.limbs[0].width_m
 
     @property
     def tool_m(self) -> Array:
-        """World position (3,) of the tool frame [m]."""
-        return self.data.site_xpos[self._tool].copy()
+        """See `Limb`."""
+        return self.limbs[0].tool_m
 
     @property
     def grip_m(self) -> Array:
-        """World position (3,) of the middle between the pads [m]: the tool's, unless one jaw stands still."""
-        gripper = self.arm.gripper
-        if not gripper.middle_m:
-            return self.tool_m
-        return self.tool_m + self.tool_rotation[:, 0] * np.interp(
-            self.width_m, gripper.width_m, gripper.middle_m
-        )
+        """See `Limb`."""
+        return self.limbs[0].grip_m
 
     @property
     def tool_rotation(self) -> Array:
-        """Rotation matrix (3, 3) of the tool frame in the world."""
-        return self.data.site_xmat[self._tool].reshape(3, 3).copy()
+        """See `Limb`."""
+        return self.limbs[0].tool_rotation
 
     @property
     def tool_tilt_rad(self) -> Array:
-        """Rotation vector (3,) from "straight down, unturned" to the tool frame, in the world [rad]."""
-        return rotation_log(self.tool_rotation @ DOWN.T)
+        """See `Limb`."""
+        return self.limbs[0].tool_tilt_rad
+
+    # Of things.
 
     def position_m(self, name: str) -> Array:
         """World position (3,) of a thing [m]."""
@@ -299,13 +241,13 @@ class Scene:
         """How far the part of a fixture that moves is along its way [m]."""
         return float(self.data.qpos[self._slide[name]])
 
-    def grasped(self, name: str) -> bool:
-        """Whether pads on both sides touch a solid."""
-        return all(self._sides_on(name))
+    def grasped(self, name: str, limb: int = 0) -> bool:
+        """Whether an arm's pads on both sides touch a solid."""
+        return all(self._sides_on(name, limb))
 
-    def touched(self, name: str) -> bool:
-        """Whether any finger pad touches a solid."""
-        return any(self._sides_on(name))
+    def touched(self, name: str, limb: int = 0) -> bool:
+        """Whether any finger pad of an arm touches a solid."""
+        return any(self._sides_on(name, limb))
 
     def in_contact(self, name: str, other: str) -> bool:
         """Whether two solids touch each other."""
@@ -320,13 +262,13 @@ class Scene:
         met = [(a if b in one else b) for a, b in self.data.contact.geom.tolist() if (a in one) != (b in one)]
         return all(geom in two for geom in met)
 
-    def _sides_on(self, name: str) -> list[bool]:
-        """Whether a pad of each side is in contact with a solid."""
+    def _sides_on(self, name: str, limb: int) -> list[bool]:
+        """Whether a pad of each side of an arm's gripper is in contact with a solid."""
         geoms = self._geoms[name]
         # A dozen contacts: faster one by one than as an array.
         pairs: list[list[int]] = self.data.contact.geom.tolist()
         met = {one if other in geoms else other for one, other in pairs if one in geoms or other in geoms}
-        return [not met.isdisjoint(side) for side in self._pads]
+        return [not met.isdisjoint(side) for side in self.limbs[limb].pads]
 
     # The whole state, for exact replay.
 
@@ -356,8 +298,3 @@ class Scene:
         """Sets the world to a state with nothing asleep; derived quantities are not yet its own."""
         mujoco.mj_resetData(self.model, self.data)
         mujoco.mj_setState(self.model, self.data, state, STATE)
-
-
-def _between(width_m: float, widths_m: tuple[float, ...], poses: tuple[tuple[float, ...], ...]) -> Array:
-    """The pose (n,) at an opening [m], between those declared."""
-    return np.array([np.interp(width_m, widths_m, numbers) for numbers in zip(*poses, strict=True)])

@@ -62,7 +62,7 @@ def test_the_wrist_camera_sees_the_block_between_the_fingers(arm: str) -> None:
     env = _started(arm)
     empty = _coloured(env._take(("wrist",))["wrist"], "red")
     env.scene.place("red", env.scene.tool_m)
-    env.scene.set_gripper(0.04)
+    env.scene.limbs[0].set_gripper(0.04)
     env.scene.forward()
     held = _coloured(env._take(("wrist",))["wrist"], "red")
     assert held.sum() > 100 + empty.sum()

@@ -8,17 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from sim.arms import ARMS
-from sim.control import (
-    LEAD_LIMIT_M,
-    TILT_LIMIT_RAD,
-    TOOL_HIGH_M,
-    TOOL_LOW_M,
-    CartesianControl,
-    arm_model,
-)
+from sim.control import CartesianControl
 from sim.env import ManipulationEnv
 from sim.poses import DOWN, Array
 from sim.scene import Scene
+from sim.tool_control import LEAD_LIMIT_M, TILT_LIMIT_RAD, TOOL_HIGH_M, TOOL_LOW_M, arm_model
 from tests.worlds import blind, corners_m, joint_limits
 
 arms = pytest.mark.parametrize("arm", ARMS)
@@ -48,20 +42,20 @@ def test_limits_hold_whatever_is_asked(arm: str, hz: int, monkeypatch: pytest.Mo
     env = blind(arm, "reach", control_hz=hz)
     env.reset(seed=0)
     scene = env.scene
-    commanded: list[Array] = [scene.joint_command_rad]
+    commanded: list[Array] = [scene.limbs[0].joint_command_rad]
     moving: list[Array] = []
     dofs = [scene.model.joint(name).dofadr[0] for name in env.arm.joints]
 
     def command(targets: Array, send=scene.command) -> None:
         moving.append(scene.data.qvel[dofs].copy())
         send(targets)
-        commanded.append(scene.joint_command_rad)
+        commanded.append(scene.limbs[0].joint_command_rad)
 
     monkeypatch.setattr(scene, "command", command)
     measured: list[Array] = []
     for action in _saturated(env, 200):
         env.step(action)
-        measured.append(scene.joints_rad)
+        measured.append(scene.limbs[0].joints_rad)
     low, high = joint_limits(scene.model, env.arm)
     limit = np.array(env.arm.velocity_limit_rad_s)
     assert np.all((np.array(commanded) >= low) & (np.array(commanded) <= high))
@@ -80,7 +74,7 @@ def test_the_tool_stays_inside_its_fence(arm: str, hz: int) -> None:
     env.reset(seed=0)
     for action in _saturated(env, 200):
         env.step(action)
-        position_m, tilt_rad = env.scene.tool_command
+        position_m, tilt_rad = env.scene.limbs[0].tool_command
         assert np.all((position_m >= TOOL_LOW_M) & (position_m <= TOOL_HIGH_M))
         assert np.all(np.abs(tilt_rad) <= TILT_LIMIT_RAD)
         assert np.all(env.scene.tool_m >= TOOL_LOW_M - [0.02, 0.02, 0.004])
@@ -192,7 +186,7 @@ def test_each_number_of_a_hand_moves_its_own_joint() -> None:
     for i, name in enumerate(env.arm.gripper.numbers):
         for _ in range(8):
             env.step(_action(env, **{name: -0.5}))
-        share = (env.scene.fingers - closed) / (opened - closed)
+        share = (env.scene.limbs[0].fingers - closed) / (opened - closed)
         expected = np.where(np.arange(len(share)) == i, 0.25, 1.0)
         np.testing.assert_allclose(share, expected, atol=0.02)
 
@@ -203,12 +197,12 @@ def test_a_blocked_tool_is_not_commanded_far_ahead(arm: str) -> None:
     env = blind(arm, "reach")
     env.reset(seed=0)
     scene = env.scene
-    home = scene.joints_rad
+    home = scene.limbs[0].joints_rad
     for _ in range(10):
-        scene.set_joints(home)  # A held arm.
+        scene.limbs[0].set_joints(home)  # A held arm.
         scene.forward()
         env._control.step(_action(env, y=1.0))
-        lead = scene.tool_command[0] - scene.tool_m
+        lead = scene.limbs[0].tool_command[0] - scene.tool_m
         assert np.linalg.norm(lead) < LEAD_LIMIT_M + env.arm.linear_m_s / env.control_hz + 0.001
 
 
@@ -217,7 +211,7 @@ def test_reach_finds_joints_for_a_place(arm: str) -> None:
     env = blind(arm, "reach")
     env.reset(seed=0)
     for place_m in (*corners_m(arm)[::3], (0.5, 0.0, 0.012)):
-        env.scene.set_joints(env._control.reach(np.array(place_m)))
+        env.scene.limbs[0].set_joints(env._control.tools[0].reach(np.array(place_m)))
         env.scene.forward()
         np.testing.assert_allclose(env.scene.tool_m, place_m, atol=1e-3)
         np.testing.assert_allclose(env.scene.tool_tilt_rad, 0.0, atol=2e-3)
@@ -238,7 +232,7 @@ def test_control_remembers_nothing_itself() -> None:
 @arms
 def test_a_period_is_what_mink_makes_of_its_own_limits(arm: str) -> None:
     """Also at the ends of ranges, and where the tool is asked for more than speeds allow."""
-    control = CartesianControl(Scene(ARMS[arm], ()), 10)
+    control = CartesianControl(Scene(ARMS[arm], ()), 10).tools[0]
     declared, model = ARMS[arm], arm_model(ARMS[arm])
     speeds = dict(zip(declared.joints, declared.velocity_limit_rad_s, strict=True))
     limits = [mink.ConfigurationLimit(model), mink.VelocityLimit(model, speeds)]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from sim.arms import ARMS
+from sim.arms import ARMS, PAIRS
 from sim.env import ManipulationEnv, make
 from sim.names import AT_MOST, UnknownName
 from sim.registration import environment_id, environment_ids, register_all
-from sim.tasks import TASKS
+from sim.tasks import FOR_PAIRS, TASKS
 from sim.tasks.reach import hover_point_m
 from sim.tasks.task import HOLD_S
 from tests.worlds import ALIKE, FEW, actions, bits, blind, play
@@ -39,7 +39,7 @@ def test_importing_the_registration_is_enough() -> None:
     env = gym.make("robocat/panda-lift-v0", size=16).unwrapped
     assert isinstance(env, ManipulationEnv)
     assert (env.arm.name, env.task.name, env.size) == ("panda", "lift", 16)
-    assert len(environment_ids()) == len(ARMS) * len(TASKS) == len(set(environment_ids()))
+    assert len(environment_ids()) == len(ARMS) * len(TASKS) + 1 == len(set(environment_ids()))
     register_all()  # Gymnasium warns, so this raises, if an id were registered twice.
     assert set(environment_ids()) <= set(gym.registry)
 
@@ -184,8 +184,8 @@ def test_success_ends_the_episode_once_it_has_held() -> None:
     env = blind("panda", "reach")
     env.reset(seed=0)
     above = hover_point_m(env.scene, env.variation)
-    env.scene.set_joints(env._control.reach(above))
-    env.scene.command_tool(above, np.zeros(3))
+    env.scene.limbs[0].set_joints(env._control.tools[0].reach(above))
+    env.scene.limbs[0].command_tool(above, np.zeros(3))
     env.scene.forward()
     rewards: list[float] = []
     still = np.array([0, 0, 0, 0, 1], np.float32)
@@ -237,14 +237,15 @@ def test_actions_out_of_range_are_clipped() -> None:
     [
         (
             {"arm": "pnada"},
-            f"unknown arm 'pnada'; did you mean 'panda'? arms: {', '.join(sorted(ARMS))}; an arm of your own "
-            "is given by the path of its .py file",
+            f"unknown arm 'pnada'; did you mean 'panda'? arms: {', '.join(sorted([*ARMS, *PAIRS]))}; an arm "
+            "of your own is given by the path of its .py file",
         ),
         (
             {"task": "lft"},
             "unknown task 'lft'; did you mean 'lift'? tasks: "
-            f"{', '.join(sorted(TASKS)[:AT_MOST])}, and {len(TASKS) - AT_MOST} more; one of your own is "
-            "given by the path of its .py file",
+            f"{', '.join(sorted([*TASKS, *FOR_PAIRS])[:AT_MOST])}, "
+            f"and {len(TASKS) + len(FOR_PAIRS) - AT_MOST} more; "
+            "one of your own is given by the path of its .py file",
         ),
         ({"cameras": ("frnt",)}, "unknown camera 'frnt'; did you mean 'front'? cameras: front, wrist"),
         (

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sim.arms import ARMS
-from sim.control import TILT_LIMIT_RAD, TOOL_HIGH_M, TOOL_LOW_M
 from sim.proprioception import channels, read
+from sim.tool_control import TILT_LIMIT_RAD, TOOL_HIGH_M, TOOL_LOW_M
 from tests.worlds import actions, blind
 
 arms = pytest.mark.parametrize("arm", ARMS)
@@ -53,13 +53,13 @@ def test_readings_are_the_scenes(arm: str) -> None:
     for move in actions(env, 5):
         env.step(move)
     scene, values = env.scene, dict(zip((c.name for c in env.channels), env.proprio(), strict=True))
-    for number, angle in enumerate(scene.joints_rad, start=1):
+    for number, angle in enumerate(scene.limbs[0].joints_rad, start=1):
         assert values[f"joint_{number}"] == np.float32(angle)
     assert [values[f"tool_{axis}"] for axis in "xyz"] == scene.tool_m.astype(np.float32).tolist()
     assert values["tool_yaw"] == np.float32(scene.tool_tilt_rad[2])
     if arm == "kuka_hand":
         fingers = [values[f"finger_{i}"] for i in range(1, 9)]
-        assert fingers == scene.fingers.astype(np.float32).tolist()
+        assert fingers == scene.limbs[0].fingers.astype(np.float32).tolist()
     else:
         assert values["width"] == np.float32(scene.width_m)
     if env.arm.cartesian_dof == 6:
@@ -72,7 +72,9 @@ def test_a_joint_that_turns_without_end_reads_the_same_after_each_turn() -> None
     env = blind("kinova_gen3", "lift")
     env.reset(seed=0)
     before = read(env.scene)
-    env.scene.set_joints(env.scene.joints_rad + 2 * np.pi * np.array([1, 0, -1, 0, 2, 0, -1]))
+    env.scene.limbs[0].set_joints(
+        env.scene.limbs[0].joints_rad + 2 * np.pi * np.array([1, 0, -1, 0, 2, 0, -1])
+    )
     env.scene.forward()
     np.testing.assert_allclose(read(env.scene), before, atol=1e-9)
 

@@ -144,15 +144,15 @@ def test_lateness_is_what_was_drawn() -> None:
     prompt = blind("panda", "lift")
     for env in (late, prompt):
         env.reset(seed=0)
-    control = np.array(prompt.scene.joint_command_rad) + 0.05
+    control = np.array(prompt.scene.limbs[0].joint_command_rad) + 0.05
     ways: list[np.ndarray] = []
     for env in (late, prompt):
         model, data = env.scene.model, env.scene.data
-        data.ctrl[env.scene._ctrl] = control
+        data.ctrl[env.scene.limbs[0].ctrl] = control
         way: list[np.ndarray] = []
         for _ in range(60):
             mujoco.mj_step(model, data)
-            way.append(env.scene.joints_rad)
+            way.append(env.scene.limbs[0].joints_rad)
         ways.append(np.array(way))
     np.testing.assert_allclose(ways[0][10:], ways[1][:-10], atol=1e-4)
     assert np.abs(ways[0][:10] - ways[0][0]).max() < 1e-6 < np.abs(ways[1][9] - ways[1][0]).max()

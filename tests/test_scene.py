@@ -34,9 +34,9 @@ def test_home_is_over_the_table_with_open_jaws_and_commanded(arm: str) -> None:
     np.testing.assert_allclose(scene.tool_rotation, DOWN, atol=2e-3)
     np.testing.assert_allclose(scene.tool_tilt_rad, 0.0, atol=2e-3)
     assert scene.width_m == pytest.approx(ARMS[arm].gripper.width_m[-1], abs=1e-3)
-    np.testing.assert_array_equal(scene.joints_rad, ARMS[arm].home_rad)
-    np.testing.assert_array_equal(scene.joint_command_rad, ARMS[arm].home_rad)
-    position_m, tilt_rad = scene.tool_command
+    np.testing.assert_array_equal(scene.limbs[0].joints_rad, ARMS[arm].home_rad)
+    np.testing.assert_array_equal(scene.limbs[0].joint_command_rad, ARMS[arm].home_rad)
+    position_m, tilt_rad = scene.limbs[0].tool_command
     np.testing.assert_array_equal(position_m, scene.tool_m)
     np.testing.assert_array_equal(tilt_rad, scene.tool_tilt_rad)
 
@@ -58,11 +58,11 @@ def test_what_is_placed_is_there(arm: str) -> None:
 def test_a_block_between_the_pads_is_touched_and_grasped(arm: str) -> None:
     scene = _scene(arm)
     scene.place("red", scene.tool_m)
-    scene.set_gripper(0.0395)
+    scene.limbs[0].set_gripper(0.0395)
     scene.forward()
     assert scene.grasped("red") and scene.touched("red")
     assert not scene.touched("green") and not scene.grasped("green")
-    scene.set_gripper(0.06)
+    scene.limbs[0].set_gripper(0.06)
     scene.forward()
     scene.place("red", scene.grip_m + [0.0, 0.0105, 0.0])  # The jaws close along y: against one pad.
     scene.forward()
@@ -76,7 +76,7 @@ def test_a_block_between_the_pads_is_touched_and_grasped(arm: str) -> None:
 @pytest.mark.parametrize("width_m", [0.02, 0.04, 0.07])
 def test_what_is_gripped_is_in_the_middle_between_the_pads(arm: str, width_m: float) -> None:
     scene = _scene(arm)
-    scene.set_gripper(width_m)
+    scene.limbs[0].set_gripper(width_m)
     scene.forward()
     sides = [[scene.data.geom(pad).xpos for pad in side] for side in ARMS[arm].gripper.pads]
     one, other = (np.mean(side, axis=0) for side in sides)
@@ -87,9 +87,9 @@ def test_what_is_gripped_is_in_the_middle_between_the_pads(arm: str, width_m: fl
 
 def test_tilt_is_how_the_tool_is_turned_from_straight_down() -> None:
     scene = _scene("panda")
-    home = scene.joints_rad
+    home = scene.limbs[0].joints_rad
     home[-1] += 0.3
-    scene.set_joints(home)
+    scene.limbs[0].set_joints(home)
     scene.forward()
     np.testing.assert_allclose(scene.tool_rotation, rotation_z(-0.3) @ DOWN, atol=2e-3)
     np.testing.assert_allclose(scene.tool_tilt_rad, [0.0, 0.0, -0.3], atol=2e-3)
@@ -99,15 +99,15 @@ def test_the_state_is_mujocos_and_holds_the_commands() -> None:
     scene = _scene("panda")
     state = scene.state()
     assert state.shape == (mujoco.mj_stateSize(scene.model, STATE),)
-    scene.command(scene.targets(scene.joints_rad[None] + 0.1, np.array([0.03]))[0])
-    scene.command_tool(np.array([1.0, 2.0, 3.0]), np.array([0.1, 0.2, 0.3]))
+    scene.command(scene.data.ctrl + 0.1)
+    scene.limbs[0].command_tool(np.array([1.0, 2.0, 3.0]), np.array([0.1, 0.2, 0.3]))
     later = scene.state()
     scene.restore(state)
     np.testing.assert_array_equal(scene.state(), state)
-    np.testing.assert_array_equal(scene.joint_command_rad, ARMS["panda"].home_rad)
+    np.testing.assert_array_equal(scene.limbs[0].joint_command_rad, ARMS["panda"].home_rad)
     scene.restore(later)
-    assert scene.tool_command[0].tolist() == [1.0, 2.0, 3.0]
-    assert scene.tool_command[1].tolist() == [0.1, 0.2, 0.3]
+    assert scene.limbs[0].tool_command[0].tolist() == [1.0, 2.0, 3.0]
+    assert scene.limbs[0].tool_command[1].tolist() == [0.1, 0.2, 0.3]
 
 
 def test_restoring_is_exact_wherever_it_happens() -> None:
@@ -153,9 +153,9 @@ def test_another_models_state_is_refused() -> None:
 def test_what_is_read_is_a_copy() -> None:
     scene = _scene("panda")
     for read in (
-        scene.joints_rad,
-        scene.joint_command_rad,
-        *scene.tool_command,
+        scene.limbs[0].joints_rad,
+        scene.limbs[0].joint_command_rad,
+        *scene.limbs[0].tool_command,
         scene.tool_m,
         scene.tool_rotation,
         scene.position_m("red"),

@@ -117,7 +117,7 @@ def test_progress_is_one_exactly_in_success(arm: str, task: str) -> None:
     env.reset(seed=1)
     progress: list[float] = []
     for _ in range(env.max_steps):
-        action = action_towards(env.scene, aim(env.task, env.scene, env.variation), env.control_hz)
+        action = action_towards(env.scene.limbs[0], aim(env.task, env.scene, env.variation), env.control_hz)
         if 1.0 in progress:
             action[2:] = 1.0  # Up and open: out of most successes.
         *_, info = env.step(action)
@@ -138,7 +138,7 @@ def test_the_goal_that_is_posed_is_a_success(arm: str, task: str) -> None:
         env.reset(seed=seed, options={"variation": variation})
         env._pose_success(np.random.default_rng(seed))
         scene = env.scene
-        scene.command_tool(scene.tool_m, np.zeros(3))
+        scene.limbs[0].command_tool(scene.tool_m, np.zeros(3))
         jaws = -1.0 if scene.width_m < 0.065 else 1.0
         still = np.zeros(env.arm.action_size, np.float32)
         still[env.arm.cartesian_dof :] = jaws
@@ -171,8 +171,8 @@ def test_a_stack_in_the_hand_is_none_yet() -> None:
     scene = env.scene
     assert stack.moves(scene, "red-on-blue")[0].lies(scene) and env.task.success(scene, "red-on-blue")
     assert not env.task.success(scene, "green-on-blue") and not env.task.success(scene, "blue-on-red")
-    scene.set_joints(env._control.reach(scene.position_m("red")))
-    scene.set_gripper(0.0395)
+    scene.limbs[0].set_joints(env._control.tools[0].reach(scene.position_m("red")))
+    scene.limbs[0].set_gripper(0.0395)
     scene.forward()
     assert scene.grasped("red") and stack.moves(scene, "red-on-blue")[0].lies(scene)
     assert not env.task.success(scene, "red-on-blue")
@@ -186,8 +186,8 @@ def test_a_block_held_on_the_disc_is_not_placed_yet() -> None:
     scene, move = env.scene, place.moves(env.scene, "green")[0]
     assert move.lies(scene) and move.done(scene) and env.task.success(scene, "green")
     assert not env.task.success(scene, "red")
-    scene.set_joints(env._control.reach(scene.position_m("green")))
-    scene.set_gripper(0.0395)
+    scene.limbs[0].set_joints(env._control.tools[0].reach(scene.position_m("green")))
+    scene.limbs[0].set_gripper(0.0395)
     scene.forward()
     assert scene.grasped("green") and move.lies(scene)
     assert not move.done(scene) and not env.task.success(scene, "green")

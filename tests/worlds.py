@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arms import ARMS, Arm
-from sim.control import TOOL_LOW_M
 from sim.env import ManipulationEnv, Observation, make
 from sim.scene import TABLE_CENTRE_M
 from sim.tasks import TASKS
 from sim.tasks.task import PATCH_M
+from sim.tool_control import TOOL_LOW_M
 
 # Every task on one of the arms and the basic ones on each; tests marked slow take all arms with all tasks.
 BASIC = ("reach", "push", "lift", "stack")

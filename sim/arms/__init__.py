@@ -8,6 +8,7 @@ from sim.arms.kinova_gen3 import KINOVA_GEN3
 from sim.arms.kuka_hand import KUKA_HAND
 from sim.arms.kuka_iiwa14 import KUKA_IIWA14
 from sim.arms.panda import PANDA
+from sim.arms.panda_pair import PANDA_PAIR
 from sim.arms.sawyer import SAWYER
 from sim.arms.so101 import SO101
 from sim.arms.ur5e import UR5E
@@ -28,6 +29,8 @@ ARMS: dict[str, Arm] = {
     "so101": SO101,
 }
 
+PAIRS: dict[str, Arm] = {"panda_pair": PANDA_PAIR}  # two arms at one table
+
 OWN_ARMS: dict[str, Arm] = {}  # filled by `sim.own`
 
 
@@ -37,4 +40,6 @@ def find_arm(name: str) -> Arm:
     Raises:
         UnknownName: If there is none; the message lists the arms.
     """
-    return pick({**ARMS, **OWN_ARMS}, name, "arm", "an arm of your own is given by the path of its .py file")
+    return pick(
+        {**ARMS, **PAIRS, **OWN_ARMS}, name, "arm", "an arm of your own is given by the path of its .py file"
+    )

@@ -19,6 +19,7 @@ CARTESIAN_DOFS = (4, 6)
 # An agent has a place for each of so many, see `robocat.vocabulary`.
 MOST_JOINTS = 8
 MOST_FINGERS = 8
+PARTNER = "second_"  # stands before every name of a second arm
 
 POSE_ATTRIBUTES = ("pos", "quat", "axisangle", "xyaxes", "zaxis", "euler")
 STAND_RGBA = (0.56, 0.57, 0.59, 1.0)
@@ -112,6 +113,9 @@ class Arm:
         stand_m: Two opposite corners (x, y) [m], from the base, of the block that it stands on, the smaller
             numbers first; it is drawn from the table up and touches nothing. None: no block.
         home_m: Where the tool is at home [m]: of an arm that does not get so high, lower.
+        across_m: How far right and left (y) [m] its tool may go within the fence of `sim.control`: of two
+            arms, each to its own side and a little beyond the middle.
+        partner: A second arm in the same cell, which stands to the right of this one.
     """
 
     name: str
@@ -129,6 +133,8 @@ class Arm:
     base_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     stand_m: tuple[tuple[float, float], tuple[float, float]] | None = None
     home_m: tuple[float, float, float] = (0.5, 0.0, 0.25)
+    across_m: tuple[float, float] = (-math.inf, math.inf)
+    partner: "Arm | None" = None
 
     def __post_init__(self) -> None:
         for field in ("home_rad", "velocity_limit_rad_s", "force_limit_nm"):
@@ -160,11 +166,30 @@ class Arm:
                     "expected smaller numbers before larger ones, and a base above the table"
                 )
 
+        if not self.across_m[0] < self.across_m[1]:
+            raise ValueError(
+                f"arm {self.name!r}: across_m: got {self.across_m}, expected the right end before the left"
+            )
+        if self.partner is not None and self.partner.partner is not None:
+            raise ValueError(
+                f"arm {self.name!r}: partner: got one with a partner of its own; expected one arm"
+            )
+
     @property
-    def action_names(self) -> tuple[str, ...]:
-        """Name of each action number: Cartesian rates, then the gripper's."""
+    def limbs(self) -> tuple[tuple[str, "Arm"], ...]:
+        """The arm, and its partner if it has one, each after what stands before its names in a scene."""
+        return (("", self),) if self.partner is None else (("", self), (PARTNER, self.partner))
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Name of each action number of this arm alone: Cartesian rates, then the gripper's."""
         turns = ("yaw",) if self.cartesian_dof == 4 else ("roll", "pitch", "yaw")
         return ("x", "y", "z", *turns, *self.gripper.numbers)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """Name of each action number: this arm's, then its partner's."""
+        return tuple(prefix + name for prefix, arm in self.limbs for name in arm.numbers)
 
     @property
     def action_size(self) -> int:

@@ -9,10 +9,11 @@ import mujoco
 import numpy as np
 
 from sim.arms.arm import ASSETS, MOST_FINGERS, MOST_JOINTS, Arm
-from sim.control import TOOL_HIGH_M, TOOL_LOW_M, CartesianControl
+from sim.control import CartesianControl
 from sim.names import check_name
 from sim.poses import DOWN, Array, rotation_log
 from sim.scene import TIMESTEP_S, Scene, cell
+from sim.tool_control import fence_m
 
 HOME_M = 2e-3  # how far the tool may be from `home_m` at home
 HOME_RAD = 0.01  # and turned from straight down
@@ -130,8 +131,9 @@ def _check_joints(arm: Arm, model: mujoco.MjModel) -> None:
 
 def _check_home(scene: Scene) -> None:
     arm, home_m = scene.arm, np.array(scene.arm.home_m)
-    if not (np.isfinite(home_m).all() and np.all((home_m >= TOOL_LOW_M) & (home_m <= TOOL_HIGH_M))):
-        _refuse(arm, "home_m", arm.home_m, f"inside {_few(TOOL_LOW_M)} to {_few(TOOL_HIGH_M)}")
+    low_m, high_m = fence_m(arm)
+    if not (np.isfinite(home_m).all() and np.all((home_m >= low_m) & (home_m <= high_m))):
+        _refuse(arm, "home_m", arm.home_m, f"inside {_few(low_m)} to {_few(high_m)}")
     scene.reset()
     scene.forward()
     if _at(scene, home_m):
@@ -139,8 +141,8 @@ def _check_home(scene: Scene) -> None:
     axes = scene.tool_rotation.T
     got = f"one at which the tool is at {_few(scene.tool_m)}, x {_few(axes[0])} and z {_few(axes[2])}"
     expected = f"{_few(home_m)}, x (0, 1, 0) and z (0, 0, -1)"
-    joints = CartesianControl(scene, 10).reach(home_m)
-    scene.set_joints(joints)
+    joints = CartesianControl(scene, 10).tools[0].reach(home_m)
+    scene.limbs[0].set_joints(joints)
     scene.forward()
     hint = (
         f"; {_few(joints)} gives that" if _at(scene, home_m) else "; nothing near it does, if it is in reach"
@@ -163,7 +165,7 @@ def _check_gripper(scene: Scene) -> None:
         _refuse(arm, "gripper.width_m", gripper.width_m, f"{CUBE_M} m, the cubes' side, well inside it")
     for width in gripper.width_m:
         scene.reset()
-        scene.set_gripper(width)
+        scene.limbs[0].set_gripper(width)
         scene.forward()
         if not abs(scene.width_m - width) <= WIDTH_M:
             got = f"pads {scene.width_m:.4f} m apart"
@@ -186,7 +188,9 @@ def _check_gripper(scene: Scene) -> None:
 
 def _moved(scene: Scene, controls: Sequence[float]) -> float:
     """The opening [m] after a second in which the gripper's actuators are told this."""
-    scene.command(scene.targets(np.asarray(scene.arm.home_rad)[None], np.asarray(controls))[0])
+    limb, targets = scene.limbs[0], scene.data.ctrl.copy()
+    targets[limb.ctrl], targets[limb.gripper_ctrl] = scene.arm.home_rad, controls
+    scene.command(targets)
     mujoco.mj_step(scene.model, scene.data, round(GRIPPER_S / TIMESTEP_S))
     scene.forward()
     return scene.width_m

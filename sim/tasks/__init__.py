@@ -4,9 +4,11 @@ from collections.abc import Iterable
 
 from sim.names import pick
 from sim.tasks.catalogue import HELD_OUT, TRAINING
+from sim.tasks.handover import HANDOVER
 from sim.tasks.task import Task as Task
 
 TASKS: dict[str, Task] = {task.name: task for task in (*TRAINING, *HELD_OUT)}
+FOR_PAIRS: dict[str, Task] = {"handover": HANDOVER}  # tasks of two arms
 OWN_TASKS: dict[str, Task] = {}  # filled by `sim.own`
 
 
@@ -16,7 +18,12 @@ def find_task(name: str) -> Task:
     Raises:
         UnknownName: Naming the nearest and the valid ones.
     """
-    return pick({**TASKS, **OWN_TASKS}, name, "task", "one of your own is given by the path of its .py file")
+    return pick(
+        {**TASKS, **FOR_PAIRS, **OWN_TASKS},
+        name,
+        "task",
+        "one of your own is given by the path of its .py file",
+    )
 
 
 def refuse_held_out(names: Iterable[str], instead: str) -> None:

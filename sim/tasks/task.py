@@ -34,13 +34,15 @@ class Task:
         success: Whether the world is as wanted now; the environment asks it to hold for `HOLD_S`.
         progress: Shaped progress in [0, 1]; 1 whenever `success` holds.
         pose: Poses the world in a success, for a goal image when nobody has brought one:
-            (scene, variation, generator) to the tool position (3,) [m], opening [m] of the gripper.
+            (scene, variation, generator) to the tool position (3,) [m], opening [m] of the gripper; for two
+            arms (2, 3) and (2,).
         noise_share: How much of the usual noise demonstrations of it bear: what must be hit within 2 mm
             cannot be with actions that stray by 6 mm.
         light: How the scene is lit.
         held_out: Whether it is there to measure what was never trained on: nothing is collected of it.
         expert: Where the tool should go now, (scene, variation) to its position (3,) [m], its yaw [rad] and
             whether the jaws are open; None leaves that to the family's expert (`demos.aims`).
+        arms: How many arms do it, 1 or 2.
     """
 
     name: str
@@ -52,11 +54,12 @@ class Task:
     place: Callable[[Scene, str, np.random.Generator], None]
     success: Callable[[Scene, str], bool]
     progress: Callable[[Scene, str], float]
-    pose: Callable[[Scene, str, np.random.Generator], tuple[Array, float]]
+    pose: Callable[[Scene, str, np.random.Generator], tuple[Array, Array | float]]
     noise_share: float = 1.0
     light: Light = DAY
     held_out: bool = False
     expert: Callable[[Scene, str], tuple[Array, float, bool]] | None = None
+    arms: int = 1
 
 
 HOLD_S = 0.5  # success must hold this long: a cube flying past is not lifted

@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from sim.arms.panda import PANDA
+from sim.arms.panda_pair import PANDA_PAIR
 from sim.control import CartesianControl
 from sim.names import check_name
 from sim.scene import Scene
@@ -41,7 +42,7 @@ def inspect_task(task: Task) -> None:
     if task.horizon_s * CONTROL_HZ < 1.0:
         _refuse(task, "horizon_s", task.horizon_s, f"at least {1 / CONTROL_HZ} s")
     try:
-        scene = Scene(PANDA, task.things, task.light)
+        scene = Scene(PANDA if task.arms == 1 else PANDA_PAIR, task.things, task.light)
     except ValueError as error:
         said = " ".join(str(error).split())
         raise ValueError(f"task {task.name!r}: things make no scene: {said}") from error
@@ -72,14 +73,16 @@ def _try(task: Task, scene: Scene, variation: str, seed: int) -> None:
     if not 0.0 <= progress < 1.0:
         _refuse(task, f"progress, {where}", f"{progress} where the episode begins", "0 or more, less than 1")
     control = CartesianControl(scene, CONTROL_HZ)
-    tool_m, width_m = task.pose(scene, variation, rng)
-    scene.set_joints(control.reach(tool_m))
-    scene.set_gripper(width_m)
-    scene.forward()
-    scene.command_tool(scene.tool_m, scene.tool_tilt_rad)
-    still = np.zeros(scene.arm.action_size, np.float32)
+    control.pose(*task.pose(scene, variation, rng))
+    for limb in scene.limbs:
+        limb.command_tool(limb.tool_m, limb.tool_tilt_rad)
     # Jaws about as far apart as a thing is wide are to press it.
-    still[-1] = 1.0 if scene.width_m > 0.9 * scene.arm.gripper.width_m[-1] else -1.0
+    opened = [limb.width_m > 0.9 * limb.arm.gripper.width_m[-1] for limb in scene.limbs]
+    parts = [
+        [0.0] * limb.arm.cartesian_dof + [1.0 if wide else -1.0] * len(limb.arm.gripper.numbers)
+        for limb, wide in zip(scene.limbs, opened, strict=True)
+    ]
+    still = np.array([number for part in parts for number in part], np.float32)
     for _ in range(STILL_STEPS):
         if task.success(scene, variation):
             break
