@@ -18,7 +18,6 @@ from gymnasium import spaces
 from tyro.conf import Positional
 
 from demos.episode import Episode, EpisodeMeta
-from demos.extras import extra
 from demos.foreign import Remarks
 from demos.manifest import Entry
 from demos.parts import PART, parts
@@ -26,6 +25,7 @@ from demos.progress import progress
 from demos.select import SUCCESSES, Choice, of_one_arm_and_task
 from demos.staging import sync_folders
 from demos.store import EpisodeStore
+from sim.extras import extra
 from sim.registration import environment_id
 
 EXTRA = "minari"

@@ -9,7 +9,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from sim.arms import ARMS, PAIRS
+from sim.arms import ARMS, MESHED, PAIRS
 from sim.arms.arm import Arm, span_rad
 from sim.registration import environment_id, environment_ids
 from sim.tasks.catalogue import HELD_OUT, TRAINING
@@ -38,6 +38,7 @@ def arms() -> None:
     console = Console()
     console.print(table)
     console.print("reach: the farthest that the tool gets from the axis of the first joint", highlight=False)
+    console.print(f"in DeepMind's meshes (extra `menagerie`): {', '.join(MESHED)}", highlight=False)
     console.print("figures from:", highlight=False)
     sources = {arm.name: arm.source for arm in ARMS.values()}
     sources |= {arm.gripper.name: arm.gripper.source for arm in ARMS.values()}

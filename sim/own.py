@@ -14,7 +14,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from sim.arms import ARMS, OWN_ARMS, PAIRS, Arm
+from sim.arms import ARMS, MESHED, OWN_ARMS, PAIRS, Arm
 from sim.arms.inspection import inspect_arm
 from sim.tasks import FOR_PAIRS, OWN_TASKS, TASKS, Task
 from sim.tasks.trial import inspect_task
@@ -30,7 +30,7 @@ class Declared:
     tasks: tuple[str, ...]
 
 
-_ARMS, _TASKS = {**ARMS, **PAIRS}, {**TASKS, **FOR_PAIRS}  # those of the tables
+_ARMS, _TASKS = {**ARMS, **PAIRS, **MESHED}, {**TASKS, **FOR_PAIRS}  # those of the tables
 _files: dict[Path, Declared] = {}  # a file is run once a process
 
 

@@ -6,6 +6,7 @@ must be remembered from step to step, the commanded pose and joints, stands in t
 """
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import daqp
@@ -36,8 +37,8 @@ LEFT = np.arange(RAMP_PIECES)[::-1, None] / RAMP_PIECES  # of the way, after eac
 
 @lru_cache(maxsize=16)
 def arm_model(arm: Arm) -> mujoco.MjModel:
-    """The arm and its gripper alone: inverse kinematics must not pay for things on the table."""
-    return load(arm).compile()
+    """The arm and its gripper alone: inverse kinematics must not pay for things on the table, or looks."""
+    return load(replace(arm, meshes="")).compile()
 
 
 def fence_m(arm: Arm) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from sim.arms import ARMS, PAIRS
+from sim.arms import ARMS, MESHED, PAIRS
 from sim.env import ManipulationEnv, make
 from sim.names import AT_MOST, UnknownName
 from sim.registration import environment_id, environment_ids, register_all
@@ -237,8 +237,9 @@ def test_actions_out_of_range_are_clipped() -> None:
     [
         (
             {"arm": "pnada"},
-            f"unknown arm 'pnada'; did you mean 'panda'? arms: {', '.join(sorted([*ARMS, *PAIRS]))}; an arm "
-            "of your own is given by the path of its .py file",
+            f"unknown arm 'pnada'; did you mean 'panda'? arms: "
+            f"{', '.join(sorted([*ARMS, *MESHED, *PAIRS]))}; "
+            "an arm of your own is given by the path of its .py file",
         ),
         (
             {"task": "lft"},

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from demos.episode import Episode
-from demos.extras import MissingExtra, extra
 from demos.lerobot import statistics, write
 from demos.lerobot.layout import IMAGES
 from demos.lerobot.write import export
 from demos.select import ALL, Selection
 from demos.store import EpisodeStore
+from sim.extras import MissingExtra, extra
 from tests.fakes import fake_episode
 
 pq = pytest.importorskip("pyarrow.parquet", reason="the extra lerobot is not installed")

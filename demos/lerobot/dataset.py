@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from demos.extras import extra
 from demos.lerobot import video
 from demos.lerobot.layout import VERSION
+from sim.extras import extra
 
 V21 = "v2.1"
 READABLE = (VERSION, V21)

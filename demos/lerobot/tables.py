@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from demos.extras import extra
+from sim.extras import extra
 
 TASKS = "meta/tasks.parquet"
 # How pandas, by which LeRobot reads the table of tasks, knows that the texts are its index.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from demos.extras import extra
+from sim.extras import extra
 
 KEY_EVERY = 2  # frames, as LeRobot has it: any frame is at most one step from a whole one
 TOLERANCE_S = 1e-4  # how far a frame may be from where its row says, as LeRobot has it

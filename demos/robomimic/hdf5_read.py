@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from tyro.conf import Positional
 
 from demos.episode import Episode, EpisodeMeta
-from demos.extras import extra
 from demos.foreign import LAST_TWICE, Ranges, Recording, Remarks, Source, is_there, name_of, ranges
 from demos.progress import progress
 from demos.robomimic import EXTRA, IMAGE, PROPRIO
 from demos.robomimic.simulated import Simulated, is_ours
 from demos.store import EpisodeStore
+from sim.extras import extra
 from sim.names import pick
 
 HZ = 20.0  # robosuite's usual rate, where a file does not say another one

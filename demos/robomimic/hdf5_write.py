@@ -12,7 +12,6 @@ import numpy as np
 from tyro.conf import Positional
 
 from demos.episode import Episode, EpisodeMeta
-from demos.extras import extra
 from demos.manifest import Entry
 from demos.parts import PART, parts
 from demos.progress import progress
@@ -22,6 +21,7 @@ from demos.select import SUCCESSES, Choice, of_one_arm_and_task
 from demos.staging import whole
 from demos.stock import part_of
 from demos.store import EpisodeStore
+from sim.extras import extra
 from sim.registration import environment_id
 from sim.scene import cell
 

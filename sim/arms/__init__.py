@@ -1,5 +1,7 @@
 """The arms, by name: the table, and those that the user declared (`sim.own`)."""
 
+from dataclasses import replace
+
 from sim.arms.arm import Arm as Arm
 from sim.arms.arm import Gripper as Gripper
 from sim.arms.arm import load as load
@@ -7,6 +9,7 @@ from sim.arms.jaco2 import JACO2
 from sim.arms.kinova_gen3 import KINOVA_GEN3
 from sim.arms.kuka_hand import KUKA_HAND
 from sim.arms.kuka_iiwa14 import KUKA_IIWA14
+from sim.arms.meshes import ENTRIES, SUFFIX
 from sim.arms.panda import PANDA
 from sim.arms.panda_pair import PANDA_PAIR
 from sim.arms.sawyer import SAWYER
@@ -31,6 +34,14 @@ ARMS: dict[str, Arm] = {
 
 PAIRS: dict[str, Arm] = {"panda_pair": PANDA_PAIR}  # two arms at one table
 
+# In DeepMind's meshes, by names of their own: pictures differ, and so does what is recorded of them.
+MESHED: dict[str, Arm] = {
+    name + SUFFIX: replace(
+        ARMS[name], name=name + SUFFIX, title=f"{ARMS[name].title}, DeepMind's meshes", meshes=name
+    )
+    for name in ENTRIES
+}
+
 OWN_ARMS: dict[str, Arm] = {}  # filled by `sim.own`
 
 
@@ -41,5 +52,8 @@ def find_arm(name: str) -> Arm:
         UnknownName: If there is none; the message lists the arms.
     """
     return pick(
-        {**ARMS, **PAIRS, **OWN_ARMS}, name, "arm", "an arm of your own is given by the path of its .py file"
+        {**ARMS, **PAIRS, **MESHED, **OWN_ARMS},
+        name,
+        "arm",
+        "an arm of your own is given by the path of its .py file",
     )

@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 
 import mujoco
 
+from sim.arms.meshes import hang
+
 ASSETS = Path(__file__).parent.parent / "assets"
 
 CARTESIAN_DOFS = (4, 6)
@@ -116,6 +118,7 @@ class Arm:
         across_m: How far right and left (y) [m] its tool may go within the fence of `sim.control`: of two
             arms, each to its own side and a little beyond the middle.
         partner: A second arm in the same cell, which stands to the right of this one.
+        meshes: Whose meshes it is drawn with, a key of `sim.arms.meshes.ENTRIES`; "" for its own shapes.
     """
 
     name: str
@@ -135,6 +138,7 @@ class Arm:
     home_m: tuple[float, float, float] = (0.5, 0.0, 0.25)
     across_m: tuple[float, float] = (-math.inf, math.inf)
     partner: "Arm | None" = None
+    meshes: str = ""
 
     def __post_init__(self) -> None:
         for field in ("home_rad", "velocity_limit_rad_s", "force_limit_nm"):
@@ -235,6 +239,8 @@ def load(arm: Arm) -> mujoco.MjSpec:
     spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
     # Lets an arm from outside the package refer to mesh files beside its own.
     spec.modelfiledir = str((ASSETS / arm.mjcf).parent)
+    if arm.meshes:
+        hang(spec, arm.meshes, arm.joints)
     if arm.stand_m is not None:
         _add_stand(spec, arm.base_m, arm.stand_m)
     return spec
