@@ -13,16 +13,19 @@ import tyro
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from demos.expert import action_towards, aims
 from finetune.loop_picture import loop_drawing
 from finetune.run_folder import read_run
 from finetune.standing import Standing
-from sim.arms import ARMS
+from sim.arms import ARMS, PAIRS
 from sim.arms.arm import Arm
 from sim.env import make
 from sim.scene import Scene, cell
-from sim.tasks import TASKS
+from sim.tasks import FOR_PAIRS, TASKS
+from sim.tasks.handover import BAR
 from sim.tasks.task import Task
 from sim.things.blocks import BLOCKS
+from sim.things.thing import Thing
 
 DOCS = Path(__file__).parents[1] / "docs"
 SIDE_PX = 320
@@ -42,7 +45,7 @@ Ink = tuple[int, int, int]
 
 
 def main(out: Path = DOCS, arm: str = "ur5e", seed: int = 11) -> None:
-    """Writes arms.png and tasks.png.
+    """Writes arms.png, pair.png and tasks.png.
 
     Args:
         out: Folder that they go to.
@@ -53,10 +56,11 @@ def main(out: Path = DOCS, arm: str = "ur5e", seed: int = 11) -> None:
     arms = [(each.title, portrait(each)) for each in ARMS.values()]
     rows = [arms[i : i + ACROSS] for i in range(0, len(arms), ACROSS)]
     _grid(rows).save(out / "arms.png", optimize=True)
-    _sheet([tile(arm, task, seed + i) for i, task in enumerate(TASKS.values())]).save(
-        out / "tasks.png", optimize=True
-    )
-    print(out / "arms.png", out / "tasks.png", sep="\n")
+    Image.fromarray(handover(seed)).save(out / "pair.png", optimize=True)
+    tiles = [tile(arm, task, seed + i) for i, task in enumerate(TASKS.values())]
+    tiles += [tile(pair, task, seed) for pair in PAIRS for task in FOR_PAIRS.values()]
+    _sheet(tiles).save(out / "tasks.png", optimize=True)
+    print(out / "arms.png", out / "pair.png", out / "tasks.png", sep="\n")
 
 
 def loop(run: tyro.conf.Positional[Path] = Path("runs/cycle"), out: Path = DOCS) -> None:
@@ -73,7 +77,7 @@ def loop(run: tyro.conf.Positional[Path] = Path("runs/cycle"), out: Path = DOCS)
 
 def portrait(arm: Arm) -> Pixels:
     """An arm at home with three blocks, in better light than the agent's pictures have."""
-    model = _lit(arm).compile()
+    model = _lit(arm, BLOCKS).compile()
     scene = Scene(arm, BLOCKS)
     scene.reset()
     for name, (x, y, yaw) in LAID.items():
@@ -88,9 +92,30 @@ def portrait(arm: Arm) -> Pixels:
         return _shrunk(renderer.render())
 
 
-def _lit(arm: Arm) -> mujoco.MjSpec:
+def handover(seed: int) -> Pixels:
+    """Two arms as both hold the bar."""
+    env = make("panda_pair", "handover", cameras=())
+    env.reset(seed=seed)
+    while not all(env.scene.grasped(BAR.name, limb) for limb in (0, 1)):
+        where = aims(env.task, env.scene, env.variation)
+        limbs = zip(env.scene.limbs, where, strict=True)
+        env.step(np.concatenate([action_towards(limb, aim, env.control_hz) for limb, aim in limbs]))
+    camera = mujoco.MjvCamera()
+    camera.lookat[:] = (0.36, 0.0, 0.32)
+    camera.distance, camera.azimuth, camera.elevation = 1.25, 165.0, -20.0
+    high, wide = FINER * SIDE_PX, 2 * FINER * SIDE_PX
+    spec = _lit(env.arm, env.task.things)
+    spec.visual.global_.offwidth = wide
+    with mujoco.Renderer(spec.compile(), high, wide) as renderer:
+        renderer.update_scene(env.scene.data, camera)
+        return np.asarray(
+            Image.fromarray(renderer.render()).resize((2 * SIDE_PX, SIDE_PX), Image.Resampling.BOX)
+        )
+
+
+def _lit(arm: Arm, things: tuple[Thing, ...]) -> mujoco.MjSpec:
     """The arm's cell with a bright table, soft light, shadows and a white surrounding."""
-    spec = cell(arm, BLOCKS)
+    spec = cell(arm, things)
     visual = spec.visual
     visual.global_.offwidth = visual.global_.offheight = FINER * SIDE_PX
     visual.quality.shadowsize = 4096

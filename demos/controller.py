@@ -18,10 +18,16 @@ class Act(NamedTuple):
     Attributes:
         action: What is executed (A,), in [-1, 1].
         label: What was meant before exploration noise (A,): the target to imitate.
+        ends: Whether the episode is to end with this step.
+        commanded: What the device of teleoperation asked (A,), before limits of motion.
+        actor: Who acted, one of `demos.episode.CONTROLLERS`, where that may change in an episode.
     """
 
     action: Action
     label: Action
+    ends: bool = False
+    commanded: Action | None = None
+    actor: str | None = None
 
 
 class Controller(Protocol):

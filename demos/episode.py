@@ -14,12 +14,15 @@ action channels and simulator-state numbers; H and W are `meta.image_size`.
     state            float64  (T+1, S)        MuJoCo's         mjSTATE_INTEGRATION of `meta.model_hash`
     wall_time        float64  (T+1,)          unix time [s]    when each observation was taken
     goal/<camera>    uint8    (H, W, 3)       RGB, 0 to 255    what the agent was shown; none for experts
+    commanded        float32  (T, A)          in [-1, 1]       what the device asked, before limits of motion
+    actor            uint8    (T,)            a CONTROLLERS    who held the controls at each step
 
+The last two are of teleoperation alone, where `label` is what the limits left of `commanded`.
 All numbers are finite. `wall_time` and `meta.created` say when, not what: recordings that differ only
 there are the same episode. What an episode is besides its arrays stands in `EpisodeMeta`.
 
 Format history: 1, the first, before any release; 2 adds `progress`, and to the record `randomisation`
-and `drawn`, which are left out of an episode whose world was not randomised.
+and `drawn`, which are left out of an episode whose world was not randomised, and what is teleoperation's.
 """
 
 import dataclasses
@@ -50,7 +53,10 @@ ARRAYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "state": ("float64", ("T+1", "S")),
     "wall_time": ("float64", ("T+1",)),
     "goal": ("uint8", ("H", "W", "3")),
+    "commanded": ("float32", ("T", "A")),
+    "actor": ("uint8", ("T",)),
 }
+OPTIONAL = ("commanded", "actor")  # None in episodes that were not teleoperated
 PER_CAMERA = ("images", "goal")
 CONTROLLERS = ("expert", "policy", "teleop", "replay")
 
@@ -176,6 +182,8 @@ class Episode:
     wall_time: NDArray[np.float64]
     meta: EpisodeMeta
     goal: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict[str, NDArray[np.uint8]])
+    commanded: NDArray[np.float32] | None = None
+    actor: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         arrays = self.arrays()
@@ -186,16 +194,16 @@ class Episode:
             array.flags.writeable = False
         for key in ARRAYS:
             per_camera = {k.partition("/")[2]: v for k, v in frozen.items() if k.startswith(key + "/")}
-            object.__setattr__(self, key, per_camera if key in PER_CAMERA else frozen[key])
+            object.__setattr__(self, key, per_camera if key in PER_CAMERA else frozen.get(key))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Every array under its key in the contract, such as "images/front" or "action"."""
         arrays: dict[str, NDArray[Any]] = {}
         for key in ARRAYS:
-            value = getattr(self, key)
+            value: Any = getattr(self, key)
             if key in PER_CAMERA:
                 arrays.update({f"{key}/{camera}": image for camera, image in value.items()})
-            else:
+            elif key not in OPTIONAL or value is not None:
                 arrays[key] = value
         return arrays
 
@@ -316,7 +324,9 @@ def _check_array(episode: str, key: str, array: NDArray[Any], sizes: Mapping[str
         _fail(episode, key, f"{array.dtype} {array.shape}", f"{dtype} ({', '.join(dims)}) = {shape}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         _fail(episode, key, "a number that is not finite", "finite numbers")
-    if key in ("action", "label") and array.size and np.abs(array).max() > 1:
+    if key in ("action", "label", "commanded") and array.size and np.abs(array).max() > 1:
         _fail(episode, key, f"{np.abs(array).max():.6g}", "values in [-1, 1]")
+    if key == "actor" and array.size and array.max() >= len(CONTROLLERS):
+        _fail(episode, key, array.max(), f"0 to {len(CONTROLLERS) - 1}: {', '.join(CONTROLLERS)}")
     if key == "progress" and array.size and not 0.0 <= array.min() <= array.max() <= 1.0:
         _fail(episode, key, f"{array.min():.6g} to {array.max():.6g}", "values in [0, 1]")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from demos.episode import ARRAYS, PER_CAMERA, Episode, EpisodeMeta
+from demos.episode import ARRAYS, OPTIONAL, PER_CAMERA, Episode, EpisodeMeta
 from demos.images import pack, unpack
 
 # What reading arbitrary bytes can raise; `_parse` and `decode` turn all of it into ValueError.
@@ -132,7 +132,11 @@ def _parse(data: bytes) -> tuple[dict[str, NDArray[Any]], EpisodeMeta, str]:
 
 def _fields(tensors: dict[str, NDArray[Any]], meta: EpisodeMeta, images: bool) -> dict[str, Any]:
     """The array fields of an Episode, from the tensors that hold them."""
-    arrays: dict[str, Any] = {key: tensors[key] for key in ARRAYS if key not in PER_CAMERA}
+    arrays: dict[str, Any] = {
+        key: tensors[key]
+        for key in ARRAYS
+        if key not in PER_CAMERA and (key in tensors or key not in OPTIONAL)
+    }
     arrays["images"], arrays["goal"] = {}, {}
     for camera in meta.cameras if images else ():
         blobs, offsets = tensors[f"images/{camera}"], tensors[f"offsets/{camera}"]

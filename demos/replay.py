@@ -53,7 +53,9 @@ class Replay:
         if step == episode.length:
             raise ValueError(f"episode {episode.id} has ended after {step} steps, and its replay has not")
         self._next[slot] = step + 1
-        return Act(episode.action[step], episode.label[step])
+        # A person may have ended it, and later than the task's horizon.
+        ends = episode.meta.provenance.controller == "teleop" and step + 1 == episode.length
+        return Act(episode.action[step], episode.label[step], ends)
 
 
 def environment(meta: EpisodeMeta) -> ManipulationEnv:
@@ -85,4 +87,10 @@ def replay(episode: Episode, env: ManipulationEnv | None = None) -> Episode:
         env: Where; None makes the environment that it was recorded in.
     """
     controller = Replay(episode)
-    return next(rollout([env or environment(episode.meta)], controller, [controller.attempt]))
+    world = env or environment(episode.meta)
+    horizon = world.max_steps
+    world.max_steps = max(horizon, episode.length)
+    try:
+        return next(rollout([world], controller, [controller.attempt]))
+    finally:
+        world.max_steps = horizon

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demos.controller import Act, Controller
-from demos.episode import Episode, EpisodeMeta, Outcome, Provenance, episode_id
+from demos.episode import CONTROLLERS, Episode, EpisodeMeta, Outcome, Provenance, episode_id
 from sim.cameras import Image
 from sim.env import ManipulationEnv, Observation
 from sim.randomisation import Drawn
@@ -103,17 +103,22 @@ def _begin(slot: int, env: ManipulationEnv, controller: Controller, attempt: Att
 
 def _advance(env: ManipulationEnv, recording: _Recording, act: Act) -> bool:
     """One step; whether the episode has ended."""
+    if not recording.acts:
+        # A person may take their time before the first action.
+        recording.times[0] = time.time()
     observation, _, terminated, truncated, info = env.step(act.action)
     recording.acts.append(act)
     recording.success.append(bool(info["is_success"]))
     recording.observe(env, observation, info)
-    return terminated or truncated
+    return terminated or truncated or act.ends
 
 
 def _episode(env: ManipulationEnv, recording: _Recording, controller: Controller) -> Episode:
     provenance = controller.provenance(recording.attempt.seed)
     observations = recording.observations
     goal = {} if provenance.controller == "expert" else observations[0]["goal"]
+    commanded = [act.commanded for act in recording.acts if act.commanded is not None]
+    actors = [CONTROLLERS.index(act.actor) for act in recording.acts if act.actor is not None]
     return Episode(
         images={camera: np.stack([o["images"][camera] for o in observations]) for camera in env.cameras},
         proprio=np.stack([o["proprio"] for o in observations]),
@@ -124,6 +129,8 @@ def _episode(env: ManipulationEnv, recording: _Recording, controller: Controller
         state=np.stack(recording.states),
         wall_time=np.array(recording.times),
         goal=goal,
+        commanded=np.stack(commanded) if commanded else None,
+        actor=np.array(actors, np.uint8) if actors else None,
         meta=episode_meta(env, provenance, recording.success[-1]),
     )
 

@@ -1,7 +1,8 @@
-"""Offscreen pictures of a scene: one renderer per compiled model and size, kept while the process lives."""
+"""Offscreen pictures of a scene: a renderer for each thread, compiled model and size, kept for good."""
 
 import atexit
 import copy
+import threading
 from functools import lru_cache
 
 import mujoco
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim import gl
 from sim.arms.arm import Arm
-from sim.scene import Scene
+from sim.scene import TABLE_CENTRE_M, Scene
 
 CAMERAS = ("front", "wrist")
 Image = NDArray[np.uint8]
@@ -83,6 +84,23 @@ class Pictures:
             images[name] = self._renderer.render()
         return images
 
+    def around(self, scene: Scene, azimuth_deg: float, elevation_deg: float, distance_m: float) -> Image:
+        """A picture (size, size, 3) from anywhere about the table: for a person, no camera of the arm's.
+
+        Args:
+            scene: What is drawn.
+            azimuth_deg: Where the view goes, from the world's x towards its y [degrees].
+            elevation_deg: How far it goes up; seen from above, less than 0 [degrees].
+            distance_m: From the table's middle, 0.1 m above it [m].
+        """
+        camera = mujoco.MjvCamera()
+        camera.lookat[:] = (*TABLE_CENTRE_M, 0.1)
+        camera.azimuth, camera.elevation, camera.distance = azimuth_deg, elevation_deg, distance_m
+        self._dress(scene.model)
+        self._model.geom_group[:] = self._groups
+        self._renderer.update_scene(scene.data, camera)
+        return self._renderer.render()
+
     def _dress(self, model: mujoco.MjModel) -> None:
         """Takes on the colours and lights of a scene, which may have a model of its own. Where cameras and
         lamps are is in its data.
@@ -106,10 +124,14 @@ class Pictures:
         return (beyond <= radius) | (radius == 0.0)  # 0: an endless plane
 
 
-@lru_cache(maxsize=32)
+_of_thread = threading.local()
+
+
 def pictures(model: mujoco.MjModel, size: int) -> Pictures:
-    """The process's renderer for a compiled model at an image size [px]."""
-    return Pictures(model, size)
+    """The thread's renderer for a compiled model at an image size [px]: a context of OpenGL is a thread's."""
+    if not hasattr(_of_thread, "pictures"):
+        _of_thread.pictures = lru_cache(maxsize=32)(Pictures)
+    return _of_thread.pictures(model, size)
 
 
 def _gl_renderer() -> str:

@@ -110,8 +110,7 @@ def write_model(root: Path, arm: str, longer_m: float = 0.0) -> Path:
     lines += [f"f {' '.join(map(str, face))}" for face in FACES]
     (path.parent / "assets" / "box.obj").write_text("\n".join(lines) + "\n")
     bodies, ends = "", ""
-    for number, (place, turn, axis) in enumerate((base, *joints)):
-        x, y, z = place
+    for number, ((x, y, z), turn, axis) in enumerate((base, *joints)):
         place = (x + longer_m * (number == 3), y + longer_m * (number == 3), z)
         joint = f'<joint name="j{number}" axis="{_said(axis)}"/>' if number else ""
         bodies += f'<body name="b{number}" pos="{_said(place)}" quat="{_said(turn)}">{joint}'

@@ -7,7 +7,6 @@ are of one arm is not believed but measured: every joint's axis must lie where t
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mujoco
 import numpy as np
@@ -75,8 +74,9 @@ def hang(spec: mujoco.MjSpec, name: str, joints: tuple[str, ...]) -> None:
         at_m, matrix = zero.body(body).xpos, zero.body(body).xmat.reshape(3, 3)
         for geom in _shown(there, theirs.link, number):
             place, rotation = _frame(there, geom)
-            place = matrix.T @ (turn @ place + shift_m - at_m)
-            _add(spec, spec.body(body), there, source, geom, place, matrix.T @ turn @ rotation)
+            pose = matrix.T @ (turn @ place + shift_m - at_m), matrix.T @ turn @ rotation
+            _copy(spec, there.mesh(there.geom_dataid[geom]).name, source)
+            _show(spec.body(body), there, geom, pose)
 
 
 def _source(name: str) -> mujoco.MjSpec:
@@ -153,29 +153,23 @@ def _frame(model: mujoco.MjModel, geom: int) -> tuple[Array, Array]:
     return data.geom_xpos[geom] - rotation @ model.mesh_pos[mesh], rotation
 
 
-def _add(
-    spec: mujoco.MjSpec,
-    body: Any,
-    there: mujoco.MjModel,
-    source: mujoco.MjSpec,
-    geom: int,
-    place_m: Array,
-    rotation: Array,
-) -> None:
-    """Adds a mesh of the menagerie to a body, at a place [m] in its frame: seen, and nothing else."""
-    mesh = there.mesh(there.geom_dataid[geom]).name
-    name = f"menagerie/{mesh}"
-    if spec.mesh(name) is None:
-        folder = Path(source.modelfiledir) / source.meshdir
+def _copy(spec: mujoco.MjSpec, mesh: str, source: mujoco.MjSpec) -> None:
+    """Makes a mesh of the menagerie known to an arm's specification, once."""
+    if spec.mesh(_named(mesh)) is None:
         asset = source.mesh(mesh)
-        spec.add_mesh(name=name, file=str(folder / asset.file), scale=asset.scale)
+        file = Path(source.modelfiledir) / source.meshdir / asset.file
+        spec.add_mesh(name=_named(mesh), file=str(file), scale=asset.scale)
+
+
+def _show(body: mujoco.MjsBody, there: mujoco.MjModel, geom: int, pose: tuple[Array, Array]) -> None:
+    """Adds a geom of the menagerie's to a body, at a place [m] and turn in its frame: only to be seen."""
     quaternion = np.empty(4)
-    mujoco.mju_mat2Quat(quaternion, rotation.ravel())
+    mujoco.mju_mat2Quat(quaternion, pose[1].ravel())
     material = there.geom_matid[geom]
     body.add_geom(
         type=mujoco.mjtGeom.mjGEOM_MESH,
-        meshname=name,
-        pos=place_m,
+        meshname=_named(there.mesh(there.geom_dataid[geom]).name),
+        pos=pose[0],
         quat=quaternion,
         rgba=there.mat_rgba[material] if material >= 0 else there.geom_rgba[geom],
         contype=0,
@@ -183,6 +177,10 @@ def _add(
         mass=0.0,
         group=SEEN_GROUP,
     )
+
+
+def _named(mesh: str) -> str:
+    return f"menagerie/{mesh}"
 
 
 def _turns(model: mujoco.MjModel, joint: int) -> bool:

@@ -1,0 +1,65 @@
+"""Who may speak to the server: addresses and tokens, checked by parsing and in constant time."""
+
+import hmac
+import secrets
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",  # the address holds the token
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Guard:
+    """Knows the server's own names, and the secret that its address holds."""
+
+    def __init__(self, hosts: Collection[str], port: int, token: str | None = None) -> None:
+        """For a server that answers to these names at a port; the token is drawn if none is given."""
+        self._hosts, self._port = {host.lower() for host in hosts}, port
+        self.token = token or secrets.token_urlsafe(24)
+
+    def token_fits(self, given: str) -> bool:
+        """Compared in a time that tells nothing."""
+        return hmac.compare_digest(given.encode(), self.token.encode())
+
+    def host_fits(self, header: str | None) -> bool:
+        """Whether a Host header names this server: another name is a foreign page that was led here."""
+        return header is not None and self._fits("http://" + header)
+
+    def origin_fits(self, header: str | None) -> bool:
+        """Whether an Origin header is this server's page; a browser sends it with every WebSocket."""
+        return header is not None and header.startswith(("http://", "https://")) and self._fits(header)
+
+    def _fits(self, address: str) -> bool:
+        try:
+            parts = urlsplit(address)
+            port = parts.port
+        except ValueError:
+            return False
+        plain = not (parts.username or parts.password or parts.path or parts.query or parts.fragment)
+        return plain and (parts.hostname or "") in self._hosts and port == self._port
+
+
+def check_address(host: str, certificate: object, key: object) -> None:
+    """Refuses to be reached from other machines without encryption.
+
+    Raises:
+        ValueError: For an address that is not this machine's own, without a certificate and its key.
+    """
+    if host not in LOOPBACK and not (certificate and key):
+        raise ValueError(
+            f"host {host!r} can be reached from other machines, where anyone in between could drive the arm; "
+            f"say --certificate and --key, or stay with {LOOPBACK[0]} and reach it through "
+            "`ssh -L 8765:127.0.0.1:8765 <this machine>`"
+        )
+    if bool(certificate) != bool(key):
+        raise ValueError("--certificate and --key go together")

@@ -1,0 +1,198 @@
+// The page of teleoperation: shows the newest frame, and says what keys, pad and pointer ask for.
+
+const ORDERS = [
+  ["start", "start", "Enter"], ["keep", "stop and keep", "Enter"], ["discard", "discard", "Backspace"],
+  ["undo", "undo the last", "u"], ["again", "same scene", "b"], ["next", "next scene", "n"],
+  ["success", "mark success", "y"], ["failure", "mark failure", "x"], ["unmark", "no mark", "z"],
+  ["expert", "let the expert act", "t"], ["person", "take over", "t"],
+];
+const KEYS = {
+  w: [1, 0, 0, 0, 0, 0], s: [-1, 0, 0, 0, 0, 0], a: [0, 1, 0, 0, 0, 0], d: [0, -1, 0, 0, 0, 0],
+  r: [0, 0, 1, 0, 0, 0], f: [0, 0, -1, 0, 0, 0], q: [0, 0, 0, 0, 0, 1], e: [0, 0, 0, 0, 0, -1],
+  j: [0, 0, 0, -1, 0, 0], l: [0, 0, 0, 1, 0, 0], i: [0, 0, 0, 0, 1, 0], k: [0, 0, 0, 0, -1, 0],
+};
+const DEAD = 0.15; // of a gamepad's sticks
+const SAY_MS = 50; // so often the arm is told where to go: well within the silence at which it stops
+const DRAG_PX = 120; // so far a drag means full speed
+
+const byId = (id) => document.getElementById(id);
+const held = new Set();
+const look = { azimuth_deg: 160, elevation_deg: -30, distance_m: 1.1 };
+let socket, state = {}, drag = null, wheel = 0, spoke = false, padGrip = false;
+
+function connect() {
+  socket = new WebSocket(location.href.replace(/^http/, "ws").replace(/[^/]*$/, "talk"));
+  socket.binaryType = "arraybuffer";
+  socket.onmessage = ({ data }) => (typeof data === "string" ? show(JSON.parse(data)) : picture(data));
+  socket.onclose = () => {
+    byId("role").textContent = "the connection is lost; the arm holds still; trying again";
+    document.body.dataset.connected = "no";
+    setTimeout(connect, 1000);
+  };
+}
+
+function say(message) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
+function picture(buffer) {
+  const bytes = new Uint8Array(buffer);
+  const name = new TextDecoder().decode(bytes.subarray(1, 1 + bytes[0]));
+  const image = name === "operator" ? byId("operator") : view(name);
+  const old = image.src;
+  image.src = URL.createObjectURL(new Blob([bytes.subarray(1 + bytes[0])], { type: "image/jpeg" }));
+  image.onload = () => { if (old) URL.revokeObjectURL(old); };
+}
+
+function view(name) {
+  const id = `view ${name}`;
+  if (!byId(id)) {
+    const figure = document.createElement("figure"), image = document.createElement("img"), caption = document.createElement("figcaption");
+    image.id = id;
+    image.alt = caption.textContent = name;
+    figure.append(image, caption);
+    byId("views").append(figure);
+  }
+  return byId(id);
+}
+
+function show(news) {
+  state = news;
+  document.body.dataset.connected = "yes";
+  document.body.dataset.phase = news.phase;
+  document.body.dataset.kept = news.kept;
+  if (news.phase === "broken") { byId("note").textContent = news.note; return; }
+  if (!news.task) return;
+  byId("task").textContent = news.task;
+  byId("about").textContent = `${news.arm}, scene ${news.seed}, ${news.kept} of ${news.wanted} kept`;
+  byId("role").textContent = news.driving ? "you have the controls" : news.driven ? "you watch; another page has the controls" : "the controls are free";
+  const mark = news.marked === null ? "" : `, marked ${news.marked ? "success" : "failure"}`;
+  byId("phase").textContent = `${news.phase === "ready" ? "ready: Enter starts" : `recording, ${news.actor === "expert" ? "the expert acts" : "you act"}`}${mark}${news.success ? ", success now" : ""}`;
+  document.querySelector(".large").classList.toggle("recording", news.phase === "recording");
+  byId("progress").value = news.progress;
+  byId("note").textContent = news.note;
+  cameras(news.cameras);
+  byId("limbs").hidden = news.limbs < 2;
+  const { p50_ms, p95_ms, late, ticks } = news.cadence;
+  byId("cadence").textContent = `${p50_ms.toFixed(1)} ms, of twenty the longest ${p95_ms.toFixed(1)} ms; ${late} of ${ticks} late`;
+  byId("tool").textContent = news.tools_m.map((at, i) => `${at.map((m) => m.toFixed(3)).join(", ")} m, ${(1000 * news.widths_m[i]).toFixed(0)} mm open${news.closed[i] ? ", shut" : ""}`).join(" | ");
+  orders();
+}
+
+function cameras(names) {
+  const select = byId("camera");
+  if (select.options.length) return;
+  select.append(...names.map((name) => new Option(name === "around" ? "around" : `camera ${name}`, name)));
+}
+
+function lookFrom() {
+  say({ type: "look", camera: byId("camera").value, ...look });
+}
+
+function possible(order) {
+  if (!state.driving) return false;
+  const recording = state.phase === "recording";
+  if (["keep", "discard"].includes(order)) return recording;
+  if (["start", "undo"].includes(order)) return !recording;
+  if (order === "expert") return state.actor !== "expert";
+  if (order === "person") return state.actor === "expert";
+  return true;
+}
+
+function orders() {
+  const place = byId("orders");
+  for (const [order, words, key] of ORDERS) {
+    let button = byId(`order ${order}`);
+    if (!button) {
+      button = document.createElement("button");
+      button.id = `order ${order}`;
+      button.textContent = `${words} (${key})`;
+      button.onclick = () => { ask(order); button.blur(); };
+      place.append(button);
+    }
+    button.disabled = !possible(order);
+    button.classList.toggle("on", (order === "success" && state.marked === true) || (order === "failure" && state.marked === false));
+  }
+}
+
+function ask(order) {
+  if (possible(order)) say({ type: "order", order });
+}
+
+const limb = () => Number(byId("limb").value);
+
+function grip() {
+  say({ type: "grip", closed: !state.closed[limb()], limb: limb() });
+}
+
+function keydown(event) {
+  if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (key in KEYS) held.add(key);
+  else if (event.repeat) return;
+  else if (key === " ") grip();
+  else if (key === "Tab" && state.limbs > 1) byId("limb").value = String(1 - limb());
+  else {
+    const order = ORDERS.find(([name, , its]) => its === key && possible(name));
+    if (!order) return;
+    ask(order[0]);
+  }
+  event.preventDefault();
+}
+
+function gamepad() {
+  const pad = [...(navigator.getGamepads?.() ?? [])].find(Boolean);
+  if (!pad) return [0, 0, 0, 0, 0, 0];
+  const stick = (i) => (Math.abs(pad.axes[i] ?? 0) < DEAD ? 0 : pad.axes[i]);
+  const down = (i) => pad.buttons[i]?.value ?? 0;
+  byId("gamepad").textContent = `${pad.id.slice(0, 40)}: left stick across, right stick up, down and turn, A grip`;
+  if (pad.buttons[0]?.pressed && !padGrip) grip();
+  padGrip = Boolean(pad.buttons[0]?.pressed);
+  return [-stick(1), -stick(0), -stick(3), down(5) - down(4), down(7) - down(6), -stick(2)];
+}
+
+// What is asked, in the world: x away from the arm's base, y to its left.
+function asked() {
+  const sum = gamepad();
+  for (const key of held) KEYS[key].forEach((value, i) => { sum[i] += value; });
+  if (drag) { sum[0] += -drag.y / DRAG_PX; sum[1] += -drag.x / DRAG_PX; }
+  sum[2] += wheel;
+  wheel *= 0.5;
+  if (Math.abs(wheel) < 0.05) wheel = 0;
+  let [forward, left] = sum;
+  const axes = byId("axes").value;
+  // The picture is taken from before the arm: away in it is towards the base, its left the arm's right.
+  if (axes === "view") [forward, left] = [-forward, -left];
+  if (axes === "tool") {
+    const yaw = state.yaws_rad?.[limb()] ?? 0;
+    [forward, left] = [Math.cos(yaw) * forward - Math.sin(yaw) * left, Math.sin(yaw) * forward + Math.cos(yaw) * left];
+  }
+  const speed = Number(byId("speed").value);
+  return [forward, left, ...sum.slice(2)].map((value) => Math.max(-1, Math.min(1, value)) * speed);
+}
+
+setInterval(() => {
+  if (!state.driving) return;
+  const axes = asked(), moving = axes.some((value) => value !== 0);
+  if (moving || spoke) say({ type: "move", axes, limb: limb() });
+  spoke = moving;
+}, SAY_MS);
+
+addEventListener("keydown", keydown);
+addEventListener("keyup", (event) => held.delete(event.key.toLowerCase()));
+addEventListener("blur", () => held.clear());
+const large = byId("operator");
+byId("camera").addEventListener("change", (event) => { lookFrom(); event.target.blur(); });
+large.addEventListener("contextmenu", (event) => event.preventDefault());
+large.addEventListener("pointermove", (event) => {
+  if (!(event.buttons & 2) || byId("camera").value !== "around") return;
+  look.azimuth_deg = (look.azimuth_deg - 0.4 * event.movementX) % 360;
+  look.elevation_deg = Math.max(-90, Math.min(0, look.elevation_deg - 0.3 * event.movementY));
+  lookFrom();
+});
+large.addEventListener("pointerdown", (event) => { if (event.button) return; drag = { x: 0, y: 0, from: [event.clientX, event.clientY] }; large.setPointerCapture(event.pointerId); });
+large.addEventListener("pointermove", (event) => { if (drag) { drag.x = event.clientX - drag.from[0]; drag.y = event.clientY - drag.from[1]; } });
+for (const end of ["pointerup", "pointercancel"]) large.addEventListener(end, () => { drag = null; });
+large.addEventListener("wheel", (event) => { wheel = event.deltaY < 0 ? 1 : -1; event.preventDefault(); }, { passive: false });
+byId("role").addEventListener("click", () => say({ type: "drive" }));
+connect();

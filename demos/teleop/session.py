@@ -1,0 +1,211 @@
+"""One sitting of teleoperation: episodes one after another in the only environment loop, kept in a store."""
+
+import dataclasses
+import io
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from demos.episode import Episode, Outcome
+from demos.rollout import Attempt, rollout
+from demos.store import EpisodeStore
+from demos.teleop.console import AROUND, Console
+from demos.teleop.teleoperator import Abandoned, Phase, Teleoperator
+from sim.cameras import cameras_of, pictures
+from sim.env import ManipulationEnv, Observation
+
+OPERATOR_PX = 640  # of the picture that the person steers by
+QUALITY = 80  # of JPEG on its way to the page; what is stored is lossless
+
+
+class Frame(NamedTuple):
+    """What the page shows at one moment.
+
+    Attributes:
+        state: Figures and words, for JSON.
+        pictures: Name to JPEG: "operator", each camera of the policy, and "goal <camera>".
+    """
+
+    state: dict[str, Any]
+    pictures: dict[str, bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be recorded.
+
+    Attributes:
+        episodes: How many.
+        first_seed: Seeds of scenes count up from here; those that the store has are left out.
+        limit_s: An episode ends after so long [s].
+    """
+
+    episodes: int
+    first_seed: int
+    limit_s: float
+
+
+class Session:
+    """Runs the loop in a thread of its own; the page speaks to its `console` and gets its frames."""
+
+    def __init__(
+        self, env: ManipulationEnv, store: EpisodeStore, plan: Plan, show: Callable[[Frame], None]
+    ) -> None:
+        """For an environment and a store; what a sitting that was killed left over is stored first."""
+        self.console = Console(env.arm)
+        self._env, self._store, self._plan, self._show = env, store, plan, show
+        env.max_steps = round(plan.limit_s * env.control_hz)
+        self._last = LastKept(store)
+        self._last.settle()
+        self._operator = Teleoperator(self.console, env.control_hz, self._tick, self._undo)
+        self._seed = plan.first_seed
+        self._kept = 0
+        self._note = ""
+        self._goal: dict[str, bytes] = {}
+        self._stop = threading.Event()
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="teleoperation", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends, and stores what was kept last."""
+        self._stop.set()
+        self._thread.join()
+        self._last.settle()
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._attempt()
+        except Stopped:
+            pass
+        except BaseException as error:  # the page and the command line tell of it
+            self.error = error
+            self._show(Frame({"phase": "broken", "note": f"{type(error).__name__}: {error}"}, {}))
+
+    def _attempt(self) -> None:
+        """One episode, kept or not."""
+        entries = self._store.entries() if self._store.exists else []
+        taken = {entry.seed for entry in entries if entry.controller == "teleop"}
+        if (last := self._last.episode) is not None:
+            taken.add(last.meta.provenance.seed)
+        while self._seed in taken:
+            self._seed += 1
+        self._goal = {}
+        try:
+            (episode,) = rollout([self._env], self._operator, [Attempt(self._seed)])
+        except Abandoned as order:
+            self._note = "discarded" if str(order) == "discard" else ""
+            self._seed += str(order) == "next"
+            return
+        self._keep(episode)
+        self._seed += 1
+
+    def _keep(self, episode: Episode) -> None:
+        if (marked := self._operator.marked) is not None:
+            outcome = Outcome(marked, "operator")
+            episode = dataclasses.replace(episode, meta=dataclasses.replace(episode.meta, outcome=outcome))
+        self._last.keep(episode)
+        self._kept += 1
+        word = "success" if episode.succeeded else "no success"
+        self._note = f"kept {episode.length} steps: {word}, said the {episode.meta.outcome.judged_by}"
+
+    def _undo(self) -> None:
+        undone = self._last.undo()
+        self._kept -= undone
+        self._note = "the last one is undone" if undone else "there is nothing to undo"
+
+    def _tick(self, phase: Phase, actor: str, observation: Observation) -> None:
+        if self._stop.is_set():
+            raise Stopped
+        shown = {"operator": jpeg(self._view())}
+        shown |= {name: jpeg(picture) for name, picture in observation["images"].items()}
+        if not self._goal:
+            self._goal = {f"goal {name}": jpeg(picture) for name, picture in observation["goal"].items()}
+        self._show(Frame(self._state(phase, actor), shown | self._goal))
+
+    def _view(self) -> NDArray[np.uint8]:
+        """The large picture, from where the person looks."""
+        drawing, look = pictures(self._env.scene.base, OPERATOR_PX), self.console.look
+        if look.camera == AROUND:
+            return drawing.around(self._env.scene, *look[1:])
+        return drawing.take(self._env.scene, (look.camera,))[look.camera]
+
+    def _state(self, phase: Phase, actor: str) -> dict[str, Any]:
+        scene, env = self._env.scene, self._env
+        return {
+            "phase": phase,
+            "actor": actor,
+            "arm": env.arm.title,
+            "task": f"{env.task.name}: {env.task.summary}",
+            "limbs": len(scene.limbs),
+            "cameras": [*cameras_of(env.arm), AROUND],
+            "tools_m": [limb.tool_m.round(4).tolist() for limb in scene.limbs],
+            "yaws_rad": [round(float(limb.tool_tilt_rad[2]), 4) for limb in scene.limbs],
+            "widths_m": [round(limb.width_m, 4) for limb in scene.limbs],
+            "closed": list(self.console.closed),
+            "progress": round(float(env.task.progress(scene, env.variation)), 3),
+            "success": bool(env.task.success(scene, env.variation)),
+            "marked": self._operator.marked,
+            "kept": self._kept,
+            "wanted": self._plan.episodes,
+            "seed": self._seed,
+            "note": self._note,
+            "cadence": dataclasses.asdict(self._operator.cadence.figures),
+        }
+
+
+class Stopped(Exception):
+    """The sitting is over."""
+
+
+class LastKept:
+    """The episode that was kept last: on disk at once, and in the store when the next one is kept.
+
+    Until then it can be undone. It lies in a store of its own beside the other, where a sitting that is
+    killed leaves it for the next one.
+    """
+
+    def __init__(self, store: EpisodeStore) -> None:
+        self._store = store
+        self._path = Path(store.path).with_name(f"{Path(store.path).name}-last-kept")
+        self.episode: Episode | None = None
+
+    def keep(self, episode: Episode) -> None:
+        """Puts an episode here, and the one before it into the store."""
+        self.settle()
+        EpisodeStore(self._path).commit(episode)
+        self.episode = episode
+
+    def settle(self) -> None:
+        """Puts what is here into the store."""
+        if self._path.exists():
+            waiting = EpisodeStore(self._path)
+            for id in waiting.ids() if waiting.exists else ():
+                self._store.commit(waiting.load(id))
+            shutil.rmtree(self._path)
+        self.episode = None
+
+    def undo(self) -> bool:
+        """Throws away what is here; whether there was something."""
+        there = self.episode is not None
+        if there:
+            shutil.rmtree(self._path)
+        self.episode = None
+        return there
+
+
+def jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (H, W, 3) as JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
