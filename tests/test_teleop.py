@@ -13,7 +13,7 @@ import pytest
 from demos.episode import CONTROLLERS
 from demos.replay import replay
 from demos.store import EpisodeStore
-from demos.teleop.hub import MOST_A_SECOND
+from demos.teleop.hub import GONE_S, MOST_A_SECOND
 from demos.teleop.session import LastKept
 from tests.driven import TOKEN, Driven, driven, until
 from tests.fakes import fake_episode
@@ -48,6 +48,7 @@ def _state(socket: Any) -> dict[str, Any]:
 def _wait_for(socket: Any, **wanted: object) -> dict[str, Any]:
     end = time.monotonic() + 15
     while time.monotonic() < end:
+        _say(socket, type="here")
         state = _state(socket)
         if all(state.get(key) == value for key, value in wanted.items()):
             return state
@@ -151,6 +152,18 @@ def test_the_second_browser_watches_until_the_first_has_gone(server: Driven) -> 
             _wait_for(second, driven=False)
             _say(second, type="drive")
             _wait_for(second, driving=True)
+
+
+def test_whose_network_goes_away_without_a_word_loses_the_controls(server: Driven) -> None:
+    with _talk(server) as silent, _talk(server) as second:
+        _wait_for(silent, driving=True)
+        end = time.monotonic() + GONE_S + 1.0
+        while time.monotonic() < end:
+            _say(second, type="here")
+            time.sleep(0.1)
+        _wait_for(second, driven=False)
+        _say(second, type="drive")
+        _wait_for(second, driving=True)
 
 
 def test_a_browser_that_goes_leaves_the_arm_still_and_the_episode_open(server: Driven) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 from demos.teleop.console import Console
 from demos.teleop.session import Frame
 
+GONE_S = 2.0  # a page says that it is there twice a second
 MOST_A_SECOND = 200  # messages of one browser: five times what the page sends
 
 
@@ -20,14 +22,16 @@ class Browser:
 
     def __init__(self) -> None:
         self.news = asyncio.Event()
+        self.heard_s = time.monotonic()
         self._second, self._heard = 0.0, 0
 
-    def count(self, now_s: float) -> None:
-        """Counts a message.
+    def count(self) -> None:
+        """Counts a message that has just come.
 
         Raises:
             Refused: If there are too many.
         """
+        self.heard_s = now_s = time.monotonic()
         if now_s - self._second >= 1.0:
             self._second, self._heard = now_s, 0
         self._heard += 1
@@ -56,7 +60,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         browser = Browser()
         self._browsers.append(browser)
-        if self._driver is None:
+        if self._is_free():
             self._driver = browser
         browser.news.set()
         return browser
@@ -71,7 +75,7 @@ class Hub:
     def told(self, browser: Browser) -> dict[str, Any]:
         """The state as one browser is told it."""
         driver = self._driver
-        return {**self.frame.state, "driving": driver is browser, "driven": driver is not None}
+        return {**self.frame.state, "driving": driver is browser, "driven": not self._is_free()}
 
     def hear(self, browser: Browser, text: str) -> None:
         """Carries out a message.
@@ -81,9 +85,11 @@ class Hub:
         """
         message = parsed(text)
         if message["type"] == "drive":
-            if self._driver is None:
+            if self._is_free():
                 self._driver = browser
                 self._wake()
+            return
+        if message["type"] == "here":
             return
         if self._driver is not browser or self.console is None:
             return  # Watchers only watch.
@@ -91,6 +97,10 @@ class Hub:
             HANDLERS[message["type"]](self.console, message)
         except (ValueError, TypeError, KeyError) as error:
             raise Refused(f"{message['type']}: {error}") from error
+
+    def _is_free(self) -> bool:
+        """Whether nobody has the controls, or whose network went away without a word."""
+        return self._driver is None or time.monotonic() - self._driver.heard_s > GONE_S
 
     def _wake(self) -> None:
         for browser in self._browsers:
@@ -117,7 +127,7 @@ def parsed(text: str) -> dict[str, Any]:
         message = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Refused(f"no JSON: {error}") from error
-    kinds = ("drive", *HANDLERS)
+    kinds = ("here", "drive", *HANDLERS)
     if not isinstance(message, dict) or message.get("type") not in kinds:  # pyright: ignore[reportUnknownMemberType]
         raise Refused(f"expected an object whose type is one of {', '.join(kinds)}")
     return message  # pyright: ignore[reportUnknownVariableType]

@@ -9,7 +9,6 @@ message: a byte with the length of its name, the name, and a JPEG; the state goe
 
 import asyncio
 import json
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -141,10 +140,10 @@ async def _serve(hub: Hub, socket: Any) -> None:
     try:
         while True:
             text = await socket.receive_text()
-            browser.count(time.monotonic())
+            browser.count()
             hub.hear(browser, text)
     except Refused as error:
-        with suppress(RuntimeError):
+        with suppress(RuntimeError, gone):
             await socket.close(REFUSED, str(error)[:100])
     except (gone, KeyError):  # KeyError: a binary message, which our page never sends
         pass
@@ -156,7 +155,7 @@ async def _serve(hub: Hub, socket: Any) -> None:
 async def _send(hub: Hub, browser: Browser, socket: Any) -> None:
     """Sends the newest frame, each picture that changed, as fast as the browser takes them."""
     sent: dict[str, bytes] = {}
-    with suppress(RuntimeError, OSError):
+    with suppress(RuntimeError, OSError, extra("fastapi", "teleop").WebSocketDisconnect):
         while True:
             await browser.news.wait()
             browser.news.clear()

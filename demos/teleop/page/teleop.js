@@ -13,23 +13,40 @@ const KEYS = {
 };
 const DEAD = 0.15; // of a gamepad's sticks
 const SAY_MS = 50; // so often the arm is told where to go: well within the silence at which it stops
+const SILENT_MS = 1500; // frames come twenty times a second
 const DRAG_PX = 120; // so far a drag means full speed
 
 const byId = (id) => document.getElementById(id);
 const held = new Set();
 const look = { azimuth_deg: 160, elevation_deg: -30, distance_m: 1.1 };
-let socket, state = {}, drag = null, wheel = 0, spoke = false, padGrip = false;
+let socket, heard = 0, state = {}, drag = null, wheel = 0, spoke = false, padGrip = false;
 
 function connect() {
   socket = new WebSocket(location.href.replace(/^http/, "ws").replace(/[^/]*$/, "talk"));
   socket.binaryType = "arraybuffer";
-  socket.onmessage = ({ data }) => (typeof data === "string" ? show(JSON.parse(data)) : picture(data));
-  socket.onclose = () => {
-    byId("role").textContent = "the connection is lost; the arm holds still; trying again";
-    document.body.dataset.connected = "no";
-    setTimeout(connect, 1000);
+  socket.onopen = () => { heard = Date.now(); };
+  socket.onmessage = ({ data }) => {
+    heard = Date.now();
+    if (typeof data === "string") show(JSON.parse(data));
+    else picture(data);
   };
+  socket.onclose = lost;
 }
+
+function lost() {
+  socket.onclose = socket.onmessage = null;
+  socket.close();
+  state = {};
+  byId("role").textContent = "the connection is lost; the arm holds still; trying again";
+  document.body.dataset.connected = "no";
+  setTimeout(connect, 1000);
+}
+
+// A network that goes away closes nothing: silence tells.
+setInterval(() => {
+  if (socket.readyState === WebSocket.OPEN && Date.now() - heard > SILENT_MS) lost();
+}, 250);
+setInterval(() => say({ type: "here" }), 500);
 
 function say(message) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));

@@ -1,0 +1,156 @@
+"""Teleoperation in a real browser: keys drive, episodes are kept, undone, taken over, and a tab may close."""
+
+import shutil
+import time
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from demos.episode import CONTROLLERS
+from tests.driven import Driven, driven, until
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install chromium brings one")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Driven]:
+    with driven(tmp_path_factory.mktemp("teleop") / "store") as served:
+        yield served
+
+
+@pytest.fixture
+def page(browser: Any, server: Driven) -> Generator[Any]:
+    page = browser.new_page(viewport={"width": 1250, "height": 900})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: said.append(request.url) if "127.0.0.1" not in request.url else None)
+    page.goto(server.page)
+    _wait(page, phase="ready")
+    yield page
+    page.close()
+    assert [line for line in said if not line.startswith("blob:")] == [], "nothing from elsewhere, no error"
+    until(lambda: server.hub._driver is None)
+
+
+def _wait(page: Any, **data: object) -> None:
+    said = "".join(f'[data-{key}="{value}"]' for key, value in data.items())
+    page.wait_for_selector(f"body{said}", timeout=20_000)
+
+
+def _hold(page: Any, *keys: str, seconds: float) -> None:
+    for key in keys:
+        page.keyboard.down(key)
+    time.sleep(seconds)
+    for key in keys:
+        page.keyboard.up(key)
+
+
+def _tool_m(server: Driven) -> list[float]:
+    return server.hub.frame.state["tools_m"][0]
+
+
+def test_keys_drive_several_at_once_and_letting_go_stops(page: Any, server: Driven) -> None:
+    page.keyboard.press("Enter")
+    _wait(page, phase="recording")
+    start = _tool_m(server)
+    _hold(page, "f", "w", seconds=0.6)
+    time.sleep(0.3)
+    there = _tool_m(server)
+    assert there[2] < start[2] - 0.04 and there[0] < start[0] - 0.04 and abs(there[1] - start[1]) < 0.01
+    time.sleep(0.4)
+    assert _tool_m(server) == pytest.approx(there, abs=3e-3)
+    page.keyboard.press(" ")
+    until(lambda: server.hub.frame.state["closed"] == [True])
+    page.keyboard.press("Backspace")
+    _wait(page, phase="ready")
+    assert server.hub.frame.state["kept"] == 0
+
+
+def test_the_object_is_lifted_by_keys_and_the_expert_is_taken_over(page: Any, server: Driven) -> None:
+    """The expert grasps; the person takes over with the block in the jaws and lifts it."""
+    kept = server.hub.frame.state["kept"]
+    page.keyboard.press("Enter")
+    _wait(page, phase="recording")
+    _hold(page, "f", seconds=0.2)
+    page.keyboard.press("t")
+    scene, wanted = server.session._env.scene, server.session._env.variation
+    until(lambda: scene.grasped(wanted) and server.hub.frame.state["actor"] == "expert", 15.0)
+    if not server.hub.frame.state["closed"][0]:
+        page.keyboard.press(" ")  # so that the hand stays shut when the person has it
+        until(lambda: server.hub.frame.state["closed"] == [True])
+    page.keyboard.press("t")
+    _hold(page, "r", seconds=2.0)
+    _wait(page, phase="ready", kept=kept + 1)
+    episode = server.session._last.episode
+    assert episode is not None and episode.actor is not None
+    assert episode.succeeded and episode.meta.outcome.judged_by == "predicate"
+    assert {CONTROLLERS[number] for number in episode.actor} == {"teleop", "expert"}
+    assert CONTROLLERS[episode.actor[-1]] == "teleop"
+
+
+def test_undo_and_marks_by_hand(page: Any, server: Driven) -> None:
+    kept = server.hub.frame.state["kept"]
+    page.keyboard.press("Enter")
+    _wait(page, phase="recording")
+    page.get_by_role("button", name="mark success").click()
+    until(lambda: server.hub.frame.state["marked"] is True)
+    page.keyboard.press("Enter")
+    _wait(page, phase="ready", kept=kept + 1)
+    episode = server.session._last.episode
+    assert episode is not None and (episode.succeeded, episode.meta.outcome.judged_by) == (True, "operator")
+    assert not episode.success.any(), "the predicate's own word stands beside it"
+    page.keyboard.press("u")
+    _wait(page, kept=kept)
+
+
+def test_a_closed_tab_leaves_the_episode_to_the_next(page: Any, browser: Any, server: Driven) -> None:
+    page.keyboard.press("Enter")
+    _wait(page, phase="recording")
+    second = browser.new_page()
+    second.goto(server.page)
+    second.wait_for_selector("text=you watch; another page has the controls")
+    assert second.locator("button:enabled").count() == 0
+    page.close()
+    second.wait_for_selector("text=the controls are free")
+    second.locator("#role").click()
+    second.wait_for_selector("text=you have the controls")
+    assert server.hub.frame.state["phase"] == "recording"
+    second.keyboard.press("Backspace")
+    _wait(second, phase="ready")
+    second.close()
+
+
+def test_a_lost_network_is_said_and_mended(page: Any, server: Driven) -> None:
+    page.keyboard.press("Enter")
+    _wait(page, phase="recording")
+    page.context.set_offline(True)
+    page.wait_for_selector("text=the connection is lost; the arm holds still; trying again")
+    page.context.set_offline(False)
+    _wait(page, connected="yes", phase="recording")
+    page.keyboard.press("Backspace")
+    page.wait_for_selector("text=you have the controls")
+
+
+def test_the_view_goes_around(page: Any, server: Driven) -> None:
+    page.select_option("#camera", "around")
+    until(lambda: server.session.console.look.camera == "around")
+    before = server.session.console.look
+    box = page.locator("#operator").bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.down(button="right")
+    page.mouse.move(box["x"] + 200, box["y"] + 60)
+    page.mouse.up(button="right")
+    until(lambda: server.session.console.look.azimuth_deg != before.azimuth_deg)
