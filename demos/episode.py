@@ -208,6 +208,11 @@ class Episode:
         return arrays
 
     @property
+    def optional(self) -> dict[str, NDArray[Any]]:
+        """Those of the `OPTIONAL` arrays that it has."""
+        return {key: array for key, array in self.arrays().items() if key in OPTIONAL}
+
+    @property
     def id(self) -> str:
         return self.meta.id
 

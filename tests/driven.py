@@ -35,7 +35,9 @@ class Driven:
 
 
 @contextmanager
-def driven(out: Path, arm: str = "panda", task: str = "lift", **plan: Any) -> Generator[Driven]:
+def driven(
+    out: Path, arm: str = "panda", task: str = "lift", size: int = 32, **plan: Any
+) -> Generator[Driven]:
     """Serves until the block ends."""
     import uvicorn
 
@@ -43,7 +45,7 @@ def driven(out: Path, arm: str = "panda", task: str = "lift", **plan: Any) -> Ge
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     hub, store = Hub(), EpisodeStore(out)
-    env = make(arm, task, size=32, control_hz=20)
+    env = make(arm, task, size=size, control_hz=20)
     session = Session(
         env, store, Plan(**{"episodes": 5, "first_seed": 0, "limit_s": 60.0} | plan), hub.publish
     )

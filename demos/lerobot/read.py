@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from tyro.conf import Positional
 
-from demos.episode import Episode, EpisodeMeta
+from demos.episode import OPTIONAL, Episode, EpisodeMeta
 from demos.foreign import Ranges, Recording, Remarks, Source, is_there, name_of, ranges
 from demos.lerobot.dataset import Dataset, Pictures, Row
 from demos.lerobot.layout import ACTION, DEFAULTS, IMAGES, STATE, Place
@@ -133,6 +133,7 @@ class _Own:
             wall_time=own["wall_time"],
             goal={name.partition("/")[2]: own[name] for name in own if name.startswith("goal/")},
             meta=meta,
+            **{name: own[name] for name in OPTIONAL if name in own},
         )
 
     def _beside(self, row: Row) -> tuple[Columns, EpisodeMeta]:

@@ -187,6 +187,7 @@ def _own(episode: Episode) -> dict[str, NDArray[Any]]:
         "state": episode.state,
         "wall_time": episode.wall_time,
     }
+    own |= episode.optional
     own |= {f"last/{camera}": pictures[-1] for camera, pictures in episode.images.items()}
     own |= {f"goal/{camera}": picture for camera, picture in episode.goal.items()}
     return {name: np.ascontiguousarray(array) for name, array in own.items()}

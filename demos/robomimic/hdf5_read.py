@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from demos.episode import Episode, EpisodeMeta
+from demos.episode import OPTIONAL, Episode, EpisodeMeta
 from demos.foreign import LAST_TWICE, Ranges, Recording, Remarks, Source, is_there, name_of, ranges
 from demos.progress import progress
 from demos.robomimic import EXTRA, IMAGE, PROPRIO
@@ -143,6 +143,7 @@ class _Own:
             wall_time=own["wall_time"][:],
             goal={camera: own["goal"][camera][:] for camera in own.get("goal", ())},
             meta=meta,
+            **{name: own[name][:] for name in OPTIONAL if name in own},
         )
 
 

@@ -109,6 +109,7 @@ def write_demo(group: Any, episode: Episode, mjcf: str) -> None:
         "progress": episode.progress,
         "wall_time": episode.wall_time,
         "last_state": episode.state[-1],
+        **episode.optional,
         **{f"goal/{camera}": picture for camera, picture in episode.goal.items()},
     }
     for name, array in own.items():

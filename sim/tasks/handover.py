@@ -12,7 +12,7 @@ LENGTH_M, THICK_M = 0.24, 0.03
 END_M = (-0.09, 0.09)
 HEIGHT_M = 0.08  # of the bar above where it lay, once it is handed over
 # Where it changes hands, and how it is turned there: the left hand is then to the left of the right one.
-MEETING_M = np.array([*TABLE_CENTRE_M, 0.18])
+MEETING_M = np.array([TABLE_CENTRE_M[0] + 0.03, TABLE_CENTRE_M[1], 0.15])  # where the front camera sees it
 MEETING_RAD = -0.5
 SPREAD_M = np.array([0.015, 0.03])  # half the sides of the patch that its middle is put on
 ASIDE_M = 0.13  # the middle of that patch from the table's middle, to the giver's side

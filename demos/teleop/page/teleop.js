@@ -143,10 +143,12 @@ function grip() {
 }
 
 function keydown(event) {
-  if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches?.("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (key in KEYS) held.add(key);
-  else if (event.repeat) return;
+  if (key in KEYS) {
+    held.add(key);
+    if (!event.repeat) speak(); // at once: a key is felt sooner than at the next beat
+  } else if (event.repeat) return;
   else if (key === " ") grip();
   else if (key === "Tab" && state.limbs > 1) byId("limb").value = String(1 - limb());
   else {
@@ -188,16 +190,17 @@ function asked() {
   return [forward, left, ...sum.slice(2)].map((value) => Math.max(-1, Math.min(1, value)) * speed);
 }
 
-setInterval(() => {
+function speak() {
   if (!state.driving) return;
   const axes = asked(), moving = axes.some((value) => value !== 0);
   if (moving || spoke) say({ type: "move", axes, limb: limb() });
   spoke = moving;
-}, SAY_MS);
+}
+setInterval(speak, SAY_MS);
 
 addEventListener("keydown", keydown);
-addEventListener("keyup", (event) => held.delete(event.key.toLowerCase()));
-addEventListener("blur", () => held.clear());
+addEventListener("keyup", (event) => { held.delete(event.key.toLowerCase()); speak(); });
+addEventListener("blur", () => { held.clear(); speak(); });
 const large = byId("operator");
 byId("camera").addEventListener("change", (event) => { lookFrom(); event.target.blur(); });
 large.addEventListener("contextmenu", (event) => event.preventDefault());

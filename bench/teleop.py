@@ -1,0 +1,94 @@
+"""How long a key takes to change a pixel, and how well the beat is kept: in a real browser, on loopback.
+
+python -m bench teleop
+
+A key goes down in Chromium's page; the clock stops when the large picture, as the page has it, differs.
+All is on one machine: the simulation, three pictures and their compression, the server and the browser.
+"""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.record import write
+from sim.extras import extra
+from tests.driven import driven
+
+CHANGED = """
+() => new Promise((done) => {
+  const image = document.getElementById("operator"), canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 64;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const pixels = () => {
+    context.drawImage(image, 0, 0, 64, 64);
+    return context.getImageData(0, 0, 64, 64).data;
+  };
+  const before = pixels(), start = performance.now();
+  const key = (kind) => dispatchEvent(new KeyboardEvent(kind, { key: "@" }));
+  key("keydown");
+  const look = () => {
+    const now = pixels();
+    let most = 0;
+    for (let i = 0; i < now.length; i++) most = Math.max(most, Math.abs(now[i] - before[i]));
+    if (most > 24) { key("keyup"); done(performance.now() - start); } else requestAnimationFrame(look);
+  };
+  look();
+})
+"""
+
+
+def main(presses: int = 80, seed: int = 0) -> None:
+    """Presses keys and waits for pixels; writes results/teleop.json.
+
+    Args:
+        presses: How many.
+        seed: Of the pauses between them, so that they come at any moment of the beat.
+    """
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        raise OSError("no chromium; apt-get install chromium brings one")
+    playwright = extra("playwright.sync_api", "dev")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        driven(Path(folder) / "store", size=64, limit_s=600.0) as server,
+        playwright.sync_playwright() as driver,
+    ):
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.goto(server.page)
+        page.wait_for_selector('body[data-phase="ready"]')
+        page.keyboard.press("Enter")
+        page.wait_for_selector('body[data-phase="recording"]')
+        waits_ms = _press(page, presses, np.random.default_rng(seed))
+        page.keyboard.press("Enter")
+        page.wait_for_selector('body[data-kept="1"]')
+        episode = server.session._last.episode
+        browser.close()
+    assert episode is not None
+    astray_ms = np.abs(1000 * np.diff(episode.wall_time) - 50.0)
+    result = {
+        "key to pixel": _spread(waits_ms),
+        "period's distance from 50 ms": _spread(astray_ms.tolist()),
+        "seed": seed,
+    }
+    for name, figures in result.items():
+        print(name, figures)
+    write("teleop", result)
+
+
+def _press(page: Any, presses: int, rng: np.random.Generator) -> list[float]:
+    """Presses down and up in turn, and returns how long each took to be seen [ms]."""
+    waits_ms: list[float] = []
+    for number in range(presses):
+        time.sleep(0.5 + float(rng.uniform(0.0, 0.1)))
+        waits_ms.append(page.evaluate(CHANGED.replace("@", "fr"[number % 2])))
+    return waits_ms
+
+
+def _spread(values_ms: list[float]) -> dict[str, float]:
+    middle, high = np.percentile(values_ms, [50, 95])
+    return {"n": len(values_ms), "p50_ms": float(middle), "p95_ms": float(high), "most_ms": max(values_ms)}
