@@ -2,10 +2,10 @@
 
 python -m bench store
 
-The Panda's and the UR5e's lifts are recorded by the scripted experts, played on end until they are as long
-as is asked (a lift takes some 20 steps), and committed under further seeds; these commits are timed. The rest of the store is hard links to their files, each with a
-line of its own in the manifest: opening and finding cost what they would, and the disk stays small. The files
-read are therefore in the system's cache.
+The Panda's and the UR5e's lifts are recorded by the scripted experts, played on end until they are as long as
+is asked (a lift takes some 20 steps), and committed under further seeds; these commits are timed. The rest of
+the store is hard links to their files, each with a line of its own in the manifest: opening and finding cost
+what they would, and the disk stays small. The files read are therefore in the system's cache.
 """
 
 import io
@@ -65,7 +65,7 @@ def main(episodes: int = 10_000, real: int = 10, appends: int = 100, size: int =
     for key, value in figures.items():
         print(f"{key}: {value}, target {TARGETS[key]:g}{', missed' if key in missed else ''}")
     print(*codecs, sep="\n")
-    built = "episodes of some 20 steps on end; the commits are whole files; the rest of the store is hard links to them with lines of their own"
+    built = "recordings of some 20 steps on end; the commits are whole files, the rest is hard links to them"
     record = {"n": 1, **what, "steps": STEPS, "built": built, "figures": figures, "lossy_trials": codecs}
     write("store", {**record, "targets": TARGETS, "missed": sorted(missed)})
 
