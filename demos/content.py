@@ -91,18 +91,20 @@ def _is_hand(name: str) -> bool:
     return name.startswith(_HANDS)
 
 
-def _moves(episode: Episode) -> NDArray[np.float32]:
+def _moves(episode: Episode) -> NDArray[np.float64]:
     """How far each channel goes in each step (T, P), as a share of its range; a full turn is none."""
-    low, high = np.array(episode.meta.proprio_ranges, np.float32).reshape(-1, 2).T
-    moves = np.abs(np.diff(episode.proprio, axis=0))
-    turns = (np.array(episode.meta.proprio_units) == "rad") & (high - low >= 2 * np.pi - 1e-3)
+    low, high = np.array(episode.meta.proprio_ranges, np.float64).reshape(-1, 2).T
+    moves = np.abs(np.diff(episode.proprio.astype(np.float64), axis=0))
+    turns = np.array([unit == "rad" for unit in episode.meta.proprio_units]) & (
+        high - low >= 2 * np.pi - 1e-3
+    )
     moves[:, turns] = np.minimum(moves[:, turns], np.abs(2 * np.pi - moves[:, turns]))
     return moves / (high - low)
 
 
 def _idle(episode: Episode) -> Iterator[Oddity]:
-    moving = (_moves(episode) > STILL).any(axis=1)
-    for what, some in (("idle head", moving), ("idle tail", moving[::-1])):
+    moving = np.any(_moves(episode) > STILL, axis=1)
+    for what, some in (("idle head", moving), ("idle tail", np.flip(moving))):
         idle_s = int(np.append(some, True).argmax()) / episode.meta.control_hz
         if idle_s > IDLE_S:
             yield Oddity(episode.id, what, "", idle_s, IDLE_S, "s")
@@ -127,7 +129,7 @@ def _actions(episode: Episode) -> Iterator[Oddity]:
 
 
 def _pictures(episode: Episode) -> Iterator[Oddity]:
-    moved = (_moves(episode) > MOVES).any(axis=1)
+    moved = np.any(_moves(episode) > MOVES, axis=1)
     for camera, frames in episode.images.items():
         same = (frames[1:] == frames[:-1]).reshape(episode.length, -1).all(axis=1)
         if (most := _longest(same & moved)) >= FROZEN:
