@@ -18,6 +18,8 @@ BENCHES: dict[str, tuple[str, str]] = {
     "worlds": ("bench.worlds:main", "how fast many worlds at once are, how long to build, how much memory"),
     "peers": ("bench.peers:main", "how fast the simulation is beside robosuite's and others'"),
     "teleop": ("bench.teleop:main", "how long a key takes to change a pixel in the browser"),
+    "store": ("bench.store:main", "how fast a store of ten thousand episodes is, and how big"),
+    "collect": ("bench.collect:main", "how many demonstrations an hour are stored, and what takes the time"),
     "exchange": ("bench.exchange:main", "how long other projects' formats take, and how much memory"),
     "experts": ("bench.experts:main", "how often the scripted experts succeed"),
     "pictures": ("bench.pictures:main", "docs/arms.png and docs/tasks.png"),

@@ -11,8 +11,10 @@ from sim.env import ManipulationEnv, Observation, make
 class Replay:
     """Acts as a recorded episode did, in any number of slots."""
 
-    def __init__(self, episode: Episode) -> None:
+    def __init__(self, episode: Episode, any_build: bool = False) -> None:
+        """Makes one; `any_build` acts in another build's model too, where states may come out otherwise."""
         self._episode = episode
+        self._any_build = any_build
         self._next: dict[int, int] = {}
 
     @property
@@ -39,7 +41,7 @@ class Replay:
         recorded = (meta.arm, meta.task, meta.control_hz, meta.model_hash)
         here = (env.arm.name, env.task.name, float(env.control_hz), model_hash(env.scene.model))
         for what, there, now in zip(("arm", "task", "control_hz", "model_hash"), recorded, here, strict=True):
-            if there != now:
+            if there != now and not (self._any_build and what == "model_hash"):
                 raise ValueError(f"episode {meta.id} was recorded with {what} {there}, this is {now}")
         self._next[slot] = 0
 
@@ -79,14 +81,18 @@ def environment(meta: EpisodeMeta) -> ManipulationEnv:
     )
 
 
-def replay(episode: Episode, env: ManipulationEnv | None = None) -> Episode:
+def replay(episode: Episode, env: ManipulationEnv | None = None, any_build: bool = False) -> Episode:
     """Replays an episode and records what happens.
 
     Args:
         episode: What to replay; its images are not needed.
         env: Where; None makes the environment that it was recorded in.
+        any_build: Whether the model may be another than the one recorded in, as after MuJoCo changed.
+
+    Raises:
+        ValueError: The environment is another one, or the replay outlasts its episode.
     """
-    controller = Replay(episode)
+    controller = Replay(episode, any_build)
     world = env or environment(episode.meta)
     horizon = world.max_steps
     world.max_steps = max(horizon, episode.length)

@@ -86,7 +86,7 @@ def merge(stores: Positional[tuple[Path, ...]], *, out: Path) -> None:
     if not stores:
         raise ValueError("no store to merge; expected one or more")
     target = EpisodeStore(out)
-    _refuse_itself(out, stores)
+    refuse_itself(out, stores)
     new = sum(_copied(EpisodeStore(path), EpisodeStore(path).entries(), target) for path in stores)
     print(f"{out}: {new} new episodes; {len(target)} in all")
 
@@ -99,7 +99,7 @@ def filter_(store: Positional[Path], *, out: Path, pick: Choice = ALL) -> None:
         out: The store that takes them; it may be there already.
         pick: Which episodes.
     """
-    _refuse_itself(out, (store,))
+    refuse_itself(out, (store,))
     source, target = EpisodeStore(store), EpisodeStore(out)
     new = _copied(source, pick.of(source), target)
     print(f"{out}: {new} new episodes; {len(target)} in all")
@@ -146,6 +146,11 @@ def _copied(source: EpisodeStore, entries: list[Entry], target: EpisodeStore) ->
     return (len(target) if target.exists else 0) - before
 
 
-def _refuse_itself(out: Path, stores: tuple[Path, ...]) -> None:
+def refuse_itself(out: Path, stores: tuple[Path, ...]) -> None:
+    """Refuses to write to a store that is read.
+
+    Raises:
+        ValueError: `out` is one of them.
+    """
     if out.resolve() in {path.resolve() for path in stores}:
         raise ValueError(f"--out {out} is one of the stores themselves; expected another folder")

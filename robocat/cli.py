@@ -31,6 +31,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data filter": ("demos.stock:filter_", "make a store of some of another's episodes"),
     "data merge": ("demos.stock:merge", "make one store of several"),
     "data split": ("demos.stock:split", "deal a store's episodes out to several"),
+    "data stats": ("demos.stats:stats", "say how long, successful and varied a store's episodes are"),
+    "data relabel": ("demos.relabel:relabel", "set outcomes by hand, in a store of its own"),
+    "data replay": ("demos.again:again", "act a store's episodes again and measure the deviation"),
     "data check": ("demos.check:check", "verify every episode of a store"),
     "data export lerobot": ("demos.lerobot.write:export", "write a store as a dataset that LeRobot loads"),
     "data export robomimic": (

@@ -1,0 +1,183 @@
+"""The store at scale: how long appending, opening and reading take among ten thousand episodes, and the disk.
+
+python -m bench store
+
+The Panda's and the UR5e's lifts are recorded by the scripted experts, played on end until they are as long as
+is asked (a lift takes some 20 steps), and committed under further seeds; these commits are timed. The rest of
+the store is hard links to their files, each with a line of its own in the manifest: opening and finding cost
+what they would, and the disk stays small. The files read are therefore in the system's cache.
+"""
+
+import io
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.record import write
+from demos.collect import Collection, collect_experts
+from demos.episode import Episode, Outcome, episode_id
+from demos.manifest import Entry, Manifest
+from demos.store import EpisodeStore
+
+STEPS = 100
+# What is aimed at, and the keys of the figures that are to stay below: milliseconds, and bytes an episode.
+TARGETS = {"append_ms": 20.0, "open_ms": 1000.0, "arrays_ms": 1.0, "image_ms": 5.0, "bytes": 150_000.0}
+PSNR_DB = 38.0  # what lossy pictures must keep
+QUALITIES = range(50, 101, 5)
+
+
+def main(episodes: int = 10_000, real: int = 10, appends: int = 100, size: int = 128, seed: int = 0) -> None:
+    """Builds a store, measures it and writes results/store.json; nothing of the store is left.
+
+    Args:
+        episodes: In the store.
+        real: Attempts recorded of each of two arms.
+        appends: Commits that are timed; what they wrote is what the rest of the store links to.
+        size: Of the pictures of both cameras [px].
+        seed: Of the recordings, and of what is read.
+    """
+    if not 1 <= appends <= episodes:
+        raise ValueError(f"appends {appends} is out of range; expected 1 to {episodes}, the episodes")
+    rng = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Collection(("panda", "ur5e"), ("lift",), real, seed, size)
+        collect_experts(Path(folder) / "real", plan, 2, "recordings")
+        recorded = EpisodeStore(Path(folder) / "real")
+        sources = _sources(recorded)
+        store = EpisodeStore(Path(folder) / "store")
+        copies = [_under_seed(sources[i % len(sources)], 10_000 + i) for i in range(appends)]
+        append = [_milliseconds(lambda each=each: store.commit(each)) for each in copies]
+        _fill(store, episodes)
+        opening = [_milliseconds(lambda: len(EpisodeStore(store.path))) for _ in range(5)]
+        figures = {"append_ms": _spread(append), "open_ms": _spread(opening), **_read(store, rng)}
+        figures["bytes"] = _spread([entry.bytes for entry in store.entries()[:appends]])
+        codecs = [_codec(sources, *each) for each in (("JPEG", {"subsampling": 0}), ("WEBP", {}))]
+    missed = {key: goal for key, goal in TARGETS.items() if figures[key]["median"] > goal}
+    what = {"episodes": episodes, "real": len(sources), "appends": appends, "size": size, "seed": seed}
+    for key, value in figures.items():
+        print(f"{key}: {value}, target {TARGETS[key]:g}{', missed' if key in missed else ''}")
+    print(*codecs, sep="\n")
+    built = "recordings of some 20 steps on end; the commits are whole files, the rest is hard links to them"
+    record = {"n": 1, **what, "steps": STEPS, "built": built, "figures": figures, "lossy_trials": codecs}
+    write("store", {**record, "targets": TARGETS, "missed": sorted(missed)})
+
+
+def _of_length(episodes: Sequence[Episode], steps: int) -> Episode:
+    """Episodes of one arm on end, cut to a length; under the first one's name."""
+    joined: dict[str, Any] = {
+        key: np.concatenate([getattr(each, key)[: each.length] for each in episodes])
+        for key in ("proprio", "progress", "state", "wall_time", "action", "label", "success")
+    }
+    for key, array in joined.items():
+        joined[key] = array[: steps + (key in ("proprio", "progress", "state", "wall_time"))]
+    joined["images"] = {
+        camera: np.concatenate([each.images[camera][: each.length] for each in episodes])[: steps + 1]
+        for camera in episodes[0].images
+    }
+    outcome = Outcome(bool(joined["success"].any()))
+    return replace(episodes[0], meta=replace(episodes[0].meta, outcome=outcome), **joined)
+
+
+def _sources(recorded: EpisodeStore) -> list[Episode]:
+    """Long episodes, each beginning with another of the recorded ones."""
+    found: list[Episode] = []
+    for arm in sorted({entry.arm for entry in recorded.entries()}):
+        each = [recorded.load(entry.id) for entry in recorded.entries() if entry.arm == arm]
+        enough = 1 + STEPS // min(episode.length for episode in each)
+        found += [
+            _of_length([each[(i + k) % len(each)] for k in range(enough)], STEPS) for i in range(len(each))
+        ]
+    return found
+
+
+def _under_seed(episode: Episode, seed: int) -> Episode:
+    meta = episode.meta
+    who = replace(meta.provenance, seed=seed)
+    named = episode_id(meta.arm, meta.task, meta.variation, who.controller, None, None, seed)
+    return replace(episode, meta=replace(meta, id=named, provenance=who))
+
+
+def _fill(store: EpisodeStore, episodes: int) -> None:
+    """Links to the files that are there until the store has that many episodes."""
+    there = store.entries()
+    lines: list[Entry] = []
+    for i in range(episodes - len(there)):
+        source, seed = there[i % len(there)], 100_000 + i
+        named = episode_id(source.arm, source.task, source.variation, source.controller, None, None, seed)
+        file = f"episodes/{source.arm}/{named}.safetensors"
+        os.link(store.path / source.file, store.path / file)
+        lines.append(replace(source, id=named, seed=seed, file=file))
+    manifest = Manifest(store.path)
+    with manifest.locked():
+        manifest.refresh()
+        manifest.append(lines)
+
+
+def _read(store: EpisodeStore, rng: np.random.Generator, times: int = 300) -> dict[str, dict[str, float]]:
+    """Arrays of any step and any single image, of episodes in no order."""
+    ids = [str(id) for id in rng.choice(store.ids(), times)]
+    steps = rng.integers(0, STEPS, times)
+    arrays = [
+        _milliseconds(lambda id=id, t=t: store.load(id, images=False).proprio[t])
+        for id, t in zip(ids, steps, strict=True)
+    ]
+    camera = store.load(ids[0], images=False).meta.cameras[-1]
+    images = [
+        _milliseconds(lambda id=id, t=t: store.frames(id, camera, [int(t)]))
+        for id, t in zip(ids, steps, strict=True)
+    ]
+    return {"arrays_ms": _spread(arrays), "image_ms": _spread(images)}
+
+
+def _codec(episodes: Sequence[Episode], kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The lowest quality at which the mean over pictures keeps `PSNR_DB`, and the bytes of 202 of them."""
+    pictures = [
+        frames[t]
+        for episode in episodes[:: max(1, len(episodes) // 6)]
+        for frames in episode.images.values()
+        for t in range(0, STEPS, 20)
+    ]
+    bytes_, psnr, quality = 0.0, 0.0, 0
+    for quality in QUALITIES:
+        blobs = [_coded(picture, kind, quality, options) for picture in pictures]
+        psnr = float(np.mean([_psnr(p, blob) for p, blob in zip(pictures, blobs, strict=True)]))
+        bytes_ = float(np.mean([len(blob) for blob in blobs]))
+        if psnr >= PSNR_DB:
+            break
+    per_episode = round(bytes_ * 2 * (STEPS + 1))
+    return {"kind": kind, "quality": quality, "psnr_db": round(psnr, 2), "bytes_an_episode": per_episode}
+
+
+def _coded(picture: NDArray[np.uint8], kind: str, quality: int, options: dict[str, Any]) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, kind, quality=quality, **options)
+    return out.getvalue()
+
+
+def _psnr(picture: NDArray[np.uint8], blob: bytes) -> float:
+    """Peak signal-to-noise ratio [dB]; 99 where nothing is lost."""
+    seen = np.asarray(Image.open(io.BytesIO(blob)).convert("RGB"), np.float64)
+    error = float(((seen - picture) ** 2).mean())
+    return 99.0 if error == 0.0 else float(10 * np.log10(255**2 / error))
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {
+        "median": round(float(np.median(values)), 3),
+        "p95": round(float(np.quantile(values, 0.95)), 3),
+        "max": round(float(max(values)), 3),
+    }
