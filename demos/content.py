@@ -96,7 +96,7 @@ def _moves(episode: Episode) -> NDArray[np.float64]:
     """How far each channel goes in each step (T, P), as a share of its range; a full turn is none."""
     low, high = np.array(episode.meta.proprio_ranges, np.float64).reshape(-1, 2).T
     moves = np.abs(np.diff(episode.proprio.astype(np.float64), axis=0))
-    turns = np.array([unit == "rad" for unit in episode.meta.proprio_units]) & (
+    turns = np.array([unit == "rad" for unit in episode.meta.proprio_units], np.bool_) & (
         high - low >= 2 * np.pi - 1e-3
     )
     moves[:, turns] = np.minimum(moves[:, turns], np.abs(2 * np.pi - moves[:, turns]))
@@ -104,6 +104,8 @@ def _moves(episode: Episode) -> NDArray[np.float64]:
 
 
 def _idle(episode: Episode) -> Iterator[Oddity]:
+    if not episode.meta.proprio_names:
+        return  # Nothing says whether the arm moved.
     moving = np.any(_moves(episode) > STILL, axis=1)
     for what, some in (("idle head", moving), ("idle tail", np.flip(moving))):
         idle_s = int(np.append(some, True).argmax()) / episode.meta.control_hz

@@ -11,13 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, arg
 
-from demos.episode import Episode
+from demos.episode import EpisodeMeta
 from demos.manifest import Entry
 from demos.progress import progress
 from demos.select import ALL, Choice
 from demos.store import EpisodeStore
 
 QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
+# Of an episode, what is looked at: all of a big store's states would fill the memory.
+_Motion = tuple[EpisodeMeta, NDArray[np.float32], NDArray[np.float32]]
 
 
 def stats(
@@ -54,25 +56,26 @@ def figures(store: EpisodeStore, entries: Sequence[Entry]) -> list[dict[str, Any
     rows: list[dict[str, Any]] = []
     with progress("reading", len(entries)) as advance:
         for (arm, task), group in sorted(groups.items()):
-            episodes: list[Episode] = []
+            read: list[_Motion] = []
             for entry in group:
-                episodes.append(store.load(entry.id, images=False))
+                episode = store.load(entry.id, images=False)
+                read.append((episode.meta, episode.action, episode.proprio))
                 advance(1)
             lengths = np.array([entry.length for entry in group])
             row: dict[str, Any] = {"arm": arm, "task": task, "episodes": len(group)}
             row |= {"steps": int(lengths.sum()), "successful": sum(entry.success for entry in group)}
-            rows.append(row | {"length": _quantiles(lengths), **_channels(episodes)})
+            rows.append(row | {"length": _quantiles(lengths), **_channels(read)})
     return rows
 
 
-def _channels(episodes: Sequence[Episode]) -> dict[str, Any]:
-    first = episodes[0].meta
-    for each in episodes:
-        got, expected = each.meta.proprio_names + each.meta.action_names, first.proprio_names
+def _channels(read: Sequence[_Motion]) -> dict[str, Any]:
+    first = read[0][0]
+    for each, _, _ in read:
+        got, expected = each.proprio_names + each.action_names, first.proprio_names
         if got != expected + first.action_names:
             raise ValueError(f"episodes {each.id} and {first.id} have different channels; filter them apart")
-    action = np.concatenate([each.action for each in episodes])
-    proprio = np.concatenate([each.proprio for each in episodes])
+    action = np.concatenate([action for _, action, _ in read])
+    proprio = np.concatenate([proprio for _, _, proprio in read])
     units = zip(first.proprio_names, first.proprio_units, proprio.T, strict=True)
     return {
         "action": {

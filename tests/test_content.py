@@ -112,6 +112,12 @@ def test_a_joint_that_passes_the_end_of_its_turn_does_not_jump() -> None:
     assert _found(replace(episode, meta=meta, proprio=wrapped)) == []
 
 
+def test_an_arm_that_feels_nothing_is_not_idle() -> None:
+    episode = _clean()
+    meta = replace(episode.meta, proprio_names=(), proprio_units=(), proprio_ranges=())
+    assert _found(replace(episode, meta=meta, proprio=episode.proprio[:, :0])) == []
+
+
 def _together(episodes: list[Episode]) -> list[Oddity]:
     inspector = Inspector()
     for episode in episodes:
