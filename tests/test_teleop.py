@@ -18,7 +18,7 @@ from demos.teleop.session import LastKept
 from tests.driven import TOKEN, Driven, driven, until
 from tests.fakes import fake_episode
 
-pytest.importorskip("fastapi")
+pytest.importorskip("starlette")
 client = pytest.importorskip("websockets.sync.client")
 exceptions = pytest.importorskip("websockets.exceptions")
 

@@ -93,50 +93,56 @@ def teleop(
 
 def application(hub: Hub, guard: Guard) -> Any:
     """The server, as ASGI wants it."""
-    fastapi = extra("fastapi", "teleop")
-    app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    routing, responses = (extra(f"starlette.{name}", "teleop") for name in ("routing", "responses"))
 
-    async def page(token: str, name: str = "index.html") -> Any:
-        file = PAGE / name
+    async def page(request: Any) -> Any:
+        file = PAGE / request.path_params.get("name", "index.html")
         # Only names that are in the folder: nothing that a path could mean besides.
-        if not guard.token_fits(token) or file.name not in {each.name for each in PAGE.iterdir()}:
-            return fastapi.Response("not found", status_code=404)
-        return fastapi.Response(file.read_bytes(), media_type=KINDS[file.suffix])
+        there = file.name in {each.name for each in PAGE.iterdir()}
+        if not (guard.token_fits(request.path_params["token"]) and there):
+            return responses.Response("not found", status_code=404)
+        return responses.Response(file.read_bytes(), media_type=KINDS[file.suffix])
 
-    async def checked(request: Any, call_next: Any) -> Any:
-        if not guard.host_fits(request.headers.get("host")):
-            return fastapi.Response("another host", status_code=421)
-        response = await call_next(request)
-        response.headers.update(HEADERS)
-        return response
+    async def icon(request: Any) -> Any:
+        del request
+        return responses.Response(status_code=204)  # browsers ask for one
 
-    async def talk(socket: Any, token: str) -> None:
+    async def talk(socket: Any) -> None:
         headers = socket.headers
         allowed = guard.host_fits(headers.get("host")) and guard.origin_fits(headers.get("origin"))
-        if not (allowed and guard.token_fits(token)):
+        if not (allowed and guard.token_fits(socket.path_params["token"])):
             await socket.close(REFUSED)
             return
         await socket.accept()
         await _serve(hub, socket)
 
-    async def icon() -> Any:
-        return fastapi.Response(status_code=204)  # browsers ask for one
+    async def checked(request: Any, call_next: Any) -> Any:
+        if not guard.host_fits(request.headers.get("host")):
+            return responses.Response("another host", status_code=421)
+        response = await call_next(request)
+        response.headers.update(HEADERS)
+        return response
 
-    talk.__annotations__ = {"socket": fastapi.WebSocket, "token": str}
-    checked.__annotations__ = {}
-    app.middleware("http")(checked)
-    app.get("/favicon.ico", response_model=None)(icon)
-    app.get("/{token}/", response_model=None)(page)
-    app.get("/{token}/{name}", response_model=None)(page)
-    app.websocket("/{token}/talk")(talk)
-    return app
+    return extra("starlette.applications", "teleop").Starlette(
+        routes=[
+            routing.Route("/favicon.ico", icon),
+            routing.Route("/{token}/", page),
+            routing.Route("/{token}/{name}", page),
+            routing.WebSocketRoute("/{token}/talk", talk),
+        ],
+        middleware=[
+            extra("starlette.middleware", "teleop").Middleware(
+                extra("starlette.middleware.base", "teleop").BaseHTTPMiddleware, dispatch=checked
+            )
+        ],
+    )
 
 
 async def _serve(hub: Hub, socket: Any) -> None:
     """Sends what is new and hears what is said, until the browser goes or breaks a rule."""
     browser = hub.join()
     sender = asyncio.create_task(_send(hub, browser, socket))
-    gone = extra("fastapi", "teleop").WebSocketDisconnect
+    gone = extra("starlette.websockets", "teleop").WebSocketDisconnect
     try:
         while True:
             text = await socket.receive_text()
@@ -155,7 +161,7 @@ async def _serve(hub: Hub, socket: Any) -> None:
 async def _send(hub: Hub, browser: Browser, socket: Any) -> None:
     """Sends the newest frame, each picture that changed, as fast as the browser takes them."""
     sent: dict[str, bytes] = {}
-    with suppress(RuntimeError, OSError, extra("fastapi", "teleop").WebSocketDisconnect):
+    with suppress(RuntimeError, OSError, extra("starlette.websockets", "teleop").WebSocketDisconnect):
         while True:
             await browser.news.wait()
             browser.news.clear()
