@@ -22,7 +22,7 @@ from sim.tool_control import arm_model
 def arms() -> None:
     """Lists the arms: joints, reach, gripper, what an action is, and where the figures come from."""
     table = Table(title="arms", box=SIMPLE, pad_edge=False)
-    for column in ("name", "arm", "joints", "reach\n\\[m]", "gripper", "action", "at most"):
+    for column in ("name", "arm", "joints", "reach\n\\[m]", "load\n\\[kg]", "gripper", "action", "at most"):
         table.add_column(column, overflow="fold", no_wrap=column not in ("arm", "action"))
     for arm in (*ARMS.values(), *PAIRS.values()):
         closed, opened = arm.gripper.width_m[0], arm.gripper.width_m[-1]
@@ -31,6 +31,7 @@ def arms() -> None:
             arm.title,
             " + ".join(str(len(each.joints)) for _, each in arm.limbs),
             f"{reach_m(arm):.2f}",
+            "" if arm.payload_kg is None else f"{arm.payload_kg:g}",
             f"{arm.gripper.name}\n{1000 * (opened - closed):.0f} mm",
             f"{arm.action_size}: {', '.join(arm.action_names)}",
             f"{arm.linear_m_s:g} m/s\n{arm.angular_rad_s:g} rad/s",
@@ -38,6 +39,7 @@ def arms() -> None:
     console = Console()
     console.print(table)
     console.print("reach: the farthest that the tool gets from the axis of the first joint", highlight=False)
+    console.print("load: what the maker says that the arm carries, gripper included", highlight=False)
     console.print(f"in DeepMind's meshes (extra `menagerie`): {', '.join(MESHED)}", highlight=False)
     console.print("figures from:", highlight=False)
     sources = {arm.name: arm.source for arm in ARMS.values()}

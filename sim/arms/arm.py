@@ -118,6 +118,7 @@ class Arm:
         across_m: How far right and left (y) [m] its tool may go within the fence of `sim.control`: of two
             arms, each to its own side and a little beyond the middle.
         partner: A second arm in the same cell, which stands to the right of this one.
+        payload_kg: What its maker says that it carries, gripper included [kg]; None where none is told.
         meshes: Whose meshes it is drawn with, a key of `sim.arms.meshes.ENTRIES`; "" for its own shapes.
     """
 
@@ -138,6 +139,7 @@ class Arm:
     home_m: tuple[float, float, float] = (0.5, 0.0, 0.25)
     across_m: tuple[float, float] = (-math.inf, math.inf)
     partner: "Arm | None" = None
+    payload_kg: float | None = None
     meshes: str = ""
 
     def __post_init__(self) -> None:

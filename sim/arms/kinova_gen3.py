@@ -16,6 +16,7 @@ KINOVA_GEN3 = Arm(
     # Somewhat slower than the arms whose joints turn faster: at 0.3 m/s the elbow is often at its limit.
     linear_m_s=0.25,
     angular_rad_s=1.2,
+    payload_kg=4.0,  # Kinova's user guide, mid-range and continuous
     source=(
         "joint speeds: Kinova, kortex_description URDF, from memory (80 and 70 degrees/s); "
         "kinematics, masses, inertias, joint ranges and torque limits: robosuite's Kinova Gen3 model"

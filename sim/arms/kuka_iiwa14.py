@@ -15,6 +15,7 @@ KUKA_IIWA14 = Arm(
     cartesian_dof=4,
     linear_m_s=0.3,
     angular_rad_s=1.5,
+    payload_kg=14.0,  # which its name says
     source=(
         "joint speeds: KUKA, LBR iiwa brochure (85, 85, 100, 75, 130, 135, 135 degrees/s); "
         "kinematics, masses, inertias, joint ranges and torque limits: robosuite's iiwa model, whose torques "

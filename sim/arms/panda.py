@@ -15,6 +15,7 @@ PANDA = Arm(
     cartesian_dof=4,
     linear_m_s=0.3,
     angular_rad_s=1.5,
+    payload_kg=3.0,  # Franka Emika's data sheet
     source=(
         "joint speeds: Franka Control Interface documentation, robot and interface specifications; "
         "kinematics, masses, inertias, joint ranges and torque limits: robosuite's Panda model"

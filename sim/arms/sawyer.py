@@ -15,6 +15,7 @@ SAWYER = Arm(
     cartesian_dof=4,
     linear_m_s=0.3,
     angular_rad_s=1.5,
+    payload_kg=4.0,  # Rethink Robotics' data sheet
     source=(
         "joint speeds: Rethink Robotics, sawyer_description URDF; "
         "kinematics, masses, inertias, joint ranges and torque limits: robosuite's Sawyer model"

@@ -22,6 +22,7 @@ UR5E = Arm(
     cartesian_dof=6,
     linear_m_s=0.3,
     angular_rad_s=1.5,
+    payload_kg=5.0,  # Universal Robots' data sheet
     source=(
         "joint speeds: Universal Robots, UR5e data sheet (180 degrees/s); "
         "kinematics, masses, inertias, joint ranges and torque limits: robosuite's UR5e model"

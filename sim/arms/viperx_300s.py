@@ -15,6 +15,7 @@ VIPERX_300S = Arm(
     cartesian_dof=4,
     linear_m_s=0.3,
     angular_rad_s=1.5,
+    payload_kg=0.75,  # Trossen Robotics' specifications
     source=(
         "torques, joint speeds, damping and friction: Trossen Robotics, URDF of the ViperX 300 S in "
         "interbotix_ros_manipulators; kinematics, masses, inertias and joint ranges: the model in ALOHA's "

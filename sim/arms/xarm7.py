@@ -15,6 +15,7 @@ XARM7 = Arm(
     cartesian_dof=4,
     linear_m_s=0.3,
     angular_rad_s=1.5,
+    payload_kg=3.5,  # UFACTORY's data sheet
     source=(
         "joint speeds: UFACTORY, xArm user manual, technical specifications (180 degrees/s); "
         "kinematics, masses, inertias, joint ranges and torque limits: robosuite's xArm 7 model"
