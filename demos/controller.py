@@ -21,6 +21,8 @@ class Act(NamedTuple):
         ends: Whether the episode is to end with this step.
         commanded: What the device of teleoperation asked (A,), before limits of motion.
         actor: Who acted, one of `demos.episode.CONTROLLERS`, where that may change in an episode.
+        seen_s: When the observation counts as taken, unix time [s], if the controller made the world wait
+            for it: a person takes their time before the first action.
     """
 
     action: Action
@@ -28,6 +30,7 @@ class Act(NamedTuple):
     ends: bool = False
     commanded: Action | None = None
     actor: str | None = None
+    seen_s: float | None = None
 
 
 class Controller(Protocol):

@@ -103,9 +103,8 @@ def _begin(slot: int, env: ManipulationEnv, controller: Controller, attempt: Att
 
 def _advance(env: ManipulationEnv, recording: _Recording, act: Act) -> bool:
     """One step; whether the episode has ended."""
-    if not recording.acts:
-        # A person may take their time before the first action.
-        recording.times[0] = time.time()
+    if act.seen_s is not None:
+        recording.times[-1] = act.seen_s
     observation, _, terminated, truncated, info = env.step(act.action)
     recording.acts.append(act)
     recording.success.append(bool(info["is_success"]))

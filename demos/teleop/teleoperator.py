@@ -1,5 +1,6 @@
 """A person as a controller in the environment loop, who may let the expert act and take over again."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -58,16 +59,18 @@ class Teleoperator:
         Raises:
             Abandoned: At the order "discard", "next" or "again".
         """
+        seen_s = None
         if not self._started:
             self._wait(observations[0])
+            seen_s = time.time()
         self._show("recording", self._actor, observations[0])
         self.cadence.wait()
         ends = self._obey()
         command = self._console.command()
         if self._actor == "teleop":
-            return [Act(command.limited, command.limited, ends, command.commanded, "teleop")]
+            return [Act(command.limited, command.limited, ends, command.commanded, "teleop", seen_s)]
         expert = self._expert.act(slots, observations)[0]
-        return [Act(expert.action, expert.label, ends, command.commanded, "expert")]
+        return [Act(expert.action, expert.label, ends, command.commanded, "expert", seen_s)]
 
     def _wait(self, observation: Observation) -> None:
         """Shows the scene until the order to start."""
