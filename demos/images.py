@@ -8,7 +8,6 @@ twice as fast to write, and twice as fast to read. `unpack` therefore reads only
 import struct
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,6 @@ _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _SUB = 1  # PNG filter: each byte minus the same channel of the pixel to its left
 # zlib level 4 is the first that matches lazily: on renders as fast as 1 to 3, and a quarter smaller.
 _LEVEL = 4
-_THREADS = 2  # more would gain little beside the hashing, which is one thread's
 
 
 def pack(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -37,10 +35,7 @@ def pack(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64
     rows[..., 1:] = images.reshape(count, height, 3 * width)
     rows[..., 4:] -= images[:, :, :-1].reshape(count, height, 3 * width - 3)
     start = _header(height, width)
-    # Compressing is most of a commit, and zlib lets other threads run meanwhile.
-    with ThreadPoolExecutor(_THREADS) as pool:
-        packed = pool.map(lambda frame: zlib.compress(frame.data, _LEVEL), rows)
-        blobs = [start + _chunk(b"IDAT", data) + _END for data in packed]
+    blobs = [start + _chunk(b"IDAT", zlib.compress(frame.data, _LEVEL)) + _END for frame in rows]
     offsets = np.cumsum([0, *map(len, blobs)], dtype=np.int64)
     return np.frombuffer(b"".join(blobs), np.uint8), offsets
 
