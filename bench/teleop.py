@@ -61,7 +61,7 @@ def main(presses: int = 80, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        page.goto(server.page)
+        page.goto(server.guard.address)
         astray_ms: list[list[float]] = []
         waits_ms: list[float] = []
         # Waiting for pixels takes half of a core, so the beat is measured in an episode of its own too.

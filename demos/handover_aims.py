@@ -3,11 +3,10 @@
 import numpy as np
 
 from demos.aims import ALIGNED_M, FUNNEL, Aim
-from sim.poses import Array
 from sim.scene import Scene
-from sim.tasks.handover import BAR, END_M, GIVER, MEETING_M, MEETING_RAD, end_m, waiting_m
+from sim.tasks.handover import BAR, GIVER, MEETING_M, MEETING_RAD, end_m, to_end_m, waiting_m
 
-THERE_M = 0.015  # from where the bar changes hands, or an arm waits, within which it is there
+THERE_M = 0.015  # from where the bar changes hands, within which it is there
 LOW_M = 0.10  # below this the bar goes up before it goes across
 CLEAR_M = 0.09  # height above the bar at which open jaws pass over it
 
@@ -44,7 +43,7 @@ def _carry(scene: Scene, limb: int) -> Aim:
     """To where the bar changes hands: up, then across and turned."""
     tool, bar = scene.limbs[limb].tool_m, scene.position_m(BAR.name)
     yaw = _yaw(scene, limb) + MEETING_RAD - scene.yaw_rad(BAR.name)
-    goal = MEETING_M - _offset(END_M[limb], MEETING_RAD)
+    goal = MEETING_M + to_end_m(MEETING_RAD, limb)
     if bar[2] < LOW_M:
         return Aim(np.array([*tool[:2], goal[2]]), _yaw(scene, limb), False)
     return Aim(goal, yaw, False)
@@ -68,8 +67,3 @@ def _is_there(scene: Scene) -> bool:
 
 def _yaw(scene: Scene, limb: int) -> float:
     return float(scene.limbs[limb].tool_tilt_rad[2])
-
-
-def _offset(along_m: float, yaw_rad: float) -> Array:
-    """From the tool to the bar's middle, if it is held so far along its x axis (3,) [m]."""
-    return -along_m * np.array([np.cos(yaw_rad), np.sin(yaw_rad), 0.0])

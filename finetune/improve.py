@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 
 from demos.collect import collect_experts
+from demos.locks import alone
 from demos.store import EpisodeStore
 from finetune.gate import judge
 from finetune.practice import practise_episodes
@@ -25,7 +26,6 @@ from robocat.checkpoint import CheckpointError, read_json, write_json
 from robocat.config import Collection, Preset, Training
 from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
-from robocat.locks import alone
 from robocat.presets import PRESETS
 from robocat.scores import Scores
 from robocat.tokens import build

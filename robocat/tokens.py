@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demos.episode import Episode
+from demos.locks import alone
 from demos.progress import progress
 from demos.store import EpisodeStore
 from demos.workers import in_parallel
 from robocat.checkpoint import read_json, write_atomically, write_json
-from robocat.locks import alone
 from robocat.threads import one_thread
 from robocat.tokeniser import Tokeniser, load_tokeniser
 from robocat.vocabulary import encode, encode_action

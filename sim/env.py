@@ -56,7 +56,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         Args:
             arm: An arm, of the user's own perhaps, or the name of one that is known.
             task: A task or its name.
-            cameras: Which cameras are observed, of "front" (fixed), "wrist" and, of two arms, "second_wrist".
+            cameras: Which cameras are observed, of "front" (fixed), "wrist" and, of two arms, "second_wrist";
+                the first two, which every arm has, let one agent learn from all.
             size: Height and width of the images [px].
             control_hz: Actions per second, 10 or 20.
             render_mode: "rgb_array" makes `render` return the first camera's picture.
@@ -64,33 +65,18 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
         Raises:
             ValueError: For a name or number that is not offered; the message lists what is. For a task of
-                two arms and one arm, or the other way round. For an arm or
-                task that is not what it says, or bears the name of another; see `sim.own`.
+                two arms and one arm, or the other way round. For an arm or task that is not what it says, or
+                bears the name of another; see `sim.own`.
         """
         self.arm = find_arm(arm) if isinstance(arm, str) else arm
         self.task = find_task(task) if isinstance(task, str) else task
         check_arm(self.arm)
         check_task(self.task)
-        if self.task.arms != len(self.arm.limbs):
-            raise ValueError(
-                f"task {self.task.name!r} is for {self.task.arms} arm(s), and {self.arm.name} is "
-                f"{len(self.arm.limbs)}; `robocat tasks` lists which go together"
-            )
-        for camera in cameras:
-            pick(dict.fromkeys(cameras_of(self.arm), True), camera, "camera")
-        if len(set(cameras)) != len(cameras):
-            raise ValueError(f"cameras {cameras} name one twice; expected each at most once")
+        self.cameras = tuple(cameras)
+        _check_arms(self.arm, self.task)
+        _check_pictures(self.arm, self.cameras, size, render_mode)
         if control_hz not in CONTROL_HZ:
             raise ValueError(f"control_hz {control_hz} is not offered; expected one of {CONTROL_HZ}")
-        if not 8 <= size <= 1024:
-            raise ValueError(f"image size {size} px is out of range; expected 8 to 1024")
-        if render_mode is not None:
-            pick(dict.fromkeys(RENDER_MODES, True), render_mode, "render mode")
-            if not cameras:
-                raise ValueError(
-                    f"render mode {render_mode!r} needs a camera; cameras: {', '.join(cameras_of(self.arm))}"
-                )
-        self.cameras = tuple(cameras)
         self.size = size
         self.control_hz = control_hz
         self.render_mode = render_mode
@@ -241,6 +227,33 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def close(self) -> None:
         """Nothing to free: models and renderers are shared by the process."""
+
+
+def _check_arms(arm: Arm, task: Task) -> None:
+    if task.arms != len(arm.limbs):
+        raise ValueError(
+            f"task {task.name!r} is done by {_counted(task.arms)}, and {arm.name} is "
+            f"{_counted(len(arm.limbs))}; `robocat tasks` lists which go together"
+        )
+
+
+def _check_pictures(arm: Arm, cameras: tuple[str, ...], size: int, render_mode: str | None) -> None:
+    for camera in cameras:
+        pick(dict.fromkeys(cameras_of(arm), True), camera, "camera")
+    if len(set(cameras)) != len(cameras):
+        raise ValueError(f"cameras {cameras} name one twice; expected each at most once")
+    if not 8 <= size <= 1024:
+        raise ValueError(f"image size {size} px is out of range; expected 8 to 1024")
+    if render_mode is not None:
+        pick(dict.fromkeys(RENDER_MODES, True), render_mode, "render mode")
+        if not cameras:
+            raise ValueError(
+                f"render mode {render_mode!r} needs a camera; cameras: {', '.join(cameras_of(arm))}"
+            )
+
+
+def _counted(arms: int) -> str:
+    return "one arm" if arms == 1 else f"{arms} arms"
 
 
 def make(arm: Arm | str, task: Task | str, **options: Any) -> ManipulationEnv:

@@ -184,9 +184,7 @@ class Scene:
         mujoco.mj_setState(self.model, self.data, state, STATE)
         mujoco.mj_forward(self.model, self.data)
 
-    # What is read.
-
-    # Of the first arm: the only one, but in tasks for two.
+    # What is read: of the first arm: the only one, but in tasks for two.
 
     @property
     def width_m(self) -> float:

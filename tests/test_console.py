@@ -94,6 +94,7 @@ def test_what_is_asked_long_enough_is_done(asked: list[list[float]]) -> None:
         [2.0, 0, 0, 0, 0, 0],
         [float("nan"), 0, 0, 0, 0, 0],
         [float("inf"), 0, 0, 0, 0, 0],
+        [10**400, 0, 0, 0, 0, 0],
     ],
 )
 def test_what_is_no_velocity_is_refused(bad: list[float]) -> None:
@@ -113,6 +114,26 @@ def test_other_arms_orders_and_views_are_refused() -> None:
         console.look_from("back", 0.0, 0.0, 1.0)
     with pytest.raises(ValueError, match="0.3 to 3 m"):
         console.look_from("around", 0.0, 0.0, 100.0)
+
+
+@given(axes, st.booleans())
+def test_another_action_is_gone_on_from(done: list[float], shut: bool) -> None:
+    console = Console(find_arm("kuka_hand"))
+    action = np.array([*done, *[-1.0 if shut else 1.0] * 8], np.float32)
+    console.follow(action)
+    assert console.closed == (shut,)
+    console.move([1.0] * 6)
+    assert np.all(console.command().limited[:6] <= action[:6] + SLEW + 1e-6)
+
+
+def test_a_person_who_is_there_need_not_move() -> None:
+    clock = Clock()
+    console = Console(find_arm("panda"), clock)
+    assert console.silence_s == np.inf
+    console.here()
+    clock.now_s += 0.1
+    assert console.silence_s == pytest.approx(0.1)
+    assert not console.command().limited[:4].any()
 
 
 def test_orders_arrive_once_and_in_order() -> None:

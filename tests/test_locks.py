@@ -7,14 +7,13 @@ from threading import Thread
 
 import pytest
 
-from robocat.checkpoint import CheckpointError
-from robocat.locks import alone
+from demos.locks import Busy, alone
 
 ROOT = Path(__file__).parents[1]
 HOLD = """
 import sys
 from pathlib import Path
-from robocat.locks import alone
+from demos.locks import alone
 with alone(Path(sys.argv[1])):
     print("held", flush=True)
     input()
@@ -28,7 +27,7 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> Non
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        with pytest.raises(CheckpointError, match="another process is at work in .*run; let it end first"):
+        with pytest.raises(Busy, match="another process is at work in .*run; let it end first"):
             with alone(folder):
                 pass
         waited: list[str] = []

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from demos.episode import CONTROLLERS
+from demos.locks import Busy
 from demos.replay import replay
 from demos.store import EpisodeStore
-from demos.teleop.hub import GONE_S, MOST_A_SECOND
-from demos.teleop.session import LastKept
-from tests.driven import TOKEN, Driven, driven, until
+from demos.teleop.console import GONE_S, SILENT_S
+from demos.teleop.hub import MOST_A_SECOND
+from demos.teleop.server import Address, Service
+from demos.teleop.session import LastKept, Plan
+from tests.driven import driven, until
 from tests.fakes import fake_episode
 
 pytest.importorskip("starlette")
@@ -24,15 +27,16 @@ exceptions = pytest.importorskip("websockets.exceptions")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Driven]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
     with driven(tmp_path_factory.mktemp("teleop") / "store") as served:
         yield served
 
 
 @contextmanager
-def _talk(server: Driven, token: str = TOKEN, **headers: str | None) -> Generator[Any]:
-    address = f"ws://127.0.0.1:{server.port}/{token}/talk"
-    given = {"origin": f"http://127.0.0.1:{server.port}"} | headers
+def _talk(server: Service, token: str = "", **headers: str | None) -> Generator[Any]:
+    host = server.guard.address.split("/")[2]
+    address = f"ws://{host}/{token or server.guard.token}/talk"
+    given = {"origin": f"http://{host}"} | headers
     with client.connect(address, origin=given["origin"], max_size=2**22) as socket:
         yield socket
 
@@ -69,7 +73,7 @@ def _record(socket: Any, ticks: int = 6) -> None:
         time.sleep(0.05)
 
 
-def test_an_episode_is_driven_and_kept_with_all_that_was_asked(server: Driven) -> None:
+def test_an_episode_is_driven_and_kept_with_all_that_was_asked(server: Service) -> None:
     with _talk(server) as socket:
         _record(socket)
         kept = server.hub.frame.state["kept"]
@@ -96,13 +100,13 @@ def test_an_episode_is_driven_and_kept_with_all_that_was_asked(server: Driven) -
     np.testing.assert_array_equal(again.images["wrist"], last.images["wrist"])
 
 
-def test_discarded_and_undone_are_not_kept(server: Driven) -> None:
+def test_discarded_and_undone_are_not_kept(server: Service) -> None:
     with _talk(server) as socket:
         _record(socket, 2)
         kept = server.hub.frame.state["kept"]
         _say(socket, type="order", order="keep")
         _wait_for(socket, phase="ready", kept=kept + 1)
-        stored = len(server.store) if server.store.exists else 0
+        stored = len(server.session._store) if server.session._store.exists else 0
         _say(socket, type="order", order="undo")
         _wait_for(socket, kept=kept, note="the last one is undone")
         _say(socket, type="order", order="undo")
@@ -114,7 +118,89 @@ def test_discarded_and_undone_are_not_kept(server: Driven) -> None:
         assert (state["kept"], state["seed"]) == (kept, seed)
         _say(socket, type="order", order="next")
         _wait_for(socket, seed=seed + 1)
-    assert (len(server.store) if server.store.exists else 0) == stored
+    assert (len(server.session._store) if server.session._store.exists else 0) == stored
+
+
+def test_taking_over_keeps_what_the_expert_holds(server: Service) -> None:
+    scene = server.session._env.scene
+    with _talk(server) as socket:
+        _wait_for(socket, phase="ready", driving=True)
+        _say(socket, type="order", order="start")
+        _say(socket, type="order", order="expert")
+        wanted = server.session._env.variation
+        while not scene.grasped(wanted):
+            _wait_for(socket, phase="recording")
+        _say(socket, type="order", order="person")
+        _wait_for(socket, actor="teleop")
+        for _ in range(10):
+            _wait_for(socket, closed=[True])
+        assert scene.grasped(wanted)
+        _say(socket, type="order", order="discard")
+        _wait_for(socket, phase="ready")
+
+
+def test_the_expert_stops_when_the_page_is_gone_and_time_stands_still(server: Service) -> None:
+    with _talk(server) as socket:
+        _wait_for(socket, phase="ready", driving=True)
+        _say(socket, type="order", order="start")
+        _say(socket, type="order", order="expert")
+        _wait_for(socket, phase="recording", actor="expert")
+    time.sleep(SILENT_S + 0.2)
+    at = server.hub.frame.state["tools_m"]
+    until(lambda: server.hub.frame.state["phase"] == "paused")
+    np.testing.assert_allclose(server.hub.frame.state["tools_m"], at, atol=5e-3)
+    still = server.session._env.scene.state()
+    time.sleep(0.3)
+    np.testing.assert_array_equal(server.session._env.scene.state(), still)
+    with _talk(server) as socket:
+        _wait_for(socket, phase="recording", actor="expert")
+        _say(socket, type="order", order="discard")
+        _wait_for(socket, phase="ready")
+
+
+def test_what_cannot_be_written_is_not_lost(tmp_path: Path) -> None:
+    """A file stands where the folder of the last one should be, until it is moved out of the way."""
+    with driven(tmp_path / "store") as server, _talk(server) as socket:
+        _record(socket, 2)
+        in_the_way = tmp_path / ".store-teleop" / "last"
+        in_the_way.write_text("")
+        _say(socket, type="order", order="keep")
+        note = _wait_for(socket, phase="unsaved")["note"]
+        assert str(in_the_way) in note and "\n" not in note
+        _say(socket, type="order", order="keep")
+        _wait_for(socket, phase="unsaved")
+        in_the_way.unlink()
+        _say(socket, type="order", order="keep")
+        _wait_for(socket, phase="ready", kept=1)
+    assert len(EpisodeStore(tmp_path / "store")) == 1
+
+
+def test_a_second_sitting_at_a_store_is_refused(server: Service) -> None:
+    with pytest.raises(Busy, match="another process is at work in .*-teleop"):
+        LastKept(server.session._store)
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"episodes": 0}, "episodes 0 is out of range; expected 1 or more"),
+        ({"first_seed": -1}, "first_seed -1 is out of range; expected 0 or more"),
+        ({"limit_s": float("nan")}, "limit_s nan is out of range; expected 1 or more"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(plan: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Plan(**{"episodes": 1, "first_seed": 0, "limit_s": 60.0} | plan)
+
+
+def test_addresses_that_cannot_be_had_are_told(server: Service, tmp_path: Path) -> None:
+    port = int(server.guard.address.split(":")[2].split("/")[0])
+    with pytest.raises(OSError, match=f"cannot answer at 127.0.0.1, port {port}: .*another --port"):
+        Service(server.session._env, EpisodeStore(tmp_path), Plan(1, 0, 60.0), Address(port=port))
+    with pytest.raises(ValueError, match="port 70000 is out of range; expected 1 to 65535"):
+        Address(port=70000)
+    with pytest.raises(ValueError, match="no file at .*absent.pem"):
+        Address(certificate=tmp_path / "absent.pem", key=tmp_path / "absent.pem")
 
 
 def test_what_is_kept_is_in_the_store_when_the_next_is_kept_and_after_a_kill(tmp_path: Path) -> None:
@@ -125,10 +211,12 @@ def test_what_is_kept_is_in_the_store_when_the_next_is_kept_and_after_a_kill(tmp
     assert not store.exists
     last.keep(two)
     assert store.ids() == [one.id]
-    later = LastKept(EpisodeStore(tmp_path / "store"))  # as a process does that comes after a kill
-    later.settle()
+    last._mine.close()  # as the system does for a process that is killed
+    later = LastKept(EpisodeStore(tmp_path / "store"))
     assert sorted(EpisodeStore(tmp_path / "store").ids()) == sorted([one.id, two.id])
-    assert not later.undo() and len(list(tmp_path.iterdir())) == 1
+    assert not later.undo()
+    later.close()
+    assert sorted(file.name for file in tmp_path.rglob("*teleop*/**/*")) == ["lock"]
 
 
 def test_scenes_that_the_store_has_are_left_out(tmp_path: Path) -> None:
@@ -141,7 +229,7 @@ def test_scenes_that_the_store_has_are_left_out(tmp_path: Path) -> None:
     assert sorted(entry.seed for entry in EpisodeStore(tmp_path / "store").entries()) == [0, 1]
 
 
-def test_the_second_browser_watches_until_the_first_has_gone(server: Driven) -> None:
+def test_the_second_browser_watches_until_the_first_has_gone(server: Service) -> None:
     with _talk(server) as first:
         _wait_for(first, driving=True)
         with _talk(server) as second:
@@ -155,7 +243,7 @@ def test_the_second_browser_watches_until_the_first_has_gone(server: Driven) -> 
             _wait_for(second, driving=True)
 
 
-def test_whose_network_goes_away_without_a_word_loses_the_controls(server: Driven) -> None:
+def test_whose_network_goes_away_without_a_word_loses_the_controls(server: Service) -> None:
     with _talk(server) as silent, _talk(server) as second:
         _wait_for(silent, driving=True)
         end = time.monotonic() + GONE_S + 1.0
@@ -164,14 +252,15 @@ def test_whose_network_goes_away_without_a_word_loses_the_controls(server: Drive
             time.sleep(0.1)
         _wait_for(second, driven=False)
         _say(second, type="drive")
-        _wait_for(second, driving=True)
+        assert _wait_for(second, driving=True)["driven"]
+        assert _wait_for(silent, driving=False)["driven"]
 
 
-def test_a_browser_that_goes_leaves_the_arm_still_and_the_episode_open(server: Driven) -> None:
+def test_a_browser_that_goes_leaves_the_arm_still_and_the_episode_open(server: Service) -> None:
     with _talk(server) as socket:
         _record(socket, 3)
     time.sleep(0.6)
-    until(lambda: server.hub.frame.state["phase"] == "recording")
+    assert server.hub.frame.state["phase"] == "recording"
     at = server.hub.frame.state["tools_m"]
     time.sleep(0.3)
     np.testing.assert_allclose(server.hub.frame.state["tools_m"], at, atol=2e-3)
@@ -182,25 +271,26 @@ def test_a_browser_that_goes_leaves_the_arm_still_and_the_episode_open(server: D
 
 
 @pytest.mark.parametrize("what", ["token", "origin", "no origin"])
-def test_strangers_are_refused(server: Driven, what: str) -> None:
-    token = "another" if what == "token" else TOKEN
-    origin = {"origin": "http://evil.example", "no origin": None}.get(what, f"http://127.0.0.1:{server.port}")
-    with pytest.raises(exceptions.InvalidStatus), _talk(server, token, origin=origin):
+def test_strangers_are_refused(server: Service, what: str) -> None:
+    token = "another" if what == "token" else ""
+    origins = {"origin": {"origin": "http://evil.example"}, "no origin": {"origin": None}}
+    with pytest.raises(exceptions.InvalidStatus), _talk(server, token, **origins.get(what, {})):
         pass
 
 
-def test_another_host_is_refused_and_headers_are_strict(server: Driven) -> None:
+def test_another_host_is_refused_and_headers_are_strict(server: Service) -> None:
     import http.client
 
-    connection = http.client.HTTPConnection("127.0.0.1", server.port)
-    for path, host, status in (
-        (f"/{TOKEN}/", f"127.0.0.1:{server.port}", 200),
-        (f"/{TOKEN}/", f"evil.example:{server.port}", 421),
-        ("/another/", f"127.0.0.1:{server.port}", 404),
-        (f"/{TOKEN}/..%2fserver.py", f"127.0.0.1:{server.port}", 404),
-        (f"/{TOKEN}/teleop.js", f"127.0.0.1:{server.port}", 200),
+    host, token = server.guard.address.split("/")[2:4]
+    connection = http.client.HTTPConnection(host)
+    for path, named, status in (
+        (f"/{token}/", host, 200),
+        (f"/{token}/", f"evil.example:{host.split(':')[1]}", 421),
+        ("/another/", host, 404),
+        (f"/{token}/..%2fserver.py", host, 404),
+        (f"/{token}/teleop.js", host, 200),
     ):
-        connection.request("GET", path, headers={"Host": host})
+        connection.request("GET", path, headers={"Host": named})
         answer = connection.getresponse()
         text = answer.read().decode()
         assert answer.status == status, path
@@ -220,6 +310,10 @@ def test_another_host_is_refused_and_headers_are_strict(server: Driven) -> None:
         '{"type": "move", "axes": [9, 0, 0, 0, 0, 0], "limb": 0}',
         '{"type": "move", "axes": [NaN, 0, 0, 0, 0, 0], "limb": 0}',
         '{"type": "move", "axes": "abcdef", "limb": 0}',
+        '{"type": "move", "axes": [1%s, 0, 0, 0, 0, 0], "limb": 0}' % ("0" * 400),
+        '{"type": "move", "axes": null, "limb": 0}',
+        '{"type": []}',
+        '{"type": "order", "order": "\\ud83d\\ude00\\ud800%s"}' % ("\\ud83d\\ude00" * 60),
         '{"type": "move", "axes": [0, 0, 0, 0, 0, 0], "limb": 7}',
         '{"type": "order", "order": "explode"}',
         '{"type": "grip", "closed": true, "limb": []}',
@@ -230,7 +324,7 @@ def test_another_host_is_refused_and_headers_are_strict(server: Driven) -> None:
     ],
 )
 def test_what_our_page_never_says_ends_the_connection_and_nothing_else(
-    server: Driven, message: str | bytes
+    server: Service, message: str | bytes
 ) -> None:
     with _talk(server) as socket:
         _wait_for(socket, driving=True)
@@ -242,7 +336,7 @@ def test_what_our_page_never_says_ends_the_connection_and_nothing_else(
         _wait_for(socket, driving=True)
 
 
-def test_a_flood_ends_the_connection(server: Driven) -> None:
+def test_a_flood_ends_the_connection(server: Service) -> None:
     with _talk(server) as socket, pytest.raises(exceptions.ConnectionClosed):
         for _ in range(2 * MOST_A_SECOND):
             _say(socket, type="move", axes=[0] * 6, limb=0)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from demos.episode import CONTROLLERS
-from tests.driven import Driven, driven, until
+from demos.teleop.server import Service
+from tests.driven import driven, until
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -25,19 +26,19 @@ def browser() -> Generator[Any]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Driven]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
     with driven(tmp_path_factory.mktemp("teleop") / "store") as served:
         yield served
 
 
 @pytest.fixture
-def page(browser: Any, server: Driven) -> Generator[Any]:
+def page(browser: Any, server: Service) -> Generator[Any]:
     page = browser.new_page(viewport={"width": 1250, "height": 900})
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: said.append(request.url) if "127.0.0.1" not in request.url else None)
-    page.goto(server.page)
+    page.goto(server.guard.address)
     _wait(page, phase="ready")
     yield page
     page.close()
@@ -58,11 +59,11 @@ def _hold(page: Any, *keys: str, seconds: float) -> None:
         page.keyboard.up(key)
 
 
-def _tool_m(server: Driven) -> list[float]:
+def _tool_m(server: Service) -> list[float]:
     return server.hub.frame.state["tools_m"][0]
 
 
-def test_keys_drive_several_at_once_and_letting_go_stops(page: Any, server: Driven) -> None:
+def test_keys_drive_several_at_once_and_letting_go_stops(page: Any, server: Service) -> None:
     page.keyboard.press("Enter")
     _wait(page, phase="recording")
     start = _tool_m(server)
@@ -79,7 +80,7 @@ def test_keys_drive_several_at_once_and_letting_go_stops(page: Any, server: Driv
     assert server.hub.frame.state["kept"] == 0
 
 
-def test_the_object_is_lifted_by_keys_and_the_expert_is_taken_over(page: Any, server: Driven) -> None:
+def test_the_object_is_lifted_by_keys_and_the_expert_is_taken_over(page: Any, server: Service) -> None:
     """The expert grasps; the person takes over with the block in the jaws and lifts it."""
     kept = server.hub.frame.state["kept"]
     page.keyboard.press("Enter")
@@ -88,9 +89,6 @@ def test_the_object_is_lifted_by_keys_and_the_expert_is_taken_over(page: Any, se
     page.keyboard.press("t")
     scene, wanted = server.session._env.scene, server.session._env.variation
     until(lambda: scene.grasped(wanted) and server.hub.frame.state["actor"] == "expert", 15.0)
-    if not server.hub.frame.state["closed"][0]:
-        page.keyboard.press(" ")  # so that the hand stays shut when the person has it
-        until(lambda: server.hub.frame.state["closed"] == [True])
     page.keyboard.press("t")
     _hold(page, "r", seconds=2.0)
     _wait(page, phase="ready", kept=kept + 1)
@@ -101,7 +99,7 @@ def test_the_object_is_lifted_by_keys_and_the_expert_is_taken_over(page: Any, se
     assert CONTROLLERS[episode.actor[-1]] == "teleop"
 
 
-def test_undo_and_marks_by_hand(page: Any, server: Driven) -> None:
+def test_undo_and_marks_by_hand(page: Any, server: Service) -> None:
     kept = server.hub.frame.state["kept"]
     page.keyboard.press("Enter")
     _wait(page, phase="recording")
@@ -116,35 +114,36 @@ def test_undo_and_marks_by_hand(page: Any, server: Driven) -> None:
     _wait(page, kept=kept)
 
 
-def test_a_closed_tab_leaves_the_episode_to_the_next(page: Any, browser: Any, server: Driven) -> None:
+def test_a_closed_tab_leaves_the_episode_to_the_next(page: Any, browser: Any, server: Service) -> None:
     page.keyboard.press("Enter")
     _wait(page, phase="recording")
     second = browser.new_page()
-    second.goto(server.page)
+    second.goto(server.guard.address)
     second.wait_for_selector("text=you watch; another page has the controls")
     assert second.locator("button:enabled").count() == 0
     page.close()
     second.wait_for_selector("text=the controls are free")
     second.locator("#role").click()
     second.wait_for_selector("text=you have the controls")
-    assert server.hub.frame.state["phase"] == "recording"
+    _wait(second, phase="recording")
     second.keyboard.press("Backspace")
     _wait(second, phase="ready")
     second.close()
 
 
-def test_a_lost_network_is_said_and_mended(page: Any, server: Driven) -> None:
+def test_a_lost_network_is_said_and_mended(page: Any, server: Service) -> None:
     page.keyboard.press("Enter")
     _wait(page, phase="recording")
     page.context.set_offline(True)
     page.wait_for_selector("text=the connection is lost; the arm holds still; trying again")
     page.context.set_offline(False)
     _wait(page, connected="yes", phase="recording")
+    assert page.locator("#role").inner_text() == "you have the controls"
     page.keyboard.press("Backspace")
-    page.wait_for_selector("text=you have the controls")
+    _wait(page, phase="ready")
 
 
-def test_the_view_goes_around(page: Any, server: Driven) -> None:
+def test_the_view_goes_around(page: Any, server: Service) -> None:
     page.select_option("#camera", "around")
     until(lambda: server.session.console.look.camera == "around")
     before = server.session.console.look
@@ -154,3 +153,30 @@ def test_the_view_goes_around(page: Any, server: Driven) -> None:
     page.mouse.move(box["x"] + 200, box["y"] + 60)
     page.mouse.up(button="right")
     until(lambda: server.session.console.look.azimuth_deg != before.azimuth_deg)
+    look = server.session.console.look
+    assert look.camera == "around" and look.elevation_deg > before.elevation_deg
+
+
+def test_a_gamepad_drives_outside_its_dead_zone(browser: Any, server: Service) -> None:
+    page = browser.new_page()
+    page.add_init_script("""
+        const buttons = Array(8).fill({ value: 0, pressed: false });
+        window.pad = { id: "a pad of the tests", axes: [0, 0, 0, 0], buttons };
+        navigator.getGamepads = () => [window.pad];
+    """)
+    page.goto(server.guard.address)
+    _wait(page, phase="ready")
+    page.wait_for_selector("text=a pad of the tests: left stick across")
+    page.keyboard.press("Enter")
+    _wait(page, phase="recording")
+    start = _tool_m(server)
+    page.evaluate("window.pad.axes = [0.1, -0.1, 0, 0.1]")
+    time.sleep(0.3)
+    assert _tool_m(server) == pytest.approx(start, abs=2e-3), "within the dead zone"
+    page.evaluate("window.pad.axes = [0, 0, 0, 1]")  # the right stick towards the person: down
+    until(lambda: _tool_m(server)[2] < start[2] - 0.03)
+    page.evaluate("window.pad.axes = [0, 0, 0, 0]; window.pad.buttons[0] = { value: 1, pressed: true }")
+    until(lambda: server.hub.frame.state["closed"] == [True])
+    page.keyboard.press("Backspace")
+    _wait(page, phase="ready")
+    page.close()

@@ -105,12 +105,19 @@ class _Own:
                 )
 
     def id_of(self, row: Row) -> str:
+        """Of the episode that was exported."""
         return self._beside(row)[1].id
 
     def actions(self, columns: Columns) -> NDArray[np.float32]:
+        """As they were executed (T, A)."""
         return columns[ACTION].astype(np.float32)
 
     def episode(self, row: Row, columns: Columns, pictures: Pictures) -> Episode:
+        """The episode that was exported.
+
+        Raises:
+            ValueError: If the set was edited since.
+        """
         own, meta = self._beside(row)
         progress = columns[PROGRESS].reshape(-1)
         if not np.array_equal(own["progress"][1:], progress):

@@ -123,13 +123,16 @@ class _Own:
     """What `write_demo` wrote, as it was."""
 
     def id_of(self, number: int, demo: Any) -> str:
+        """Of the episode that was exported."""
         del number
         return EpisodeMeta.from_json(demo.attrs["robocat"]).id
 
     def actions(self, demo: Any) -> NDArray[np.float32]:
+        """As they were executed (T, A)."""
         return demo["actions"][:]
 
     def episode(self, number: int, demo: Any) -> Episode:
+        """The episode that was exported."""
         del number
         meta, own = EpisodeMeta.from_json(demo.attrs["robocat"]), demo["robocat"]
         return Episode(

@@ -51,7 +51,7 @@ class Cadence:
         self._periods_s.clear()
 
     def wait(self) -> None:
-        """Until the next tick; at once if it has passed, and the one after is a whole period later."""
+        """Until the next tick, or no longer if it has passed; a whole period that is lost stays lost."""
         if (left := self._due - self._clock()) > 0:
             self._sleep(left)
         now = self._clock()

@@ -11,7 +11,8 @@ from demos.controller import Action
 from sim.arms.arm import Arm
 from sim.cameras import cameras_of
 
-SILENT_S = 0.25  # without a word for so long, the arm holds still
+SILENT_S = 0.25  # without a word for so long, the arm holds still, whoever acts
+GONE_S = 2.0  # and after so long time itself stands still, until somebody has the controls
 SLEW = 0.4  # own choice: by how much each number that moves a tool may change from one step to the next
 AROUND = "around"  # the view that is no camera's
 AXES = 6  # x, y, z, roll, pitch, yaw
@@ -61,6 +62,7 @@ class Console:
         self._orders: list[str] = []
         self._cameras = (*cameras_of(arm), AROUND)
         self.look = Look(self._cameras[0])
+        self._heard_s = -np.inf
         self.rest()
 
     def rest(self) -> None:
@@ -68,8 +70,19 @@ class Console:
         with self._lock:
             self._axes = [np.zeros(AXES) for _ in self._limbs]
             self._closed = [False] * len(self._limbs)
-            self._heard = -np.inf
+            self._moved_s = -np.inf
             self._before = [np.zeros(limb.cartesian_dof) for limb in self._limbs]
+
+    def here(self) -> None:
+        """The person at the controls is there, whether or not they move anything."""
+        with self._lock:
+            self._heard_s = self._clock()
+
+    @property
+    def silence_s(self) -> float:
+        """How long nobody at the controls has said anything [s]."""
+        with self._lock:
+            return self._clock() - self._heard_s
 
     def move(self, axes: Sequence[float], limb: int = 0) -> None:
         """Sets an arm's velocities.
@@ -81,15 +94,18 @@ class Console:
         Raises:
             ValueError: For another number of axes or arms, or numbers beyond [-1, 1].
         """
-        numbers = np.asarray(axes, dtype=np.float64)
+        try:
+            numbers = np.asarray(axes, dtype=np.float64)
+        except OverflowError:  # a whole number that no float holds
+            numbers = np.array(np.inf)
         if numbers.shape != (AXES,) or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1.0:
-            raise ValueError(f"axes: got {list(axes)}, expected {AXES} numbers in [-1, 1]")
+            raise ValueError(f"axes: got {str(axes)[:60]}, expected {AXES} numbers in [-1, 1]")
         self._check(limb)
         with self._lock:
             for each in self._axes:
                 each[:] = 0.0
             self._axes[limb][:] = numbers
-            self._heard = self._clock()
+            self._moved_s = self._heard_s = self._clock()
 
     def grip(self, closed: bool, limb: int = 0) -> None:
         """Shuts or opens an arm's gripper, all its fingers; it stays so."""
@@ -132,7 +148,7 @@ class Console:
     def command(self) -> Command:
         """What is asked now; each call is one step of motion."""
         with self._lock:
-            silent = self._clock() - self._heard > SILENT_S
+            silent = self._clock() - self._moved_s > SILENT_S
             commanded: list[float] = []
             limited: list[float] = []
             for number, limb in enumerate(self._limbs):
@@ -147,6 +163,16 @@ class Console:
                 commanded += [*asked, *grip]
                 limited += [*allowed, *grip]
         return Command(np.array(commanded, np.float32), np.array(limited, np.float32))
+
+    def follow(self, action: Action) -> None:
+        """Goes on from another's action (A,) if the person takes over: what is held stays held."""
+        begin = 0
+        with self._lock:
+            for number, limb in enumerate(self._limbs):
+                own = action[begin : begin + len(limb.numbers)].astype(np.float64)
+                self._before[number] = own[: limb.cartesian_dof]
+                self._closed[number] = bool(own[limb.cartesian_dof] < 0.0)
+                begin += len(limb.numbers)
 
     @property
     def closed(self) -> tuple[bool, ...]:

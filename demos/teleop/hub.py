@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from demos.teleop.console import Console
+from demos.teleop.console import GONE_S, Console
 from demos.teleop.session import Frame
 
-GONE_S = 2.0  # a page says that it is there twice a second
-MOST_A_SECOND = 200  # messages of one browser: five times what the page sends
+# Messages of one browser: the page sends thirty, and one a frame of the screen while the view is turned.
+MOST_A_SECOND = 200
 
 
 class Refused(ValueError):
@@ -89,13 +89,11 @@ class Hub:
                 self._driver = browser
                 self._wake()
             return
-        if message["type"] == "here":
-            return
         if self._driver is not browser or self.console is None:
             return  # Watchers only watch.
         try:
             HANDLERS[message["type"]](self.console, message)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise Refused(f"{message['type']}: {error}") from error
 
     def _is_free(self) -> bool:
@@ -108,6 +106,7 @@ class Hub:
 
 
 HANDLERS: dict[str, Callable[[Console, dict[str, Any]], None]] = {
+    "here": lambda console, said: console.here(),
     "move": lambda console, said: console.move(said["axes"], said["limb"]),
     "grip": lambda console, said: console.grip(said["closed"] is True, said["limb"]),
     "look": lambda console, said: console.look_from(
@@ -127,7 +126,7 @@ def parsed(text: str) -> dict[str, Any]:
         message = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Refused(f"no JSON: {error}") from error
-    kinds = ("here", "drive", *HANDLERS)
+    kinds = ("drive", *HANDLERS)
     if not isinstance(message, dict) or message.get("type") not in kinds:  # pyright: ignore[reportUnknownMemberType]
         raise Refused(f"expected an object whose type is one of {', '.join(kinds)}")
     return message  # pyright: ignore[reportUnknownVariableType]

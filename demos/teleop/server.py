@@ -9,18 +9,20 @@ message: a byte with the length of its name, the name, and a JPEG; the state goe
 
 import asyncio
 import json
+import socket
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tyro.conf import Positional
 
 from demos.store import EpisodeStore
-from demos.teleop.guard import HEADERS, LOOPBACK, Guard, check_address
+from demos.teleop.guard import HEADERS, Guard, check_address
 from demos.teleop.hub import Browser, Hub, Refused
 from demos.teleop.session import Plan, Session
-from sim.cameras import CAMERAS, cameras_of
-from sim.env import make
+from sim.cameras import CAMERAS
+from sim.env import ManipulationEnv, make
 from sim.extras import extra
 from sim.own import arm_name, task_name
 
@@ -28,6 +30,34 @@ PAGE = Path(__file__).parent / "page"
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 LONGEST = 2048  # bytes of a message from the page
 REFUSED = 1008  # WebSocket's code for what breaks the rules
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server answers.
+
+    Attributes:
+        host: This machine's own address, or, with a certificate, one by which others reach it.
+        port: TCP port.
+        certificate: TLS certificate (PEM), or None.
+        key: Its key (PEM), or None.
+
+    Raises:
+        ValueError: See `demos.teleop.guard.check_address`; for a port that is none, or an absent file.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_address(self.host, self.certificate, self.key)
+        if not 1 <= self.port <= 65535:
+            raise ValueError(f"port {self.port} is out of range; expected 1 to 65535")
+        for file in (self.certificate, self.key):
+            if file is not None and not file.is_file():
+                raise ValueError(f"no file at {file}")
 
 
 def teleop(
@@ -38,10 +68,11 @@ def teleop(
     episodes: int = 50,
     first_seed: int = 0,
     control_hz: int = 20,
+    cameras: tuple[str, ...] = CAMERAS,
     size: int = 64,
     limit_s: float = 120.0,
-    host: str = "127.0.0.1",
-    port: int = 8765,
+    host: str = Address.host,
+    port: int = Address.port,
     certificate: Path | None = None,
     key: Path | None = None,
 ) -> None:
@@ -54,6 +85,7 @@ def teleop(
         episodes: How many are wanted; the page counts.
         first_seed: Seed of the first scene.
         control_hz: Steps a second, 10 or 20.
+        cameras: What is recorded; of two arms also "second_wrist".
         size: Height and width of the recorded pictures [px].
         limit_s: Longest episode [s].
         host: Address to answer on; any but this machine's own needs a certificate.
@@ -61,34 +93,80 @@ def teleop(
         certificate: TLS certificate (PEM).
         key: Its key (PEM).
     """
-    uvicorn = extra("uvicorn", "teleop")
-    check_address(host, certificate, key)
-    found = make(arm_name(arm), task_name(task), cameras=()).arm
-    cameras = CAMERAS if len(found.limbs) == 1 else cameras_of(found)
+    address = Address(host, port, certificate, key)
     env = make(arm_name(arm), task_name(task), cameras=cameras, size=size, control_hz=control_hz)
-    hub = Hub()
-    session = Session(env, EpisodeStore(out), Plan(episodes, first_seed, limit_s), hub.publish)
-    hub.console = session.console
-    guard = Guard({*LOOPBACK, host} if host in LOOPBACK else {host}, port)
-    config = uvicorn.Config(
-        application(hub, guard),
-        host=host,
-        port=port,
-        log_level="warning",
-        ws="websockets-sansio",
-        ws_max_size=LONGEST,
-        server_header=False,
-        ssl_certfile=certificate and str(certificate),
-        ssl_keyfile=key and str(key),
-    )
-    scheme = "https" if certificate else "http"
-    print(f"open {scheme}://{host}:{port}/{guard.token}/ in a browser; Ctrl-C ends")
-    session.start()
+    store = EpisodeStore(out)
+    service = Service(env, store, Plan(episodes, first_seed, limit_s), address)
+    print(f"open {service.guard.address} in a browser; Ctrl-C ends")
+    service.session.start()
     try:
-        uvicorn.Server(config).run()
+        service.server.run([service.socket])
     finally:
-        session.close()
-        print(f"{out}: {len(EpisodeStore(out)) if EpisodeStore(out).exists else 0} episodes")
+        service.close()
+        print(f"{out}: {len(store) if store.exists else 0} episodes")
+
+
+class Service:
+    """A sitting and its server, neither of them started.
+
+    Attributes:
+        session: The loop.
+        hub: Between it and the browsers.
+        guard: Who may come in, and the address.
+        server: Uvicorn's, which is to be run on `socket`.
+        socket: Where it listens, from now on.
+    """
+
+    def __init__(self, env: ManipulationEnv, store: EpisodeStore, plan: Plan, address: Address) -> None:
+        """For an environment and a store.
+
+        Raises:
+            OSError: If the address cannot be had.
+            MissingExtra: If the libraries of the extra are absent.
+            Busy: If another sitting records into the store.
+        """
+        uvicorn = extra("uvicorn", "teleop")
+        self.guard = Guard(address.host, address.port, encrypted=address.certificate is not None)
+        self.hub = Hub()
+        config = uvicorn.Config(
+            application(self.hub, self.guard),
+            log_level="warning",
+            ws="websockets-sansio",
+            ws_max_size=LONGEST,
+            server_header=False,
+            ssl_certfile=address.certificate and str(address.certificate),
+            ssl_keyfile=address.key and str(address.key),
+        )
+        self.server = uvicorn.Server(config)
+        self.socket = _listening(address)
+        try:
+            self.session = Session(env, store, plan, self.hub.publish)
+        except ValueError:
+            self.socket.close()
+            raise
+        self.hub.console = self.session.console
+
+    def close(self) -> None:
+        """Ends the sitting, once the server has ended.
+
+        Raises:
+            OSError: If an episode could not be saved.
+        """
+        self.socket.close()
+        self.session.close()
+
+
+def _listening(address: Address) -> socket.socket:
+    """A socket at an address, which nobody else has."""
+    try:
+        return socket.create_server(
+            (address.host, address.port), family=socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        )
+    except OSError as error:
+        raise OSError(
+            f"cannot answer at {address.host}, port {address.port}: {error.strerror}; another --port may be "
+            "free"
+        ) from error
 
 
 def application(hub: Hub, guard: Guard) -> Any:
@@ -107,14 +185,14 @@ def application(hub: Hub, guard: Guard) -> Any:
         del request
         return responses.Response(status_code=204)  # browsers ask for one
 
-    async def talk(socket: Any) -> None:
-        headers = socket.headers
+    async def talk(connection: Any) -> None:
+        headers = connection.headers
         allowed = guard.host_fits(headers.get("host")) and guard.origin_fits(headers.get("origin"))
-        if not (allowed and guard.token_fits(socket.path_params["token"])):
-            await socket.close(REFUSED)
+        if not (allowed and guard.token_fits(connection.path_params["token"])):
+            await connection.close(REFUSED)
             return
-        await socket.accept()
-        await _serve(hub, socket)
+        await connection.accept()
+        await _serve(hub, connection)
 
     async def checked(request: Any, call_next: Any) -> Any:
         if not guard.host_fits(request.headers.get("host")):
@@ -138,19 +216,20 @@ def application(hub: Hub, guard: Guard) -> Any:
     )
 
 
-async def _serve(hub: Hub, socket: Any) -> None:
+async def _serve(hub: Hub, connection: Any) -> None:
     """Sends what is new and hears what is said, until the browser goes or breaks a rule."""
     browser = hub.join()
-    sender = asyncio.create_task(_send(hub, browser, socket))
+    sender = asyncio.create_task(_send(hub, browser, connection))
     gone = extra("starlette.websockets", "teleop").WebSocketDisconnect
     try:
         while True:
-            text = await socket.receive_text()
+            text = await connection.receive_text()
             browser.count()
             hub.hear(browser, text)
     except Refused as error:
         with suppress(RuntimeError, gone):
-            await socket.close(REFUSED, str(error)[:100])
+            # A close frame has room for 123 bytes.
+            await connection.close(REFUSED, ascii(str(error))[1:-1][:100])
     except (gone, KeyError):  # KeyError: a binary message, which our page never sends
         pass
     finally:
@@ -158,15 +237,15 @@ async def _serve(hub: Hub, socket: Any) -> None:
         hub.leave(browser)
 
 
-async def _send(hub: Hub, browser: Browser, socket: Any) -> None:
+async def _send(hub: Hub, browser: Browser, connection: Any) -> None:
     """Sends the newest frame, each picture that changed, as fast as the browser takes them."""
     sent: dict[str, bytes] = {}
     with suppress(RuntimeError, OSError, extra("starlette.websockets", "teleop").WebSocketDisconnect):
         while True:
             await browser.news.wait()
             browser.news.clear()
-            await socket.send_text(json.dumps(hub.told(browser)))
+            await connection.send_text(json.dumps(hub.told(browser)))
             for name, picture in hub.frame.pictures.items():
                 if sent.get(name) is not picture:
-                    await socket.send_bytes(bytes([len(name)]) + name.encode() + picture)
+                    await connection.send_bytes(bytes([len(name)]) + name.encode() + picture)
                     sent[name] = picture

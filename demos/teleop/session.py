@@ -2,10 +2,11 @@
 
 import dataclasses
 import io
+import math
 import shutil
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from demos.episode import Episode, Outcome
+from demos.locks import alone
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
 from demos.teleop.console import AROUND, Console
@@ -44,11 +46,20 @@ class Plan:
         episodes: How many.
         first_seed: Seeds of scenes count up from here; those that the store has are left out.
         limit_s: An episode ends after so long [s].
+
+    Raises:
+        ValueError: For numbers that cannot be.
     """
 
     episodes: int
     first_seed: int
     limit_s: float
+
+    def __post_init__(self) -> None:
+        for name, least in (("episodes", 1), ("first_seed", 0), ("limit_s", 1)):
+            value: float = getattr(self, name)
+            if not least <= value < math.inf:
+                raise ValueError(f"{name} {value} is out of range; expected {least} or more")
 
 
 class Session:
@@ -57,16 +68,20 @@ class Session:
     def __init__(
         self, env: ManipulationEnv, store: EpisodeStore, plan: Plan, show: Callable[[Frame], None]
     ) -> None:
-        """For an environment and a store; what a sitting that was killed left over is stored first."""
+        """For an environment and a store; what a sitting that was killed left over is stored first.
+
+        Raises:
+            Busy: If another sitting records into the store.
+        """
         self.console = Console(env.arm)
         self._env, self._store, self._plan, self._show = env, store, plan, show
         env.max_steps = round(plan.limit_s * env.control_hz)
         self._last = LastKept(store)
-        self._last.settle()
         self._operator = Teleoperator(self.console, env.control_hz, self._tick, self._undo)
         self._seed = plan.first_seed
         self._kept = 0
         self._note = ""
+        self._frame = Frame({}, {})
         self._goal: dict[str, bytes] = {}
         self._stop = threading.Event()
         self.error: BaseException | None = None
@@ -77,10 +92,16 @@ class Session:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends, and stores what was kept last."""
+        """Ends, and stores what was kept last.
+
+        Raises:
+            OSError: If an episode could not be saved.
+        """
         self._stop.set()
         self._thread.join()
-        self._last.settle()
+        self._last.close()
+        if self.error is not None:
+            raise self.error
 
     def _run(self) -> None:
         try:
@@ -107,14 +128,34 @@ class Session:
             self._note = "discarded" if str(order) == "discard" else ""
             self._seed += str(order) == "next"
             return
-        self._keep(episode)
+        self._keep(self._judged(episode))
         self._seed += 1
 
-    def _keep(self, episode: Episode) -> None:
+    def _judged(self, episode: Episode) -> Episode:
+        """With the person's word as its outcome, if they said one."""
         if (marked := self._operator.marked) is not None:
             outcome = Outcome(marked, "operator")
-            episode = dataclasses.replace(episode, meta=dataclasses.replace(episode.meta, outcome=outcome))
-        self._last.keep(episode)
+            return dataclasses.replace(episode, meta=dataclasses.replace(episode.meta, outcome=outcome))
+        return episode
+
+    def _keep(self, episode: Episode) -> None:
+        """Keeps an episode; while that fails, as on a full disk, the person may try again or give it up."""
+        while True:
+            try:
+                self._last.keep(episode)
+                break
+            except OSError as error:
+                if self._stop.is_set():
+                    raise
+                self._note = f"{type(error).__name__}: {error}"
+            self._show(
+                Frame(self._frame.state | {"phase": "unsaved", "note": self._note}, self._frame.pictures)
+            )
+            while not (orders := self.console.orders()) and not self._stop.is_set():
+                self._stop.wait(0.05)
+            if "discard" in orders:
+                self._note = "given up"
+                return
         self._kept += 1
         word = "success" if episode.succeeded else "no success"
         self._note = f"kept {episode.length} steps: {word}, said the {episode.meta.outcome.judged_by}"
@@ -131,7 +172,8 @@ class Session:
         shown |= {name: jpeg(picture) for name, picture in observation["images"].items()}
         if not self._goal:
             self._goal = {f"goal {name}": jpeg(picture) for name, picture in observation["goal"].items()}
-        self._show(Frame(self._state(phase, actor), shown | self._goal))
+        self._frame = Frame(self._state(phase, actor), shown | self._goal)
+        self._show(self._frame)
 
     def _view(self) -> NDArray[np.uint8]:
         """The large picture, from where the person looks."""
@@ -176,9 +218,23 @@ class LastKept:
     """
 
     def __init__(self, store: EpisodeStore) -> None:
+        """Beside a store, into which goes what a sitting that was killed left over.
+
+        Raises:
+            Busy: If another sitting has its last one there.
+        """
         self._store = store
-        self._path = Path(store.path).with_name(f"{Path(store.path).name}-last-kept")
+        folder = store.path.with_name(f".{store.path.name}-teleop")
+        self._mine = ExitStack()
+        self._mine.enter_context(alone(folder))
+        self._path = folder / "last"
         self.episode: Episode | None = None
+        self.settle()
+
+    def close(self) -> None:
+        """Puts what is here into the store, and lets other sittings have it."""
+        with self._mine:
+            self.settle()
 
     def keep(self, episode: Episode) -> None:
         """Puts an episode here, and the one before it into the store."""

@@ -8,10 +8,10 @@ from demos.controller import Act
 from demos.episode import Provenance
 from demos.expert import Expert
 from demos.teleop.cadence import Cadence
-from demos.teleop.console import Console
+from demos.teleop.console import GONE_S, SILENT_S, Console
 from sim.env import ManipulationEnv, Observation
 
-Phase = Literal["ready", "recording"]
+Phase = Literal["ready", "recording", "paused"]
 
 
 class Abandoned(Exception):
@@ -54,30 +54,35 @@ class Teleoperator:
         self._expert.begin(slot, env, seed)
 
     def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
-        """One step, at its time.
+        """One step, at its time: the person's or the expert's; none moves without a person at the controls.
 
         Raises:
             Abandoned: At the order "discard", "next" or "again".
         """
         seen_s = None
         if not self._started:
-            self._wait(observations[0])
+            self._wait("ready", lambda: self._started, observations[0])
+            seen_s = time.time()
+        elif self._console.silence_s > GONE_S:
+            self._wait("paused", lambda: self._console.silence_s <= GONE_S, observations[0])
             seen_s = time.time()
         self._show("recording", self._actor, observations[0])
         self.cadence.wait()
         ends = self._obey()
         command = self._console.command()
-        if self._actor == "teleop":
+        if self._actor == "teleop" or self._console.silence_s > SILENT_S:
             return [Act(command.limited, command.limited, ends, command.commanded, "teleop", seen_s)]
         expert = self._expert.act(slots, observations)[0]
+        self._console.follow(expert.action)
         return [Act(expert.action, expert.label, ends, command.commanded, "expert", seen_s)]
 
-    def _wait(self, observation: Observation) -> None:
-        """Shows the scene until the order to start."""
-        while not self._started:
-            self._show("ready", self._actor, observation)
+    def _wait(self, phase: Phase, over: Callable[[], bool], observation: Observation) -> None:
+        """Shows the scene, in which nothing happens, until the wait is over."""
+        while not over():
+            self._show(phase, self._actor, observation)
             self.cadence.wait()
-            self._obey()
+            if self._obey():
+                break  # kept as it is: one step more, in which the arm holds still
         self.cadence.start()
 
     def _obey(self) -> bool:

@@ -7,12 +7,14 @@ from sim.scene import TABLE_CENTRE_M, Scene
 from sim.tasks.task import Task, closeness
 from sim.things.thing import Grip, Shape, Solid
 
+# All figures are own choices, seen to work with two Pandas as `sim.arms.panda_pair` places them.
 LENGTH_M, THICK_M = 0.24, 0.03
 # Where each arm holds the bar, from its middle along its x axis: the left one at the near end.
 END_M = (-0.09, 0.09)
 HEIGHT_M = 0.08  # of the bar above where it lay, once it is handed over
-# Where it changes hands, and how it is turned there: the left hand is then to the left of the right one.
-MEETING_M = np.array([TABLE_CENTRE_M[0] + 0.03, TABLE_CENTRE_M[1], 0.15])  # where the front camera sees it
+# Where it changes hands, in the front camera's view, and how it is turned there: the left hand is then to the
+# left of the right one.
+MEETING_M = np.array([TABLE_CENTRE_M[0] + 0.03, TABLE_CENTRE_M[1], 0.15])
 MEETING_RAD = -0.5
 SPREAD_M = np.array([0.015, 0.03])  # half the sides of the patch that its middle is put on
 ASIDE_M = 0.13  # the middle of that patch from the table's middle, to the giver's side
@@ -39,7 +41,7 @@ def side(limb: int) -> float:
 
 def end_m(scene: Scene, limb: int) -> Array:
     """Where an arm holds the bar: world position (3,) [m]."""
-    return scene.position_m(BAR.name) + _end(scene.yaw_rad(BAR.name), limb)
+    return scene.position_m(BAR.name) + to_end_m(scene.yaw_rad(BAR.name), limb)
 
 
 def waiting_m(limb: int) -> Array:
@@ -47,7 +49,8 @@ def waiting_m(limb: int) -> Array:
     return np.array([TABLE_CENTRE_M[0] + END_M[limb], side(limb) * WAIT_M, MEETING_M[2] + 0.07])
 
 
-def _end(yaw_rad: float, limb: int) -> Array:
+def to_end_m(yaw_rad: float, limb: int) -> Array:
+    """From the middle of the bar to where an arm holds it, if it is turned so: in the world (3,) [m]."""
     return rotation_z(yaw_rad) @ np.array([END_M[limb], 0.0, 0.0])
 
 
@@ -91,7 +94,7 @@ def _pose(scene: Scene, variation: str, rng: np.random.Generator) -> tuple[Array
     middle = MEETING_M + [0.0, side(taker) * 0.08, rng.uniform(0.0, 0.04)]
     scene.place(BAR.name, middle)
     tools, widths = np.array([waiting_m(0), waiting_m(1)]), np.full(2, scene.arm.gripper.width_m[-1])
-    tools[taker], widths[taker] = middle + _end(0.0, taker), THICK_M
+    tools[taker], widths[taker] = middle + to_end_m(0.0, taker), THICK_M
     return tools, widths
 
 

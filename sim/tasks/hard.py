@@ -1,6 +1,7 @@
 """HARD: pairs of arm and task whose expert succeeds in less than 95 % of attempts, and why.
 
-They can be made and practised like all others; demonstrations of them are fewer than attempts.
+They can be made and practised like all others; demonstrations of them are fewer than attempts. The figures
+are those of bench/results/experts-again.json.
 """
 
 HARD: dict[tuple[str, str], str] = {

@@ -11,8 +11,14 @@ const KEYS = {
   r: [0, 0, 1, 0, 0, 0], f: [0, 0, -1, 0, 0, 0], q: [0, 0, 0, 0, 0, 1], e: [0, 0, 0, 0, 0, -1],
   j: [0, 0, 0, -1, 0, 0], l: [0, 0, 0, 1, 0, 0], i: [0, 0, 0, 0, 1, 0], k: [0, 0, 0, 0, -1, 0],
 };
+const PHASES = {
+  ready: "ready: Enter starts",
+  paused: "paused: nobody has the controls",
+  unsaved: "not saved: Enter tries again, Backspace gives the episode up",
+};
 const DEAD = 0.15; // of a gamepad's sticks
 const SAY_MS = 50; // so often the arm is told where to go: well within the silence at which it stops
+const HERE_MS = 100; // and so often it is told that somebody is there
 const SILENT_MS = 1500; // frames come twenty times a second
 const DRAG_PX = 120; // so far a drag means full speed
 
@@ -46,7 +52,8 @@ function lost() {
 setInterval(() => {
   if (socket.readyState === WebSocket.OPEN && Date.now() - heard > SILENT_MS) lost();
 }, 250);
-setInterval(() => say({ type: "here" }), 500);
+// A page that nobody looks at does not drive.
+setInterval(() => { if (!document.hidden) say({ type: "here" }); }, HERE_MS);
 
 function say(message) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
@@ -84,7 +91,8 @@ function show(news) {
   byId("about").textContent = `${news.arm}, scene ${news.seed}, ${news.kept} of ${news.wanted} kept`;
   byId("role").textContent = news.driving ? "you have the controls" : news.driven ? "you watch; another page has the controls" : "the controls are free";
   const mark = news.marked === null ? "" : `, marked ${news.marked ? "success" : "failure"}`;
-  byId("phase").textContent = `${news.phase === "ready" ? "ready: Enter starts" : `recording, ${news.actor === "expert" ? "the expert acts" : "you act"}`}${mark}${news.success ? ", success now" : ""}`;
+  const phase = PHASES[news.phase] ?? `recording, ${news.actor === "expert" ? "the expert acts" : "you act"}`;
+  byId("phase").textContent = `${phase}${mark}${news.success ? ", success now" : ""}`;
   document.querySelector(".large").classList.toggle("recording", news.phase === "recording");
   byId("progress").value = news.progress;
   byId("note").textContent = news.note;
@@ -108,9 +116,10 @@ function lookFrom() {
 
 function possible(order) {
   if (!state.driving) return false;
-  const recording = state.phase === "recording";
-  if (["keep", "discard"].includes(order)) return recording;
-  if (["start", "undo"].includes(order)) return !recording;
+  const ready = state.phase === "ready";
+  if (["keep", "discard"].includes(order)) return !ready;
+  if (state.phase === "unsaved") return false;
+  if (["start", "undo"].includes(order)) return ready;
   if (order === "expert") return state.actor !== "expert";
   if (order === "person") return state.actor === "expert";
   return true;

@@ -5,7 +5,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from robocat.checkpoint import CheckpointError
+
+class Busy(ValueError):
+    """Another process is at work."""
 
 
 @contextmanager
@@ -17,12 +19,12 @@ def alone(folder: Path, wait: bool = False) -> Generator[None]:
         wait: Wait for another process to be done instead of refusing.
 
     Raises:
-        CheckpointError: If another process holds the lock.
+        Busy: If another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise CheckpointError(f"another process is at work in {folder}; let it end first") from None
+            raise Busy(f"another process is at work in {folder}; let it end first") from None
         yield
