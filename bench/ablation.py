@@ -13,6 +13,7 @@ The intervals are about scenes. What weights and the order of the data do to a t
 repetition with other seeds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -135,11 +136,37 @@ def main(
         for arm in preset.collection.arms
         for task in tasks
     ]
-    store, training = run / "stores" / "demos", replace(preset.train, steps=steps)
-    ways = variants_of(variants, preset, training)
+    ways = variants_of(variants, preset, replace(preset.train, steps=steps))
     if equal_time:
         ways = in_equal_time(ways, preset)
     eyes = {name: tokeniser_of(run, way, preset) for name, way in ways.items()}
+    jobs = _jobs(run, ways, eyes, seeds)
+    train_side_by_side(list(jobs.values()), workers)
+    scores: dict[tuple[str, int], Scores] = {}
+    for (name, seed), job in jobs.items():
+        bench = Bench(eyes[name], run / "stores" / f"goals-{first_seed}", workers=workers)
+        make_goals(bench, cells, first_seed + 50_000)
+        scores[name, seed] = measure(name, job.out, cells, bench)
+    settings = {"preset": about["preset"], "run_seed": about["seed"], "steps": steps, "episodes": episodes}
+    settings["equal_time"] = equal_time
+    figures: dict[str, dict[str, object]] = {
+        name: {
+            "changed": _changes(way, ways[AS_IT_IS]),
+            "seconds": {seed: spent(jobs[name, seed].out) for seed in seeds},
+            "by_seed": {seed: compare(scores[name, seed], scores[AS_IT_IS, seed]) for seed in seeds},
+        }
+        for name, way in ways.items()
+    }
+    Console().print(comparison_table(figures, "each trained once a seed; 95 % intervals over scenes"))
+    names = "-".join(name for name in ways if name != AS_IT_IS)
+    write(f"ablation-{names}", {**settings, "first_seed": first_seed, "variants": figures})
+
+
+def _jobs(
+    run: Path, ways: dict[str, Variant], eyes: dict[str, Path], seeds: Sequence[int]
+) -> dict[tuple[str, int], Job]:
+    """What is to be trained: each variant, with the tokeniser it reads by, once with each seed."""
+    store = run / "stores" / "demos"
     digest = EpisodeStore(store).digest()
     jobs: dict[tuple[str, int], Job] = {}
     for name, way in ways.items():
@@ -149,30 +176,14 @@ def main(
             same = same if eyes[name] == run / "tokeniser" else config_hash(same, way.vqgan)
             out = run / "ablation" / f"{name}-{same}"
             jobs[name, seed] = Job(data, out, way.agent, way.training, AgentCard(name, 0, None), seed)
-    train_side_by_side(list(jobs.values()), workers)
-    scores: dict[tuple[str, int], Scores] = {}
-    for (name, seed), job in jobs.items():
-        bench = Bench(eyes[name], run / "stores" / f"goals-{first_seed}", workers=workers)
-        make_goals(bench, cells, first_seed + 50_000)
-        scores[name, seed] = measure(name, job.out, cells, bench)
-    settings = {"preset": about["preset"], "run_seed": about["seed"], "steps": steps, "episodes": episodes}
-    settings["equal_time"] = equal_time
-    start = ways[AS_IT_IS]
-    figures: dict[str, dict[str, object]] = {
-        name: {
-            "changed": {
-                part: change
-                for part in ("agent", "training", "vqgan")
-                if (change := changed(getattr(way, part), getattr(start, part)))
-            },
-            "seconds": {seed: spent(jobs[name, seed].out) for seed in seeds},
-            "by_seed": {seed: compare(scores[name, seed], scores[AS_IT_IS, seed]) for seed in seeds},
-        }
-        for name, way in ways.items()
-    }
-    Console().print(comparison_table(figures, "each trained once a seed; 95 % intervals over scenes"))
-    names = "-".join(name for name in ways if name != AS_IT_IS)
-    write(f"ablation-{names}", {**settings, "first_seed": first_seed, "variants": figures})
+    return jobs
+
+
+def _changes(way: Variant, start: Variant) -> dict[str, object]:
+    """What a variant has otherwise, part by part."""
+    parts = ("agent", "training", "vqgan")
+    changes = {part: changed(getattr(way, part), getattr(start, part)) for part in parts}
+    return {part: change for part, change in changes.items() if change}
 
 
 def in_equal_time(ways: dict[str, Variant], preset: Preset) -> dict[str, Variant]:

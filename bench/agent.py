@@ -19,31 +19,24 @@ the maker's for dense bfloat16 where it is known; on a CPU it is what a large pr
 reaches here just before.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from bench.agent_data import loading, tokenising
 from bench.record import write
+from bench.timed import timed
 from robocat.agent import Agent, Window
 from robocat.agent_config import AgentConfig
 from robocat.bins import expectation
-from robocat.checkpoint import write_json
 from robocat.config import Preset
-from robocat.mixture import Mixture, Source
 from robocat.presets import PRESETS
-from robocat.tokens import ARRAYS, TokenEpisode, TokenSet
 from robocat.train import make_optimiser, precision
 from robocat.vocabulary import BINS, Embodiment, embodiment
 from robocat.vqgan import VQGAN
@@ -60,28 +53,6 @@ PARTS = {
 # Dense bfloat16 [FLOP/s], NVIDIA's data sheets: H100 SXM and H200 alike, A100.
 PEAKS = {"H100": 989.4e12, "H200": 989.4e12, "A100": 312e12}
 SECONDS = 10.0  # that each part is measured for, at least
-LEAST = 20  # calls
-
-
-@dataclass(frozen=True)
-class Taken:
-    """Seconds of calls, and what follows from them.
-
-    Attributes:
-        n: Calls.
-        p50_ms: Median.
-        p99_ms: 99th percentile.
-        hz: Calls a second, by the mean.
-        p99_hz: Calls a second that 99 % of the calls keep up with.
-        seconds: Each, in order.
-    """
-
-    n: int
-    p50_ms: float
-    p99_ms: float
-    hz: float
-    p99_hz: float
-    seconds: tuple[float, ...]
 
 
 def main(
@@ -155,31 +126,6 @@ def peak_flops(device: torch.device) -> float:
     a, b = torch.randn(size, size), torch.randn(size, size)
     taken = timed(lambda: a @ b, device, 1.0)
     return 2 * size**3 / min(taken.seconds)
-
-
-def timed(call: Callable[[], object], device: torch.device, seconds: float) -> Taken:
-    """Calls again and again; the first calls, in which things are compiled and allocated, do not count."""
-
-    def once() -> float:
-        started = time.perf_counter()
-        call()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - started
-
-    for _ in range(3):
-        once()
-    each: list[float] = []
-    while len(each) < LEAST or sum(each) < seconds:
-        each.append(once())
-    return taken_of(each)
-
-
-def taken_of(seconds: Sequence[float]) -> Taken:
-    """What follows from the seconds of calls."""
-    p50, p99 = np.percentile(seconds, [50, 99])
-    mean = float(np.mean(seconds))
-    return Taken(len(seconds), 1e3 * float(p50), 1e3 * float(p99), 1 / mean, float(1 / p99), tuple(seconds))
 
 
 # Training
@@ -287,93 +233,6 @@ def acting(preset: Preset, device: torch.device, arms: int, seconds: float) -> d
             "decide": asdict(timed(decide, device, seconds)),
             "see_and_decide": asdict(timed(see_and_decide, device, seconds)),
         }
-
-
-# Data
-
-
-def loading(preset: Preset, run: Path | None, seconds: float) -> dict[str, Any]:
-    """Training batches from memory-mapped shards, by one process and by two at once."""
-    with TemporaryDirectory() as folder:
-        if run is None:
-            shards = make_shards(Path(folder), preset, episodes=2000)
-        else:
-            folders = [path.parent for path in (run / "tokens").glob("*/index.json")]
-            shards = max(folders, key=lambda path: sum(1 for _ in TokenSet(path).episodes))
-        alone = _load(shards, preset, seconds, 0)
-        with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-            both = [pool.submit(_load, shards, preset, seconds, seed) for seed in (1, 2)]
-            two = sum(each.result() for each in both)
-    return {
-        "shards": "made up" if run is None else str(shards),
-        "batch": preset.train.batch,
-        "control_steps_a_second": {"one process": alone, "two processes": two},
-    }
-
-
-def _load(shards: Path, preset: Preset, seconds: float, seed: int) -> float:
-    """Control steps a second."""
-    torch.set_num_threads(1)
-    steps, rng = preset.agent.context, np.random.default_rng(seed)
-    steps = min(steps, 3) if preset.agent.context_tokens else steps
-    mixture = Mixture([Source(TokenSet(shards))], preset.train.held_out, steps)
-    count, started = 0, time.perf_counter()
-    while (passed := time.perf_counter() - started) < seconds or not count:
-        _, window = mixture.draw_alike(
-            rng, preset.train.batch, preset.agent.future_steps, preset.train.hindsight
-        )
-        count += window.proprio.shape[0] * window.proprio.shape[1]
-    return count / passed
-
-
-def make_shards(folder: Path, preset: Preset, episodes: int, rows: int = 25) -> Path:
-    """A token set of random numbers, as large as that many episodes of each arm would make it."""
-    rng = np.random.default_rng(0)
-    names: dict[str, Any] = {}
-    records: list[dict[str, Any]] = []
-    for arm in preset.collection.arms:
-        declared, total = find_arm(arm), episodes * rows
-        names[arm] = [[channel.name for channel in channels(declared)], declared.action_names]
-        shapes = {
-            "proprio": (total, len(names[arm][0])),
-            "codes": (total, preset.agent.cameras, preset.vqgan.cells**2),
-            "action": (total, declared.action_size),
-            "progress": (total,),
-        }
-        for key in ARRAYS:
-            most = preset.vqgan.codes if key == "codes" else BINS
-            made: NDArray[np.uint16] = rng.integers(most, size=shapes[key], dtype=np.uint16)
-            np.save(folder / f"{arm}.{key}.npy", made)
-        for i in range(episodes):
-            task = preset.collection.tasks[i % len(preset.collection.tasks)]
-            episode = TokenEpisode(f"{arm}-{i}", arm, task, "red", True, "expert", i * rows, rows)
-            records.append(asdict(episode))
-    head = {"store_digest": "made up", "tokeniser": "made up", "names": names, "episodes": records}
-    write_json(folder / "index.json", head)
-    return folder
-
-
-# Tokenising
-
-
-def tokenising(preset: Preset, device: torch.device, seconds: float) -> dict[str, Any]:
-    """Images to codes: on a CPU by one process of one thread and by two at once."""
-    if device.type == "cuda":
-        return {"images_a_second": {"cuda": _tokenise(preset, device, seconds)}}
-    alone = _tokenise(preset, device, seconds)
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        both = [pool.submit(_tokenise, preset, device, seconds) for _ in range(2)]
-        two = sum(each.result() for each in both)
-    return {"size_px": preset.vqgan.size, "images_a_second": {"one process": alone, "two processes": two}}
-
-
-def _tokenise(preset: Preset, device: torch.device, seconds: float) -> float:
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    model, batch = VQGAN(preset.vqgan).to(device).eval(), 64 if device.type == "cpu" else 1024
-    size = preset.vqgan.size
-    images = torch.randint(256, (batch, size, size, 3), dtype=torch.uint8)
-    return batch * timed(lambda: model.encode(images.to(device)), device, seconds).hz
 
 
 # What all of them need

@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from tyro.conf import OmitArgPrefixes
 
 from demos.episode import Episode, EpisodeMeta, Outcome, Provenance, episode_id
 from demos.store import EpisodeStore
@@ -73,6 +75,44 @@ class Recording:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What the user says of a set of another project, and what they want of it.
+
+    Attributes:
+        cameras: Only these, by their names without what the format puts around them; all if not given.
+        size: Height and width that all pictures get [px]; needed where cameras differ.
+        scale_actions: Scale each action number from its range in the set to [-1, 1].
+        outcome: "success" or "failure", where no recording says so.
+        arm: Name of the arm; the set's own if not given.
+        task: Name of the task; the set's own, made a name, if not given.
+        controller: Who acted: "teleop" or "expert".
+        first_seed: Seed of recording 0; another one keeps apart what would have equal names.
+
+    Raises:
+        ValueError: For an outcome or a controller that there is not.
+    """
+
+    cameras: tuple[str, ...] = ()
+    size: int | None = None
+    scale_actions: bool = False
+    outcome: str | None = None
+    arm: str | None = None
+    task: str | None = None
+    controller: str = "teleop"
+    first_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.outcome not in (None, *JUDGES):
+            raise ValueError(f"outcome {self.outcome!r}: expected {' or '.join(JUDGES)}")
+        if self.controller not in ("teleop", "expert"):
+            raise ValueError(f"controller {self.controller!r}: expected teleop or expert")
+
+
+AS_IT_IS = Terms()
+OnTerms = Annotated[Terms, OmitArgPrefixes]  # on a command line, its fields are flags of their own
+
+
+@dataclass(frozen=True)
 class Source:
     """What holds for all recordings of one set.
 
@@ -82,11 +122,7 @@ class Source:
         proprio: Channel name to the range of its values in the whole set, which becomes its declared range.
         action: The same for actions.
         judged_by: What says whether a demonstration succeeded.
-        outcome: "success" or "failure" where no recording says so; None refuses those that do not.
-        size: Height and width of all pictures [px]; None keeps them as they are.
-        scale: Whether each action number is scaled from its range to [-1, 1].
-        controller: Who acted.
-        first_seed: Seed of recording 0.
+        terms: What the user says.
         remarks: Takes what is filled in.
     """
 
@@ -95,20 +131,12 @@ class Source:
     proprio: Ranges
     action: Ranges
     judged_by: str
-    outcome: str | None = None
-    size: int | None = None
-    scale: bool = False
-    controller: str = "teleop"
-    first_seed: int = 0
+    terms: Terms = AS_IT_IS
     remarks: Remarks = field(default_factory=Remarks)
 
     def __post_init__(self) -> None:
-        if self.outcome not in (None, *JUDGES):
-            raise ValueError(f"outcome {self.outcome!r}: expected {' or '.join(JUDGES)}")
-        if self.controller not in ("teleop", "expert"):
-            raise ValueError(f"controller {self.controller!r}: expected teleop or expert")
         wide = [f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in self.action.items()]
-        if self.scale:
+        if self.terms.scale_actions:
             self.remarks.say(f"actions are scaled to -1 to 1 from {', '.join(wide)}")
         elif any(max(-low, high) > 1 for low, high in self.action.values()):
             raise ValueError(
@@ -117,11 +145,13 @@ class Source:
 
     def id_of(self, number: int, task: str) -> str:
         """The id of a recording's episode."""
-        return episode_id(self.arm, task, "", self.controller, None, None, self.first_seed + number)
+        return episode_id(
+            self.arm, task, "", self.terms.controller, None, None, self.terms.first_seed + number
+        )
 
     def actions(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """Actions (T, A) as an episode has them, scaled where that was asked for."""
-        if not self.scale:
+        if not self.terms.scale_actions:
             return action
         low, high = np.array(list(self.action.values())).T
         return np.clip((2.0 * action - low - high) / (high - low), -1.0, 1.0).astype(np.float32)
@@ -156,13 +186,15 @@ class Source:
     def _success(self, recording: Recording) -> NDArray[np.bool_]:
         if recording.success is not None:
             return recording.success
-        if self.outcome is None:
+        if self.terms.outcome is None:
             raise ValueError(
                 f"nothing says whether recording {recording.number} succeeded: say --outcome success or "
                 "failure"
             )
-        self.remarks.say(f"nothing says what the demonstrations came to: {self.outcome}, as was said")
-        return (np.arange(len(recording.action)) == len(recording.action) - 1) & (self.outcome == "success")
+        self.remarks.say(f"nothing says what the demonstrations came to: {self.terms.outcome}, as was said")
+        return (np.arange(len(recording.action)) == len(recording.action) - 1) & (
+            self.terms.outcome == "success"
+        )
 
     def _states(self, recording: Recording) -> NDArray[np.float64]:
         steps, states = len(recording.action), recording.states
@@ -180,7 +212,7 @@ class Source:
 
     def _pictures(self, recording: Recording) -> dict[str, NDArray[np.uint8]]:
         steps, sizes = len(recording.action), {n: p.shape[1:3] for n, p in recording.images.items()}
-        if self.size is None and len(set(sizes.values())) > 1:
+        if self.terms.size is None and len(set(sizes.values())) > 1:
             listed = ", ".join(f"{name} {h} x {w}" for name, (h, w) in sizes.items())
             raise ValueError(
                 f"pictures are {listed} px, and an episode's are of one size: say --size or --cameras"
@@ -188,9 +220,9 @@ class Source:
         images: dict[str, NDArray[np.uint8]] = {}
         for name, pictures in recording.images.items():
             fitting = pictures
-            if self.size is not None and sizes[name] != (self.size, self.size):
-                fitting, how = resized(pictures, self.size)
-                self.remarks.say(f"pictures of {name} are {how} to {self.size} px")
+            if self.terms.size is not None and sizes[name] != (self.terms.size, self.terms.size):
+                fitting, how = resized(pictures, self.terms.size)
+                self.remarks.say(f"pictures of {name} are {how} to {self.terms.size} px")
             # The last one twice, as in `_ended`, which says so.
             images[name] = fitting if len(fitting) == steps + 1 else np.concatenate([fitting, fitting[-1:]])
         return images
@@ -199,7 +231,7 @@ class Source:
         self, recording: Recording, images: Mapping[str, NDArray[np.uint8]], success: bool
     ) -> EpisodeMeta:
         size = next((pictures.shape[1:3] for pictures in images.values()), (1, 1))
-        seed = self.first_seed + recording.number
+        seed = self.terms.first_seed + recording.number
         return EpisodeMeta(
             id=self.id_of(recording.number, recording.task),
             arm=self.arm,
@@ -213,7 +245,7 @@ class Source:
             proprio_ranges=tuple(self.proprio.values()),
             action_names=tuple(self.action),
             outcome=Outcome(success, self.judged_by if recording.success is not None else "importer"),
-            provenance=Provenance(self.controller, seed=seed),
+            provenance=Provenance(self.terms.controller, seed=seed),
             mujoco_version="unknown",
             model_hash=recording.model,
             gl_renderer="unknown",

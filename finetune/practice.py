@@ -124,6 +124,9 @@ def practise_episodes(
     who, store = make().provenance(0), EpisodeStore(out)
     ranges = None if bench.randomise == NOTHING else bench.randomise
     bank = GoalBank(bench.goals)
+    base = Piece(
+        arm.name, task.name, bench.size, (), make, out, randomise=bench.randomise, judge=make_verdict
+    )
 
     def variation(index: int) -> str:
         return task.variations[index % len(task.variations)]
@@ -138,17 +141,5 @@ def practise_episodes(
         return episode_id(*what, who.controller, who.policy, who.generation, seed, ranges) in store
 
     todo = [part for part in cut(range(plan.episodes)) if not (store.exists and all(map(is_there, part)))]
-    pieces = [
-        Piece(
-            arm.name,
-            task.name,
-            bench.size,
-            tuple(map(attempt, part)),
-            make,
-            out,
-            randomise=bench.randomise,
-            judge=make_verdict,
-        )
-        for part in todo
-    ]
+    pieces = [replace(base, attempts=tuple(map(attempt, part))) for part in todo]
     return run(pieces, bench.workers, "practice") if pieces else []

@@ -121,8 +121,7 @@ def train(
     if finished(out):
         clear_state(out)  # what a kill right after the end left
         return
-    tokeniser = load_tokeniser(data.tokeniser)
-    agent = _first(config, tokeniser, seed, parent).to(best())
+    agent = _first(config, tokeniser := load_tokeniser(data.tokeniser), seed, parent).to(best())
     sources = sources_of(data, agent.config.cameras)
     if replica.leads:
         _name_barren(data, sources, training, window_steps(agent.config))
@@ -146,11 +145,10 @@ def train(
             if (step + 1) % training.checkpoint_every == 0:
                 save_state(out, step + 1, models, optimisers, identity)
     replica.meet()  # before the state goes that the others may still be reading
-    if not replica.leads:
-        return
-    origin = lineage(data, sources, training, window_steps(agent.config), seed)
-    save_agent(out, agent, tokeniser.weights, card, lineage=origin, steps=training.steps)
-    clear_state(out)
+    if replica.leads:
+        origin = lineage(data, sources, training, window_steps(agent.config), seed)
+        save_agent(out, agent, tokeniser.weights, card, lineage=origin, steps=training.steps)
+        clear_state(out)
 
 
 def _name_barren(data: Data, sources: Sequence[Source], training: Training, context: Steps) -> None:

@@ -7,7 +7,7 @@ For example:
 What is learnt from is drawn in `robocat.labelled`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -115,9 +115,8 @@ def train_success(
         model.parameters(), training.learning_rate, betas=(0.9, 0.95), weight_decay=training.weight_decay
     )
     models, optimisers = {"model": model}, {"model": optimiser}
-    identity = config_hash(
-        config, [each.store_digest for each in sets], eyes.weights, training.held_out, seed
-    )
+    digests = [each.store_digest for each in sets]
+    identity = config_hash(config, digests, eyes.weights, training.held_out, seed)
     start = load_state(out, models, optimisers, identity, training.steps)
     settings = {"success": asdict(config), "training": asdict(training)}
     pool = Pool(sides["fit"])
@@ -137,22 +136,30 @@ def train_success(
             if (step + 1) % training.checkpoint_every == 0:
                 save_state(out, step + 1, models, optimisers, identity)
     model.eval()
+    calibration, figures = _measured(model, sides, seed)
+    origin = [{"path": str(p), "digest": each.store_digest} for p, each in zip(stores, sets, strict=True)]
+    record: dict[str, object] = {
+        "training": asdict(training),
+        "seed": seed,
+        **figures,
+        "lineage": {"stores": origin, "episodes": {side: len(each.episodes) for side, each in sides.items()}},
+    }
+    save_success(out, model, eyes.weights, calibration, record)
+    clear_state(out)
+
+
+def _measured(
+    model: SuccessModel, sides: Mapping[str, Labelled], seed: int
+) -> tuple[Calibration, dict[str, object]]:
+    """The model calibrated on one side, and what it is worth on another."""
     kept = sides["measure"]
     calibration = calibrate(judged(model, sides["calibrate"], seeded(seed, 32)), sides["calibrate"].done)
     odds, rival_odds = (
         calibration.scale * judged(model, kept, seeded(seed, 33), rivals=rivals) + calibration.shift
         for rivals in (False, True)
     )
-    origin = [{"path": str(p), "digest": each.store_digest} for p, each in zip(stores, sets, strict=True)]
-    record: dict[str, object] = {
-        "training": asdict(training),
-        "seed": seed,
-        "measured": measure(odds, rival_odds, kept),
-        "calibration_error": calibration_error(odds, kept.done),
-        "lineage": {"stores": origin, "episodes": {side: len(each.episodes) for side, each in sides.items()}},
-    }
-    save_success(out, model, eyes.weights, calibration, record)
-    clear_state(out)
+    error = calibration_error(odds, kept.done)
+    return calibration, {"measured": measure(odds, rival_odds, kept), "calibration_error": error}
 
 
 def _step(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import ablation, agent, experts, parity, record
+from bench import ablation, agent, agent_data, experts, parity, record, timed
 from bench.__main__ import ALONE, BENCHES, main
 from bench.measure import milliseconds, summary
 from bench.pictures import CAPTION, SIDE_PX, TILE_PX, portrait, tile
@@ -151,7 +151,7 @@ def test_parity_is_learnt_and_its_labels_are_right() -> None:
 
 def test_what_an_agents_speed_is_made_of() -> None:
     """Two calls of 10 and 30 ms; and, by hand, what a token of a small agent is multiplied with."""
-    taken = agent.taken_of([0.01, 0.03])
+    taken = timed.taken_of([0.01, 0.03])
     assert (taken.n, taken.p50_ms, taken.hz) == (2, pytest.approx(20.0), pytest.approx(50.0))
     assert taken.p99_ms == pytest.approx(29.8) and taken.p99_hz == pytest.approx(1 / 0.0298)
     preset = PRESETS["nano-faithful"]
@@ -176,7 +176,7 @@ def test_an_agents_speed(
     agent.main(presets=("debug",), parts=parts, device="cpu", batch=8, seconds=0.01, **options)
     written = json.loads((tmp_path / "agent-debug-cpu.json").read_text())["presets"]["debug"]
     training = written["training"]
-    assert training["n"] == len(training["seconds"]) >= agent.LEAST
+    assert training["n"] == len(training["seconds"]) >= timed.LEAST
     assert 0.0 < training["mfu_6n"] < training["mfu_attention"] < 1.0
     assert training["tokens_a_second"] == pytest.approx(
         training["tokens_a_window"] * training["windows_a_second"]
@@ -188,10 +188,10 @@ def test_an_agents_speed(
 
 def test_made_up_shards_are_drawn_from(tmp_path: Path) -> None:
     preset = PRESETS["debug"]
-    shards = agent.make_shards(tmp_path, preset, episodes=6)
+    shards = agent_data.make_shards(tmp_path, preset, episodes=6)
     assert {arm: len(each.episodes) for arm, each in TokenSet(shards).arms.items()} == {"panda": 6, "ur5e": 6}
-    assert agent._load(shards, preset, 0.01, seed=0) > 0.0  # pyright: ignore[reportPrivateUsage]
-    assert agent._tokenise(preset, torch.device("cpu"), 0.01) > 0.0  # pyright: ignore[reportPrivateUsage]
+    assert agent_data._load(shards, preset, 0.01, seed=0) > 0.0  # pyright: ignore[reportPrivateUsage]
+    assert agent_data._tokenise(preset, torch.device("cpu"), 0.01) > 0.0  # pyright: ignore[reportPrivateUsage]
 
 
 def test_every_option_is_a_variant() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from demos import foreign
 from demos.episode import Episode
-from demos.foreign import name_of
+from demos.foreign import Terms, name_of
 from demos.lerobot.read import import_
 from demos.lerobot.write import export
 from demos.select import ALL
@@ -91,7 +91,7 @@ def test_of_a_video_all_but_the_pictures_come_back(
 
 
 def _imported(path: Path, told: list[Told], **options: Any) -> list[Episode]:
-    import_(path / "set", out=path / "store", **options)
+    import_(path / "set", out=path / "store", terms=Terms(**options))
     store = EpisodeStore(path / "store")
     entries = sorted(store.entries(), key=lambda entry: entry.seed)
     assert len(entries) == len(told)
@@ -196,7 +196,7 @@ def test_what_cannot_be_imported_is_said(
         change(info)
     path.write_text(json.dumps(info))
     with pytest.raises(ValueError, match=said):
-        import_(tmp_path / "set", out=tmp_path / "store", **options)
+        import_(tmp_path / "set", out=tmp_path / "store", terms=Terms(**options))
     assert not (tmp_path / "store/episodes").exists()
 
 
@@ -239,7 +239,7 @@ def test_two_sets_are_not_taken_for_one(tmp_path: Path) -> None:
     import_(tmp_path / "set", out=tmp_path / "store")  # again: nothing is new
     with pytest.raises(ValueError, match="has another episode so-100-stack-teleop-000001.*--first-seed"):
         import_(tmp_path / "other", out=tmp_path / "store")
-    import_(tmp_path / "other", out=tmp_path / "store", first_seed=100)
+    import_(tmp_path / "other", out=tmp_path / "store", terms=Terms(first_seed=100))
     assert len(EpisodeStore(tmp_path / "store")) == 5
 
 
@@ -265,7 +265,7 @@ def test_killed_and_started_again_both_come_to_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"no set that lerobot itself wrote at {SAMPLE}")
 def test_what_lerobot_wrote_is_read_exactly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import_(SAMPLE, out=tmp_path / "store", size=64, scale_actions=True)
+    import_(SAMPLE, out=tmp_path / "store", terms=Terms(size=64, scale_actions=True))
     assert "left out: next.reward, note" in capsys.readouterr().out
     store = EpisodeStore(tmp_path / "store")
     episodes = [store.load(entry.id) for entry in sorted(store.entries(), key=lambda entry: entry.seed)]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from demos.collect import Collection, collect_experts
+from demos.foreign import Terms
 from demos.replay import replay
 from demos.robomimic import hdf5_write
 from demos.robomimic.hdf5_read import import_
@@ -250,9 +251,9 @@ def test_two_files_are_not_taken_for_one(tmp_path: Path, capsys: pytest.CaptureF
         file["data/demo_2/language"] = "lift it"
     import_(tmp_path / "one.hdf5", out=tmp_path / "store")
     with pytest.raises(ValueError, match="has another episode panda-lift-teleop-000002-.*--first-seed"):
-        import_(tmp_path / "other.hdf5", out=tmp_path / "store", outcome="failure")
+        import_(tmp_path / "other.hdf5", out=tmp_path / "store", terms=Terms(outcome="failure"))
     capsys.readouterr()
-    import_(tmp_path / "other.hdf5", out=tmp_path / "store", outcome="failure", first_seed=100)
+    import_(tmp_path / "other.hdf5", out=tmp_path / "store", terms=Terms(outcome="failure", first_seed=100))
     assert capsys.readouterr().out.splitlines()[1:] == [
         "- left out: language",
         "- nothing was recorded after the last action: the last observation stands twice",

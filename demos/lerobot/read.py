@@ -19,7 +19,18 @@ from safetensors import safe_open
 from tyro.conf import Positional
 
 from demos.episode import OPTIONAL, Episode, EpisodeMeta
-from demos.foreign import Ranges, Recording, Remarks, Source, is_there, name_of, ranges
+from demos.foreign import (
+    AS_IT_IS,
+    OnTerms,
+    Ranges,
+    Recording,
+    Remarks,
+    Source,
+    Terms,
+    is_there,
+    name_of,
+    ranges,
+)
 from demos.lerobot.dataset import Dataset, Pictures, Row
 from demos.lerobot.layout import ACTION, DEFAULTS, IMAGES, STATE, Place
 from demos.lerobot.tables import check_installed
@@ -32,59 +43,19 @@ UNDERSTOOD = {STATE, ACTION, SUCCESS, "next.done", *DEFAULTS}
 Columns = dict[str, NDArray[Any]]
 
 
-def import_(
-    dataset: Positional[Path],
-    *,
-    out: Path,
-    cameras: tuple[str, ...] = (),
-    size: int | None = None,
-    scale_actions: bool = False,
-    outcome: str | None = None,
-    arm: str | None = None,
-    task: str | None = None,
-    controller: str = "teleop",
-    first_seed: int = 0,
-) -> None:
+def import_(dataset: Positional[Path], *, out: Path, terms: OnTerms = AS_IT_IS) -> None:
     """Commits a LeRobotDataset's episodes to a store; goes on where it was interrupted.
-
-    All but the first two are for sets of other projects; what `data export lerobot` wrote says it all itself.
 
     Args:
         dataset: Folder of the set.
         out: The store that takes the episodes; it may be there already.
-        cameras: Only these, without "observation.images."; all if not given.
-        size: Height and width that all pictures get [px]; needed where cameras differ.
-        scale_actions: Scale each action number from its range in the set to [-1, 1].
-        outcome: "success" or "failure", where the set has no `next.success`.
-        arm: Name of the arm; the set's `robot_type` if not given.
-        task: Name of the task; each episode's text made a name if not given.
-        controller: Who acted: "teleop" or "expert".
-        first_seed: Seed of episode 0; another one keeps apart what would have equal names.
+        terms: For sets of other projects; what `data export lerobot` wrote says it all itself.
     """
     check_installed()
     source = Dataset(dataset)
     remarks = Remarks()
-    if (dataset / "robocat/plan.json").is_file():
-        episodes = _Own(source, remarks)
-    else:
-        named = arm or name_of(str(source.info.get("robot_type") or ""))
-        if named == "unknown":
-            raise ValueError(f"{dataset} does not say what robot it is of: say --arm")
-        numbers, done = _all_ranges(source)
-        terms = Source(
-            named,
-            source.fps,
-            numbers,
-            done,
-            SUCCESS,
-            outcome,
-            size,
-            scale_actions,
-            controller,
-            first_seed,
-            remarks,
-        )
-        episodes = _Theirs(source, terms, _chosen(source, cameras), task)
+    own = (dataset / "robocat/plan.json").is_file()
+    episodes = _Own(source, remarks) if own else _Theirs(source, terms, remarks)
     new = import_episodes(source, episodes, EpisodeStore(out))
     print(f"{out}: {new} new episodes of {len(source.episodes)} in {dataset}")
     remarks.show()
@@ -155,29 +126,33 @@ class _Own:
 class _Theirs:
     """Episodes of another project's set."""
 
-    def __init__(self, source: Dataset, terms: Source, pictures: Sequence[str], task: str | None) -> None:
-        self._terms, self._task = terms, task
-        self.pictures = tuple(pictures)
+    def __init__(self, source: Dataset, terms: Terms, remarks: Remarks) -> None:
+        arm = terms.arm or name_of(str(source.info.get("robot_type") or ""))
+        if arm == "unknown":
+            raise ValueError(f"{source.root} does not say what robot it is of: say --arm")
+        self._source = Source(arm, source.fps, *_all_ranges(source), SUCCESS, terms, remarks)
+        self._task = terms.task
+        self.pictures = pictures = tuple(_chosen(source, terms.cameras))
         judged = (SUCCESS,) if SUCCESS in source.features else ()
         self.names = (STATE, ACTION, *judged, "timestamp")
         others = set(source.features) - UNDERSTOOD - set(pictures)
         if others:
-            terms.remarks.say(f"left out: {', '.join(sorted(others))}")
+            remarks.say(f"left out: {', '.join(sorted(others))}")
         texts = {row.tasks[0] for row in source.episodes if row.tasks}
         for text in sorted(texts):
-            terms.remarks.say(f"task {text!r} is {task or name_of(text)}")
+            remarks.say(f"task {text!r} is {terms.task or name_of(text)}")
 
     def id_of(self, row: Row) -> str:
-        return self._terms.id_of(row.number, self._named(row))
+        return self._source.id_of(row.number, self._named(row))
 
     def actions(self, columns: Columns) -> NDArray[np.float32]:
-        return self._terms.actions(_table(columns[ACTION]))
+        return self._source.actions(_table(columns[ACTION]))
 
     def episode(self, row: Row, columns: Columns, pictures: Pictures) -> Episode:
         if len(row.tasks) > 1:
-            self._terms.remarks.say("episodes of several tasks are under their first one")
+            self._source.remarks.say("episodes of several tasks are under their first one")
         success = columns.get(SUCCESS)
-        return self._terms.episode(
+        return self._source.episode(
             Recording(
                 number=row.number,
                 task=self._named(row),

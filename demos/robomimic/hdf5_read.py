@@ -22,7 +22,19 @@ from numpy.typing import NDArray
 from tyro.conf import Positional
 
 from demos.episode import OPTIONAL, Episode, EpisodeMeta
-from demos.foreign import LAST_TWICE, Ranges, Recording, Remarks, Source, is_there, name_of, ranges
+from demos.foreign import (
+    AS_IT_IS,
+    LAST_TWICE,
+    OnTerms,
+    Ranges,
+    Recording,
+    Remarks,
+    Source,
+    Terms,
+    is_there,
+    name_of,
+    ranges,
+)
 from demos.progress import progress
 from demos.robomimic import EXTRA, IMAGE, PROPRIO
 from demos.robomimic.simulated import Simulated, is_ours
@@ -35,40 +47,22 @@ UNDERSTOOD = {"actions", "states", "rewards", "dones", "obs", "next_obs"}
 
 
 def import_(
-    file: Positional[Path],
-    *,
-    out: Path,
-    cameras: tuple[str, ...] = (),
-    size: int | None = None,
-    scale_actions: bool = False,
-    outcome: str | None = None,
-    arm: str | None = None,
-    task: str | None = None,
-    variation: str | None = None,
-    controller: str = "teleop",
-    first_seed: int = 0,
+    file: Positional[Path], *, out: Path, variation: str | None = None, terms: OnTerms = AS_IT_IS
 ) -> None:
     """Commits a robomimic file's demonstrations to a store; goes on where it was interrupted.
-
-    All but the first two are for files of other projects; what was exported from a store says it all itself.
 
     Args:
         file: The file.
         out: The store that takes them; it may be there already.
-        cameras: Only these, without "_image"; all if not given.
-        size: Height and width that all pictures get [px]; needed where cameras differ.
-        scale_actions: Scale each action number from its range in the file to [-1, 1].
-        outcome: "success" or "failure", where the file has no rewards.
-        arm: Name of the arm; its robot's if not given.
-        task: Name of the task; its environment's if not given.
         variation: Which one, where demonstrations are replayed and the file does not say.
-        controller: Who acted: "teleop" or "expert".
-        first_seed: Seed of demo_0; another one keeps apart what would have equal names.
+        terms: For files of other projects; what was exported from a store says it all itself.
     """
     h5py = extra("h5py", EXTRA)
     if not file.exists():
         raise FileNotFoundError(f"no file at {file}")
     remarks = Remarks()
+    if not h5py.is_hdf5(file):
+        raise ValueError(f"{file} is no HDF5 file")
     with h5py.File(file, "r") as opened:
         if "data" not in opened:
             raise ValueError(f"{file} has no group 'data', so is no file of robomimic's")
@@ -78,24 +72,9 @@ def import_(
         if all("robocat" in demo.attrs for demo in demos):
             read: _Own | _Theirs | Simulated = _Own()
         elif is_ours(about) and not any("obs" in demo for demo in demos):
-            read = Simulated(about, variation, controller, first_seed, remarks)
+            read = Simulated(about, variation, terms, remarks)
         else:
-            robots = about.get("env_kwargs", {}).get("robots", "unknown")
-            proprio, action = _checked(demos)
-            terms = Source(
-                arm=arm or name_of(robots if isinstance(robots, str) else robots[0]),
-                control_hz=float(about.get("env_kwargs", {}).get("control_freq", HZ)),
-                proprio=proprio,
-                action=action,
-                judged_by="reward",
-                outcome=outcome,
-                size=size,
-                scale=scale_actions,
-                controller=controller,
-                first_seed=first_seed,
-                remarks=remarks,
-            )
-            read = _Theirs(demos, terms, task or name_of(str(about.get("env_name", "unknown"))), cameras)
+            read = _Theirs(demos, about, terms, remarks)
         new = _commit(demos, read, EpisodeStore(out), file.name)
     print(f"{out}: {new} new episodes of {len(demos)} in {file}")
     remarks.show()
@@ -153,8 +132,14 @@ class _Own:
 class _Theirs:
     """Demonstrations of another project's file."""
 
-    def __init__(self, demos: Sequence[Any], terms: Source, task: str, cameras: Sequence[str]) -> None:
-        self._terms, self._task = terms, task
+    def __init__(self, demos: Sequence[Any], about: dict[str, Any], terms: Terms, remarks: Remarks) -> None:
+        made: dict[str, Any] = about.get("env_kwargs", {})
+        robots = made.get("robots", "unknown")
+        arm = terms.arm or name_of(robots if isinstance(robots, str) else robots[0])
+        rate = float(made.get("control_freq", HZ))
+        self._source = Source(arm, rate, *_checked(demos), "reward", terms, remarks)
+        self._task = terms.task or name_of(str(about.get("env_name", "unknown")))
+        cameras = terms.cameras
         seen = {key for demo in demos for key in demo["obs"]}
         there = {key.removesuffix(IMAGE): key for key in sorted(seen) if _is_picture(demos[0], key)}
         for camera in cameras:
@@ -162,20 +147,20 @@ class _Theirs:
         self._cameras = {name: key for name, key in there.items() if not cameras or name in cameras}
         others = {key for demo in demos for key in demo} - UNDERSTOOD
         if left := sorted(others | set(there.values()) - set(self._cameras.values())):
-            terms.remarks.say(f"left out: {', '.join(left)}")
+            remarks.say(f"left out: {', '.join(left)}")
         if any(seen - set(demo.get("next_obs", ())) for demo in demos):
-            terms.remarks.say(LAST_TWICE)
+            remarks.say(LAST_TWICE)
 
     def id_of(self, number: int, demo: Any) -> str:
         del demo
-        return self._terms.id_of(number, self._task)
+        return self._source.id_of(number, self._task)
 
     def actions(self, demo: Any) -> NDArray[np.float32]:
-        return self._terms.actions(_actions(demo))
+        return self._source.actions(_actions(demo))
 
     def episode(self, number: int, demo: Any) -> Episode:
         rewards = demo["rewards"][:] if "rewards" in demo else None
-        return self._terms.episode(
+        return self._source.episode(
             Recording(
                 number=number,
                 task=self._task,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import sim.registration  # noqa: F401  # pyright: ignore[reportUnusedImport] gives environments their ids
 from demos.controller import Act
 from demos.episode import Episode, Provenance, episode_id
-from demos.foreign import Remarks
+from demos.foreign import Remarks, Terms
 from demos.rollout import Attempt, rollout
 from sim.env import ManipulationEnv, Observation, make
 from sim.names import pick
@@ -34,9 +34,7 @@ def is_ours(about: dict[str, Any]) -> bool:
 class Simulated:
     """Reads demonstrations by replaying them."""
 
-    def __init__(
-        self, about: dict[str, Any], variation: str | None, controller: str, first_seed: int, remarks: Remarks
-    ) -> None:
+    def __init__(self, about: dict[str, Any], variation: str | None, terms: Terms, remarks: Remarks) -> None:
         try:
             named = gymnasium.spec(about["env_name"]).kwargs
         except gymnasium.error.Error as error:
@@ -46,8 +44,7 @@ class Simulated:
         said = about.get("env_kwargs", {})
         options = {key: said[key] for key in ("cameras", "size", "control_hz") if key in said}
         self._env = make(named["arm"], named["task"], **options)
-        self._variation, self._controller = variation, controller
-        self._first_seed, self._remarks = first_seed, remarks
+        self._variation, self._terms, self._remarks = variation, terms, remarks
         self._strayed = 0.0
 
     def id_of(self, number: int, demo: Any) -> str:
@@ -84,7 +81,7 @@ class Simulated:
             self._remarks.say("replayed: states are the file's, bit by bit")
 
     def _provenance(self, number: int) -> Provenance:
-        return Provenance(self._controller, seed=self._first_seed + number)
+        return Provenance(self._terms.controller, seed=self._terms.first_seed + number)
 
     def _named(self, demo: Any) -> str:
         """The variation: the file's, the user's, or the only one."""
