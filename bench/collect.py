@@ -7,8 +7,10 @@ import cProfile
 import pstats
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
+from bench.measure import summary
 from bench.record import write
 from demos.collect import Collection, collect_experts, expert_pieces
 from demos.store import EpisodeStore
@@ -18,26 +20,36 @@ TARGET_PER_HOUR = 20_000
 DEAREST = 12  # functions that are listed, by the time within them
 
 
-def main(episodes: int = 200, size: int = 64, workers: int = 2, seed: int = 0) -> None:
+def main(episodes: int = 200, size: int = 64, workers: int = 2, repeats: int = 5, seed: int = 0) -> None:
     """Collects, then profiles a piece in this process, and writes results/collect.json.
 
     Args:
         episodes: To collect; processes start and scenes are built within the time.
         size: Of the pictures of both cameras [px].
         workers: Processes.
+        repeats: How often all of that.
         seed: Of the first episode.
     """
     plan = Collection(("panda",), ("lift",), episodes, seed, size)
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        collect_experts(Path(folder) / "store", plan, workers, "demonstrations")
-        seconds = time.perf_counter() - start
-        steps = sum(entry.length for entry in EpisodeStore(Path(folder) / "store").entries())
+        seconds: list[float] = []
+        for number in range(repeats):
+            start = time.perf_counter()
+            collect_experts(Path(folder) / f"store-{number}", plan, workers, "demonstrations")
+            seconds.append(time.perf_counter() - start)
+        steps = sum(entry.length for entry in EpisodeStore(Path(folder) / "store-0").entries())
         dearest = _profile(Path(folder) / "profiled", plan)
-    per_hour = round(3600 * episodes / seconds)
-    print(f"{per_hour} episodes an hour, {steps / seconds:.0f} steps a second; target {TARGET_PER_HOUR}")
-    what = {"n": 1, "episodes": episodes, "steps": steps, "size": size, "workers": workers, "seed": seed}
-    figures = {"seconds": round(seconds, 2), "per_hour": per_hour, "target": TARGET_PER_HOUR}
+    per_hour = summary([3600 * episodes / each for each in seconds], "episodes an hour")
+    print(f"{per_hour} episodes an hour, {steps} steps each time; target {TARGET_PER_HOUR}")
+    what = {
+        "n": repeats,
+        "episodes": episodes,
+        "steps": steps,
+        "size": size,
+        "workers": workers,
+        "seed": seed,
+    }
+    figures = {"per_hour": asdict(per_hour), "target": TARGET_PER_HOUR}
     write("collect", {**what, **figures, "dearest": dearest})
 
 

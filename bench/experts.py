@@ -2,6 +2,7 @@
 
 python -m bench experts
 python -m bench experts --arms panda ur5e --tasks lift tower --episodes 5
+python -m bench experts --again     # those that were short, in more scenes
 
 Counts are kept as they come in results/experts-so-far.json: stopped and started again, it goes on. Once every
 arm has tried every task, they become results/experts.json.
@@ -48,6 +49,9 @@ class Plan:
     first_seed: int
 
 
+AGAIN = Plan(episodes=200, first_seed=500_000)
+
+
 def main(
     *,
     arms: tuple[str, ...] = (),
@@ -56,6 +60,7 @@ def main(
     first_seed: int = 300_000,
     workers: int = 2,
     anew: bool = False,
+    again: bool = False,
 ) -> None:
     """Lets every expert try; writes results/experts.json once all have.
 
@@ -66,7 +71,15 @@ def main(
         first_seed: Seeds of their scenes.
         workers: Processes.
         anew: Forget what was counted before, as one must when tasks or experts have changed.
+        again: Only the pairs that are short in results/experts.json, each in `AGAIN`'s other scenes; writes
+            results/experts-again.json.
     """
+    if again:
+        short = json.loads((RESULTS / "experts.json").read_text(encoding="utf-8"))["short"]
+        tried = [(pair.split()[0], pair.split()[1]) for pair in short]
+        write("experts-again", result(count(RESULTS / "again-so-far.json", AGAIN, tried, workers), AGAIN))
+        (RESULTS / "again-so-far.json").unlink(missing_ok=True)
+        return
     if anew:
         SO_FAR.unlink(missing_ok=True)
     plan = Plan(episodes, first_seed)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.measure import spread
 from bench.record import write
 from demos.collect import Collection, collect_experts
 from demos.episode import Episode, Outcome, episode_id
@@ -57,8 +58,8 @@ def main(episodes: int = 10_000, real: int = 10, appends: int = 100, size: int =
         append = [_milliseconds(lambda each=each: store.commit(each)) for each in copies]
         _fill(store, episodes)
         opening = [_milliseconds(lambda: len(EpisodeStore(store.path))) for _ in range(5)]
-        figures = {"append_ms": _spread(append), "open_ms": _spread(opening), **_read(store, rng)}
-        figures["bytes"] = _spread([entry.bytes for entry in store.entries()[:appends]])
+        figures = {"append_ms": spread(append), "open_ms": spread(opening), **_read(store, rng)}
+        figures["bytes"] = spread([entry.bytes for entry in store.entries()[:appends]])
         codecs = [_codec(sources, *each) for each in (("JPEG", {"subsampling": 0}), ("WEBP", {}))]
     missed = {key: goal for key, goal in TARGETS.items() if figures[key]["median"] > goal}
     what = {"episodes": episodes, "real": len(sources), "appends": appends, "size": size, "seed": seed}
@@ -66,7 +67,7 @@ def main(episodes: int = 10_000, real: int = 10, appends: int = 100, size: int =
         print(f"{key}: {value}, target {TARGETS[key]:g}{', missed' if key in missed else ''}")
     print(*codecs, sep="\n")
     built = "recordings of some 20 steps on end; the commits are whole files, the rest is hard links to them"
-    record = {"n": 1, **what, "steps": STEPS, "built": built, "figures": figures, "lossy_trials": codecs}
+    record = {**what, "steps": STEPS, "built": built, "figures": figures, "lossy_trials": codecs}
     write("store", {**record, "targets": TARGETS, "missed": sorted(missed)})
 
 
@@ -134,7 +135,7 @@ def _read(store: EpisodeStore, rng: np.random.Generator, times: int = 300) -> di
         _milliseconds(lambda id=id, t=t: store.frames(id, camera, [int(t)]))
         for id, t in zip(ids, steps, strict=True)
     ]
-    return {"arrays_ms": _spread(arrays), "image_ms": _spread(images)}
+    return {"arrays_ms": spread(arrays), "image_ms": spread(images)}
 
 
 def _codec(episodes: Sequence[Episode], kind: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -173,11 +174,3 @@ def _milliseconds(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()
     return 1e3 * (time.perf_counter() - start)
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {
-        "median": round(float(np.median(values)), 3),
-        "p95": round(float(np.quantile(values, 0.95)), 3),
-        "max": round(float(max(values)), 3),
-    }

@@ -65,6 +65,11 @@ class Cadence:
             self._due = now + self._period_s
 
     @property
+    def periods_s(self) -> list[float]:
+        """Those between the last `REMEMBERED` ticks [s]."""
+        return [*self._periods_s]
+
+    @property
     def figures(self) -> Figures:
         """Of the ticks since `start`, the last `REMEMBERED` of them for periods."""
         if not self._periods_s:

@@ -17,6 +17,7 @@ from demos.episode import Episode, Outcome
 from demos.locks import alone
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
+from demos.teleop.cadence import Cadence
 from demos.teleop.console import AROUND, Console
 from demos.teleop.teleoperator import Abandoned, Phase, Teleoperator
 from sim.cameras import cameras_of, pictures
@@ -86,6 +87,11 @@ class Session:
         self._stop = threading.Event()
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="teleoperation", daemon=True)
+
+    @property
+    def cadence(self) -> Cadence:
+        """The loop's beat."""
+        return self._operator.cadence
 
     def start(self) -> None:
         """Begins."""
@@ -202,7 +208,7 @@ class Session:
             "wanted": self._plan.episodes,
             "seed": self._seed,
             "note": self._note,
-            "cadence": dataclasses.asdict(self._operator.cadence.figures),
+            "cadence": dataclasses.asdict(self.cadence.figures),
         }
 
 

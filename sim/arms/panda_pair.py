@@ -11,20 +11,18 @@ from sim.arms.panda import PANDA
 TURN_RAD = 0.35  # of each arm's first joint, and back of its last, so that the tool's axes stay the world's
 ASIDE_M = 0.15  # of each tool at home from the middle
 BEYOND_M = 0.03  # how far each tool may go beyond it
-FENCE_M = 0.22
 
 
 def _beside(side: int) -> Arm:
     """A Panda to the left (1) or right (-1)."""
     first, *others, last = PANDA.home_rad
     reach_m = PANDA.home_m[0]
-    across_m = sorted((-side * BEYOND_M, side * FENCE_M))
     return replace(
         PANDA,
         home_rad=(first - side * TURN_RAD, *others, last - side * TURN_RAD),
         base_m=(reach_m * (1 - math.cos(TURN_RAD)), side * (ASIDE_M + reach_m * math.sin(TURN_RAD)), 0.0),
         home_m=(reach_m, side * ASIDE_M, PANDA.home_m[2]),
-        across_m=(across_m[0], across_m[1]),
+        across_m=(-BEYOND_M, math.inf) if side == 1 else (-math.inf, BEYOND_M),
         cartesian_dof=6,
     )
 
