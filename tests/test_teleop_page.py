@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from demos.episode import CONTROLLERS
@@ -155,6 +156,15 @@ def test_the_view_goes_around(page: Any, server: Service) -> None:
     until(lambda: server.session.console.look.azimuth_deg != before.azimuth_deg)
     look = server.session.console.look
     assert look.camera == "around" and look.elevation_deg > before.elevation_deg
+    page.keyboard.press("Enter")
+    _wait(page, phase="recording")
+    start = _tool_m(server)
+    _hold(page, "w", seconds=0.5)
+    away = np.subtract(_tool_m(server), start)[:2]
+    ahead = np.radians(look.azimuth_deg)
+    np.testing.assert_allclose(away / np.linalg.norm(away), [np.cos(ahead), np.sin(ahead)], atol=0.15)
+    page.keyboard.press("Backspace")
+    _wait(page, phase="ready")
 
 
 def test_a_gamepad_drives_outside_its_dead_zone(browser: Any, server: Service) -> None:

@@ -179,6 +179,14 @@ function gamepad() {
   return [-stick(1), -stick(0), -stick(3), down(5) - down(4), down(7) - down(6), -stick(2)];
 }
 
+// How far from the world's x "forward" is turned [rad]. The front camera looks back at the arm.
+function turned() {
+  const axes = byId("axes").value;
+  if (axes === "tool") return state.yaws_rad?.[limb()] ?? 0;
+  if (axes === "arm") return 0;
+  return byId("camera").value === "around" ? (look.azimuth_deg * Math.PI) / 180 : Math.PI;
+}
+
 // What is asked, in the world: x away from the arm's base, y to its left.
 function asked() {
   const sum = gamepad();
@@ -187,16 +195,10 @@ function asked() {
   sum[2] += wheel;
   wheel *= 0.5;
   if (Math.abs(wheel) < 0.05) wheel = 0;
-  let [forward, left] = sum;
-  const axes = byId("axes").value;
-  // The picture is taken from before the arm: away in it is towards the base, its left the arm's right.
-  if (axes === "view") [forward, left] = [-forward, -left];
-  if (axes === "tool") {
-    const yaw = state.yaws_rad?.[limb()] ?? 0;
-    [forward, left] = [Math.cos(yaw) * forward - Math.sin(yaw) * left, Math.sin(yaw) * forward + Math.cos(yaw) * left];
-  }
+  const [forward, left] = sum, turn = turned();
+  const x = Math.cos(turn) * forward - Math.sin(turn) * left, y = Math.sin(turn) * forward + Math.cos(turn) * left;
   const speed = Number(byId("speed").value);
-  return [forward, left, ...sum.slice(2)].map((value) => Math.max(-1, Math.min(1, value)) * speed);
+  return [x, y, ...sum.slice(2)].map((value) => Math.max(-1, Math.min(1, value)) * speed);
 }
 
 function speak() {
