@@ -71,6 +71,7 @@ def loop(run: tyro.conf.Positional[Path] = Path("runs/cycle"), out: Path = DOCS)
         out: Folder that it goes to.
     """
     record = read_run(run)
+    out.mkdir(parents=True, exist_ok=True)
     (out / "loop.svg").write_text(loop_drawing(record, Standing.of(record, record.scores)), encoding="utf-8")
     print(out / "loop.svg")
 
