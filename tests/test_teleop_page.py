@@ -100,6 +100,24 @@ def test_the_object_is_lifted_by_keys_and_the_expert_is_taken_over(page: Any, se
     assert CONTROLLERS[episode.actor[-1]] == "teleop"
 
 
+def test_a_countdown_goes_before_recording_and_is_called_off_by_the_same_key(
+    page: Any, server: Service
+) -> None:
+    page.locator("#countdown").select_option("3")
+    page.locator("#countdown").blur()
+    page.keyboard.press("Enter")
+    until(lambda: "starts in 2 s" in page.locator("#phase").text_content())
+    assert server.hub.frame.state["phase"] == "ready", "nothing is recorded yet"
+    page.keyboard.press("Enter")
+    until(lambda: page.locator("#phase").text_content().startswith("ready"))
+    time.sleep(2.5)
+    assert server.hub.frame.state["phase"] == "ready", "it was called off"
+    page.keyboard.press("Enter")
+    _wait(page, phase="recording")
+    page.keyboard.press("Backspace")
+    _wait(page, phase="ready")
+
+
 def test_undo_and_marks_by_hand(page: Any, server: Service) -> None:
     kept = server.hub.frame.state["kept"]
     page.keyboard.press("Enter")

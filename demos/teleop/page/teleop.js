@@ -25,7 +25,7 @@ const DRAG_PX = 120; // so far a drag means full speed
 const byId = (id) => document.getElementById(id);
 const held = new Set();
 const look = { azimuth_deg: 160, elevation_deg: -30, distance_m: 1.1 };
-let socket, heard = 0, state = {}, drag = null, wheel = 0, spoke = false, padGrip = false;
+let socket, heard = 0, state = {}, drag = null, wheel = 0, spoke = false, padGrip = false, left = 0, counting;
 
 function connect() {
   socket = new WebSocket(location.href.replace(/^http/, "ws").replace(/[^/]*$/, "talk"));
@@ -43,6 +43,7 @@ function lost() {
   socket.onclose = socket.onmessage = null;
   socket.close();
   state = {};
+  stopCounting();
   byId("role").textContent = "the connection is lost; the arm holds still; trying again";
   document.body.dataset.connected = "no";
   setTimeout(connect, 1000);
@@ -91,7 +92,8 @@ function show(news) {
   byId("about").textContent = `${news.arm}, scene ${news.seed}, ${news.kept} of ${news.wanted} kept`;
   byId("role").textContent = news.driving ? "you have the controls" : news.driven ? "you watch; another page has the controls" : "the controls are free";
   const mark = news.marked === null ? "" : `, marked ${news.marked ? "success" : "failure"}`;
-  const phase = PHASES[news.phase] ?? `recording, ${news.actor === "expert" ? "the expert acts" : "you act"}`;
+  if (news.phase !== "ready" || !news.driving) stopCounting();
+  const phase = left ? `recording starts in ${left} s; Enter calls it off` : PHASES[news.phase] ?? `recording, ${news.actor === "expert" ? "the expert acts" : "you act"}`;
   byId("phase").textContent = `${phase}${mark}${news.success ? ", success now" : ""}`;
   document.querySelector(".large").classList.toggle("recording", news.phase === "recording");
   byId("progress").value = news.progress;
@@ -142,7 +144,22 @@ function orders() {
 }
 
 function ask(order) {
-  if (possible(order)) say({ type: "order", order });
+  if (!possible(order)) return;
+  const running = left > 0;
+  stopCounting();
+  if (order !== "start") say({ type: "order", order });
+  else if (!running) count(Number(byId("countdown").value)); // asked for a second time, it is called off
+}
+
+function count(seconds) {
+  left = seconds;
+  if (left > 0) counting = setTimeout(() => count(seconds - 1), 1000);
+  else if (possible("start")) say({ type: "order", order: "start" });
+}
+
+function stopCounting() {
+  clearTimeout(counting);
+  left = 0;
 }
 
 const limb = () => Number(byId("limb").value);
