@@ -103,8 +103,8 @@ def test_the_object_is_lifted_by_keys_and_the_expert_is_taken_over(page: Any, se
 def test_a_countdown_goes_before_recording_and_is_called_off_by_the_same_key(
     page: Any, server: Service
 ) -> None:
+    page.locator("#countdown").focus()
     page.locator("#countdown").select_option("3")
-    page.locator("#countdown").blur()
     page.keyboard.press("Enter")
     until(lambda: "starts in 2 s" in page.locator("#phase").text_content())
     assert server.hub.frame.state["phase"] == "ready", "nothing is recorded yet"

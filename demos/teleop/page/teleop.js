@@ -151,6 +151,7 @@ function ask(order) {
   else if (!running) count(Number(byId("countdown").value)); // asked for a second time, it is called off
 }
 
+// Starts after so many seconds; at once for none.
 function count(seconds) {
   left = seconds;
   if (left > 0) counting = setTimeout(() => count(seconds - 1), 1000);
@@ -228,9 +229,11 @@ setInterval(speak, SAY_MS);
 
 addEventListener("keydown", keydown);
 addEventListener("keyup", (event) => { held.delete(event.key.toLowerCase()); speak(); });
-addEventListener("blur", () => { held.clear(); speak(); });
+addEventListener("blur", () => { held.clear(); stopCounting(); speak(); });
 const large = byId("operator");
-byId("camera").addEventListener("change", (event) => { lookFrom(); event.target.blur(); });
+byId("camera").addEventListener("change", lookFrom);
+// What was chosen lets go of the keys, which are to drive again.
+for (const chosen of document.querySelectorAll("select, input")) chosen.addEventListener("change", () => chosen.blur());
 large.addEventListener("contextmenu", (event) => event.preventDefault());
 large.addEventListener("pointermove", (event) => {
   if (!(event.buttons & 2) || byId("camera").value !== "around") return;
