@@ -1,7 +1,8 @@
 """An episode as the bytes of one safetensors file: `encode` and `decode` are inverse.
 
-Arrays stand under their keys in the contract, except that images are PNGs end to end: `images/<camera>`
-(B,) uint8 with `offsets/<camera>` (T + 2,) int64, and `goal/<camera>` (B,) uint8. The header's metadata has
+Arrays stand under their keys in the contract, except that images are compressed blocks end to end, as
+`demos.images` packs them: `images/<camera>` (B,) uint8 with `offsets/<camera>` (K + 1,) int64, and
+`goal/<camera>` (B,) uint8, one block. The header's metadata has
 one entry, "episode": JSON with the episode's `meta` and a `seal`, a hash of all it holds, so that a file
 which the manifest lost can still be told whole from damaged.
 """
@@ -9,9 +10,8 @@ which the manifest lost can still be told whole from damaged.
 import dataclasses
 import hashlib
 import json
-import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from demos.episode import ARRAYS, OPTIONAL, PER_CAMERA, Episode, EpisodeMeta
-from demos.images import pack, unpack
+from demos.images import UNREADABLE, pack, unpack
 
 # What reading arbitrary bytes can raise; `_parse` and `decode` turn all of it into ValueError.
-_UNREADABLE = (SafetensorError, zlib.error, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+_UNREADABLE = (SafetensorError, *UNREADABLE, KeyError, TypeError, AttributeError, OverflowError)
 
 
 def content_hash(episode: Episode) -> str:
@@ -38,22 +38,36 @@ def content_hash(episode: Episode) -> str:
     for key, array in sorted(episode.arrays().items()):
         if key != "wall_time":
             digest.update(f"\n{key} {array.dtype} {array.shape}\n".encode())
-            digest.update(array.tobytes())
+            digest.update(np.ascontiguousarray(array).data)  # no copy: images are most of it
     return digest.hexdigest()
 
 
-def encode(episode: Episode, content: str) -> bytes:
+class Packed(NamedTuple):
+    """An episode whose images are packed already, so that copying it keeps how they are.
+
+    Attributes:
+        episode: With its images.
+        images: By camera, blobs and offsets which `demos.images.unpack` makes the episode's images of.
+    """
+
+    episode: Episode
+    images: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
+
+
+def encode(episode: Episode | Packed, content: str) -> bytes:
     """The bytes of the file.
 
     Args:
         episode: With its images.
         content: Its `content_hash`.
     """
+    episode, packed = episode if isinstance(episode, Packed) else Packed(episode, {})
     tensors: dict[str, NDArray[Any]] = {}
     for key, array in episode.arrays().items():
         kind, _, camera = key.partition("/")
         if kind == "images":
-            tensors[key], tensors[f"offsets/{camera}"] = pack(array)
+            blobs = packed[camera] if camera in packed else pack(array)
+            tensors[key], tensors[f"offsets/{camera}"] = blobs
         else:
             tensors[key] = pack(array[None])[0] if kind == "goal" else array
     record = {"meta": json.loads(episode.meta.to_json()), "seal": _seal(episode, content)}
@@ -75,6 +89,19 @@ def decode(data: bytes, images: bool = True) -> Episode:
         return Episode(meta=meta, **_fields(tensors, meta, images))
     except _UNREADABLE as error:
         raise ValueError(_line(error)) from error
+
+
+def decode_packed(data: bytes) -> Packed:
+    """The episode in a file's bytes, and its images as they are kept there.
+
+    Raises:
+        ValueError: Anything that `encode` does not write.
+    """
+    episode, tensors = decode(data), _parse(data)[0]
+    cameras = episode.meta.cameras
+    return Packed(
+        episode, {each: (tensors[f"images/{each}"], tensors[f"offsets/{each}"]) for each in cameras}
+    )
 
 
 def decode_sealed(data: bytes) -> tuple[Episode, str]:

@@ -44,10 +44,15 @@ def relabel(
     changed = 0
     with progress(f"{store.name} to {out.name}", len(present)) as advance:
         for start in range(0, len(present), AT_ONCE):
-            some = [source.load(id) for id in present[start : start + AT_ONCE]]
-            new = [judged(each, outcome == "success") if each.id in chosen else each for each in some]
+            some = [source.load_packed(id) for id in present[start : start + AT_ONCE]]
+            new = [
+                each._replace(episode=judged(each.episode, outcome == "success"))
+                if each.episode.id in chosen
+                else each
+                for each in some
+            ]
             target.commit_many(new)
-            changed += sum(a is not b for a, b in zip(some, new, strict=True))
+            changed += sum(a.episode is not b.episode for a, b in zip(some, new, strict=True))
             advance(len(some))
     kept = f"{len(chosen) - changed} had that outcome already; " if changed < len(chosen) else ""
     print(f"{out}: {changed} set to {outcome} by hand; {kept}{len(target)} in all")

@@ -141,7 +141,7 @@ def _copied(source: EpisodeStore, entries: list[Entry], target: EpisodeStore) ->
     with progress(f"{source.path.name} to {target.path.name}", len(entries)) as advance:
         for start in range(0, len(entries), AT_ONCE):
             some = entries[start : start + AT_ONCE]
-            target.commit_many(source.load(entry.id) for entry in some)
+            target.commit_many(source.load_packed(entry.id) for entry in some)
             advance(len(some))
     return (len(target) if target.exists else 0) - before
 

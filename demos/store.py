@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from demos.audit import Finding, Watch, adopt, examine, mend, quarantine, set_aside
 from demos.episode import Episode
-from demos.episode_file import content_hash, decode, decode_frames, encode
+from demos.episode_file import Packed, content_hash, decode, decode_frames, decode_packed, encode
 from demos.manifest import Entry, Manifest, StoreError
 from demos.staging import staging, sync_folders
 
@@ -60,7 +60,7 @@ class EpisodeStore:
         """Adds one episode; see `commit_many`."""
         return self.commit_many([episode])[0]
 
-    def commit_many(self, episodes: Iterable[Episode]) -> list[Entry]:
+    def commit_many(self, episodes: Iterable[Episode | Packed]) -> list[Entry]:
         """Adds episodes, all or none; when it returns they survive whatever happens to the process.
 
         An episode that is there already with equal content, whatever its wall clock, is left as it is.
@@ -78,8 +78,9 @@ class EpisodeStore:
             with staging(self.path) as write:
                 staged: list[_Staged] = []
                 for episode in episodes:
-                    with self._explained(episode.id):
-                        staged.append(self._stage(episode, write))
+                    given = episode if isinstance(episode, Packed) else Packed(episode, {})
+                    with self._explained(given.episode.id):
+                        staged.append(self._stage(given, write))
                 what = staged[0].entry.id if len(staged) == 1 else f"{len(staged)} episodes"
                 with self._explained(what), self._manifest.locked():
                     return self._publish(staged)
@@ -125,6 +126,14 @@ class EpisodeStore:
         entry, data = self._read(id)
         try:
             return decode(data, images)
+        except ValueError as error:
+            raise self._damaged(entry, str(error)) from error
+
+    def load_packed(self, id: str) -> Packed:
+        """Reads an episode to commit it elsewhere with its images packed as here; raises as `load` does."""
+        entry, data = self._read(id)
+        try:
+            return decode_packed(data)
         except ValueError as error:
             raise self._damaged(entry, str(error)) from error
 
@@ -218,13 +227,14 @@ class EpisodeStore:
                     self._refresh()  # Refuses: a new manifest would hide the episodes that are there.
                 self._manifest.create()
 
-    def _stage(self, episode: Episode, write: Callable[[bytes], Path]) -> _Staged:
+    def _stage(self, given: Packed, write: Callable[[bytes], Path]) -> _Staged:
+        episode = given.episode
         content = content_hash(episode)
         known = self._manifest.entries.get(episode.id)
         if known is not None:
             self._expect_equal(known, content)
             return _Staged(known, None)
-        data = encode(episode, content)
+        data = encode(given, content)
         return _Staged(Entry.of(episode, content, data), write(data))
 
     def _expect_equal(self, known: Entry, content: str) -> None:

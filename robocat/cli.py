@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data merge": ("demos.stock:merge", "make one store of several"),
     "data split": ("demos.stock:split", "deal a store's episodes out to several"),
     "data stats": ("demos.stats:stats", "say how long, successful and varied a store's episodes are"),
+    "data compact": ("demos.compact:compact", "make a store of another's episodes with images kept as video"),
     "data relabel": ("demos.relabel:relabel", "set outcomes by hand, in a store of its own"),
     "data replay": ("demos.again:again", "act a store's episodes again and measure the deviation"),
     "data check": ("demos.check:check", "verify every episode of a store"),

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from demos import episode as contract
+from demos import png
 from demos.episode import ARRAYS, CONTROLLERS, Episode, EpisodeMeta, Outcome, Provenance, episode_id
 from demos.episode_file import content_hash, decode, decode_frames, decode_sealed, encode
-from demos.images import pack, unpack
+from demos.images import UNREADABLE, pack, unpack
 from tests.fakes import fake_episode, flat_shaded, same_episode
 
 
@@ -198,27 +200,55 @@ def test_seal_tells_what_changed(rng: np.random.Generator) -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
 def test_images_round_trip(count: int, height: int, width: int, seed: int) -> None:
-    images = np.random.default_rng(seed).integers(0, 256, (count, height, width, 3), np.uint8)
-    blobs, offsets = pack(images)
-    assert np.array_equal(unpack(blobs, offsets, (height, width)), images)
-    assert np.array_equal(unpack(blobs, offsets, (height, width), [-1]), images[-1:])
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (count, height, width, 3), np.uint8)
+    some = rng.integers(-count, count, 5)
+    for packing in (pack, png.pack):  # what episodes hold, and what those of earlier stores do
+        blobs, offsets = packing(images)
+        assert np.array_equal(unpack(blobs, offsets, (height, width)), images)
+        assert np.array_equal(unpack(blobs, offsets, (height, width), some.tolist()), images[some])
+
+
+def test_episodes_whose_images_are_pngs_are_read() -> None:
+    """Bytes that this project wrote before images were kept by Zstandard, of the same made-up episode."""
+    earlier = (Path(__file__).parent / "data" / "episode_with_pngs.safetensors").read_bytes()
+    expected = fake_episode(np.random.default_rng(0), steps=4, size=8, controller="teleop")
+    assert b"IHDR" in earlier and b"IHDR" not in encode(expected, content_hash(expected))
+    found, content = decode_sealed(earlier)
+    assert same_episode(found, expected) and content == content_hash(expected)
+    assert np.array_equal(decode_frames(earlier, "wrist", [-1]), expected.images["wrist"][-1:])
 
 
 def test_images_are_ordinary_pngs(rng: np.random.Generator) -> None:
     images = flat_shaded(rng, 5, 64)
-    blobs, offsets = pack(images)
+    blobs, offsets = png.pack(images)
     for index, image in enumerate(images):
-        png = blobs[offsets[index] : offsets[index + 1]].tobytes()
-        with Image.open(io.BytesIO(png)) as opened:
+        blob = blobs[offsets[index] : offsets[index + 1]].tobytes()
+        with Image.open(io.BytesIO(blob)) as opened:
             assert opened.mode == "RGB" and np.array_equal(np.asarray(opened), image)
 
 
-def test_images_refuse_other_bytes(rng: np.random.Generator) -> None:
-    blobs, offsets = pack(flat_shaded(rng, 1, 16))
+def test_pngs_refuse_other_bytes(rng: np.random.Generator) -> None:
+    blobs, offsets = png.pack(flat_shaded(rng, 1, 16))
     for wrong in (blobs[:-1], np.zeros(5, np.uint8), np.append(blobs, np.uint8(0))):
         with pytest.raises(ValueError, match="not a PNG that `pack` writes"):
             unpack(wrong, np.array([0, len(wrong)]), (16, 16))
     with pytest.raises(ValueError, match="not a PNG"):
         unpack(blobs, offsets, (16, 17))
+
+
+def test_images_refuse_other_bytes(rng: np.random.Generator) -> None:
+    blobs, offsets = pack(flat_shaded(rng, 20, 16))
+    for wrong in (blobs[:-1], np.append(blobs, np.uint8(0)), np.append(blobs[:-1], blobs[-1] ^ 1)):
+        with pytest.raises(UNREADABLE):
+            unpack(wrong, np.append(offsets[:-1], len(wrong)), (16, 16))
+    with pytest.raises(ValueError, match="not 16 x 17 px"):
+        unpack(blobs, offsets, (16, 17))
+    with pytest.raises(ValueError, match="expected an index from -20 to 19"):
+        unpack(blobs, offsets, (16, 16), [20])
+    small, more = pack(flat_shaded(rng, 3, 16))
+    unequal = np.concatenate([more, more[-1] + offsets[1:]])
+    with pytest.raises(ValueError, match=r"blocks of \[3, 16, 4\] images"):
+        unpack(np.concatenate([small, blobs]), unequal, (16, 16))

@@ -22,7 +22,6 @@ from tyro.conf import Positional
 
 from demos.episode import Episode, EpisodeMeta
 from demos.foreign import Remarks
-from demos.images import pack
 from demos.lerobot import statistics, tables, video
 from demos.lerobot.layout import (
     DATA,
@@ -38,6 +37,7 @@ from demos.lerobot.layout import (
     rows,
 )
 from demos.manifest import Entry
+from demos.png import pack
 from demos.progress import progress
 from demos.select import SUCCESSES, Choice
 from demos.staging import whole

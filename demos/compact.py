@@ -1,0 +1,67 @@
+"""`robocat data compact`: a store's episodes with their images kept as video, a seventh of the bytes.
+
+robocat data compact runs/mine/all --out runs/mine/small
+
+For archives, sharing and full disks. Recording keeps every bit, because it must not wait for a video codec
+and what is lost does not come back; so this makes another store, and the first stays until you delete it.
+What is lost is bounded: each camera's images keep `--least-db`, or they stay exact, as they do where video
+saves nothing. All other arrays and the goal images are as they were. An episode's content is then another
+one: the two stores cannot be merged.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from demos import h264
+from demos.episode_file import Packed
+from demos.images import unpack
+from demos.progress import progress
+from demos.stock import refuse_itself
+from demos.store import EpisodeStore
+
+LEAST_DB = 38.0
+
+
+def compact(store: Positional[Path], *, out: Path, least_db: float = LEAST_DB) -> None:
+    """Commits a store's episodes to another one, their images as video; goes on where it was interrupted.
+
+    Args:
+        store: The store; it stays as it is.
+        out: The store that takes them.
+        least_db: Peak signal-to-noise ratio that each camera's images are to keep over an episode [dB].
+
+    Raises:
+        ValueError: `out` is the store itself, or no video keeps that much.
+        MissingExtra: PyAV is not installed.
+    """
+    if not 20.0 <= least_db <= 48.0:
+        raise ValueError(
+            f"least_db {least_db:g} is out of range; expected 20, where little is to be seen, to 48, above "
+            "which the colours' rounding is"
+        )
+    refuse_itself(out, (store,))
+    source, target = EpisodeStore(store), EpisodeStore(out)
+    entries = source.entries()
+    with progress(f"{store.name} to {out.name}", len(entries)) as advance:
+        for entry in entries:
+            if not (target.exists and entry.id in target):
+                target.commit_many([compacted(source.load_packed(entry.id), least_db)])
+            advance(1)
+    made = {entry.id: entry.bytes for entry in target.entries()}
+    before, after = sum(entry.bytes for entry in entries), sum(made[entry.id] for entry in entries)
+    print(f"{out}: {len(entries)} episodes, {before / 1e6:.1f} MB as {after / 1e6:.1f} MB")
+
+
+def compacted(given: Packed, least_db: float) -> Packed:
+    """An episode with the images that video leaves of it, but for cameras where that is too little."""
+    packed = dict(given.images)
+    for camera, images in given.episode.images.items():
+        if not h264.is_video(packed[camera][0]):
+            video = h264.pack(images, least_db)
+            if video is not None and len(video[0]) < len(packed[camera][0]):
+                packed[camera] = video
+    size = given.episode.meta.image_size
+    images = {camera: unpack(*blobs, size) for camera, blobs in packed.items()}
+    return Packed(replace(given.episode, images=images), packed)
