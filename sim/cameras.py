@@ -3,6 +3,7 @@
 import atexit
 import copy
 import threading
+from collections.abc import Sequence
 from functools import lru_cache
 
 import mujoco
@@ -22,6 +23,8 @@ def cameras_of(arm: Arm) -> tuple[str, ...]:
     return (CAMERAS[0], *(prefix + CAMERAS[1] for prefix, _ in arm.limbs))
 
 
+PATH_RGB, PATH_WIDTH_M = (0.95, 0.45, 0.1), 0.0015  # own choice: seen on every table, narrower than a finger
+MOST_GEOMS = 400  # of a scene, and lines drawn into it
 HIDDEN = 5  # a group of geoms that MuJoCo does not draw unless asked
 # Flags of a picture that cost time and are not wanted in one.
 OFF = (
@@ -57,7 +60,7 @@ class Pictures:
         sized = copy.copy(model)
         sized.vis.global_.offwidth = sized.vis.global_.offheight = size
         try:
-            self._renderer = mujoco.Renderer(sized, height=size, width=size, max_geom=200)
+            self._renderer = mujoco.Renderer(sized, height=size, width=size, max_geom=MOST_GEOMS)
         except Exception as error:  # each GL backend raises its own kind
             raise OSError(
                 f"offscreen rendering does not start ({error}); `robocat doctor` says what to install"
@@ -73,18 +76,34 @@ class Pictures:
         for flag in OFF:
             self._renderer.scene.flags[flag] = 0
 
-    def take(self, scene: Scene, cameras: tuple[str, ...]) -> dict[str, Image]:
-        """Camera name to uint8 (size, size, 3)."""
+    def take(
+        self, scene: Scene, cameras: tuple[str, ...], paths_m: Sequence[NDArray[np.float64]] = ()
+    ) -> dict[str, Image]:
+        """Camera name to uint8 (size, size, 3).
+
+        Args:
+            scene: What is drawn.
+            cameras: From where.
+            paths_m: Lines to draw besides, for a person: each (n, 3) points in the world [m], newest last.
+        """
         images: dict[str, Image] = {}
         self._dress(scene.model)
         for name in cameras:
             camera = self._camera_ids[name]
             self._model.geom_group[:] = np.where(self._seen(scene.data, camera), self._groups, HIDDEN)
             self._renderer.update_scene(scene.data, camera)
+            self._draw(paths_m)
             images[name] = self._renderer.render()
         return images
 
-    def around(self, scene: Scene, azimuth_deg: float, elevation_deg: float, distance_m: float) -> Image:
+    def around(
+        self,
+        scene: Scene,
+        azimuth_deg: float,
+        elevation_deg: float,
+        distance_m: float,
+        paths_m: Sequence[NDArray[np.float64]] = (),
+    ) -> Image:
         """A picture (size, size, 3) from anywhere about the table: for a person, no camera of the arm's.
 
         Args:
@@ -92,6 +111,7 @@ class Pictures:
             azimuth_deg: Where the view goes, from the world's x towards its y [degrees].
             elevation_deg: How far it goes up; seen from above, less than 0 [degrees].
             distance_m: From the table's middle, 0.1 m above it [m].
+            paths_m: See `take`.
         """
         camera = mujoco.MjvCamera()
         camera.lookat[:] = (*TABLE_CENTRE_M, 0.1)
@@ -99,7 +119,23 @@ class Pictures:
         self._dress(scene.model)
         self._model.geom_group[:] = self._groups
         self._renderer.update_scene(scene.data, camera)
+        self._draw(paths_m)
         return self._renderer.render()
+
+    def _draw(self, paths_m: Sequence[NDArray[np.float64]]) -> None:
+        """Adds lines to the picture that is about to be rendered, fainter the older they are."""
+        drawn = self._renderer.scene
+        for path in paths_m:
+            for number, (start, end) in enumerate(zip(path, path[1:], strict=False)):
+                if drawn.ngeom == drawn.maxgeom:
+                    return
+                fresh = (number + 1) / (len(path) - 1)
+                colour = np.array([*PATH_RGB, 0.15 + 0.85 * fresh], np.float32)
+                line = drawn.geoms[drawn.ngeom]
+                kind = mujoco.mjtGeom.mjGEOM_CAPSULE
+                mujoco.mjv_initGeom(line, kind, np.zeros(3), np.zeros(3), np.zeros(9), colour)
+                mujoco.mjv_connector(line, kind, PATH_WIDTH_M, start, end)
+                drawn.ngeom += 1
 
     def _dress(self, model: mujoco.MjModel) -> None:
         """Takes on the colours and lights of a scene, which may have a model of its own. Where cameras and

@@ -40,7 +40,7 @@ class Limb:
         self.gripper_ctrl = np.array([model.actuator(prefix + name).id for name in arm.gripper.actuators])
         self._fingers = np.array([model.joint(prefix + name).qposadr[0] for name in arm.gripper.joints])
         self._tool = model.site(f"{prefix}tool").id
-        self._hand = model.body(f"{prefix}hand").id
+        self.hand = model.body(f"{prefix}hand").id
         self.pads = tuple([model.geom(prefix + name).id for name in side] for side in arm.gripper.pads)
         # Pads are boxes whose first half size is across: two of them take that off their middles' distance.
         for pad in (pad for side in self.pads for pad in side):
@@ -96,7 +96,7 @@ class Limb:
     @property
     def width_m(self) -> float:
         """Opening between the middles of opposing pads [m]."""
-        across = self._data.xmat[self._hand].reshape(3, 3)[:, 0]
+        across = self._data.xmat[self.hand].reshape(3, 3)[:, 0]
         between = self._between @ self._data.geom_xpos[self._both_pads]
         return abs(float(between @ across)) - self._pads_thick_m
 

@@ -106,6 +106,23 @@ def test_the_sizes_offered_are_drawn(size: int) -> None:
     assert np.ptp(image) > 100
 
 
+def test_paths_are_drawn_for_a_person_and_for_nobody_else() -> None:
+    env = _started("panda")
+    drawing = pictures(env.scene.base, 320)
+    plain = drawing.take(env.scene, CAMERAS)
+    start = env.scene.limbs[0].tool_m
+    path = start + np.linspace([0.0, -0.15, 0.1], [0.0, 0.0, 0.0], 30)
+    drawn = drawing.take(env.scene, CAMERAS, [path])["front"].astype(int)
+    changed = np.abs(drawn - plain["front"]).sum(axis=-1) > 30
+    assert 20 < changed.sum() < 1500
+    assert (drawn[changed][:, 0] > drawn[changed][:, 2]).mean() > 0.9, "it is orange"
+    assert np.array_equal(drawing.take(env.scene, CAMERAS)["front"], plain["front"]), "and gone in the next"
+    around = drawing.around(env.scene, 160.0, -30.0, 1.1)
+    assert (drawing.around(env.scene, 160.0, -30.0, 1.1, [path]) != around).any()
+    long = start + np.linspace([0.0, -0.1, 0.0], [0.0, 0.0, 0.0], 2000)
+    drawing.take(env.scene, CAMERAS, [long])  # more than there is room for: drawn in part
+
+
 def test_pictures_leave_the_shared_model_as_it_is() -> None:
     env = make("panda", "lift", size=24)
     buffer = np.empty(mujoco.mj_sizeModel(env.scene.model), np.uint8)

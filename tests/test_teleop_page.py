@@ -208,3 +208,129 @@ def test_a_gamepad_drives_outside_its_dead_zone(browser: Any, server: Service) -
     page.keyboard.press("Backspace")
     _wait(page, phase="ready")
     page.close()
+
+
+SPACE_MOUSE = """
+    class Device extends EventTarget {
+        vendorId = 0x256f; productName = "a cap of the tests"; opened = false;
+        async open() { this.opened = true; }
+        report(reportId, ...numbers) {
+            const wide = reportId === 3 ? 1 : 2, data = new DataView(new ArrayBuffer(wide * numbers.length));
+            numbers.forEach((n, i) => (wide === 1 ? data.setUint8(i, n) : data.setInt16(2 * i, n, true)));
+            this.dispatchEvent(Object.assign(new Event("inputreport"), { reportId, data }));
+        }
+    }
+    window.cap = new Device();
+    const hid = Object.assign(new EventTarget(), {
+        getDevices: async () => [], requestDevice: async () => [window.cap],
+    });
+    Object.defineProperty(navigator, "hid", { value: hid });
+"""
+
+
+@pytest.fixture
+def started(browser: Any, server: Service) -> Generator[Any]:
+    """Begins an episode on a page with scripts of its own, and throws it away."""
+    opened: list[Any] = []
+
+    def start(script: str, **context: Any) -> Any:
+        page = browser.new_page(**context)
+        opened.append(page)
+        page.add_init_script(script)
+        page.goto(server.guard.address)
+        _wait(page, phase="ready")
+        page.keyboard.press("Enter")
+        _wait(page, phase="recording")
+        return page
+
+    yield start
+    opened[0].keyboard.press("Backspace")
+    _wait(opened[0], phase="ready")
+    opened[0].close()
+    until(lambda: server.hub._driver is None)
+
+
+@pytest.mark.parametrize("reports", [2, 1])
+def test_a_space_mouse_drives(started: Any, server: Service, reports: int) -> None:
+    """By reports of its own two kinds: all six numbers in one, or three in each of two."""
+    page = started(SPACE_MOUSE)
+    page.get_by_role("button", name="connect").click()
+    page.wait_for_selector("text=a cap of the tests: push the cap")
+    start = _tool_m(server)
+    away = "0, 350, 0" + (", 0, 0, 0" if reports == 1 else "")  # towards the person: towards the camera
+    page.evaluate(f"window.cap.report(1, {away})")
+    until(lambda: _tool_m(server)[0] > start[0] + 0.03)
+    page.evaluate("window.cap.report(1, 0, 10, 15)")  # within the dead zone
+    time.sleep(0.3)
+    there, yaw = _tool_m(server), server.hub.frame.state["yaws_rad"][0]
+    turned = "1, 0, 0, 0, 0, 0, 350" if reports == 1 else "2, 0, 0, 350"
+    page.evaluate(f"window.cap.report({turned})")  # clockwise, seen from above
+    until(lambda: server.hub.frame.state["yaws_rad"][0] < yaw - 0.1)
+    assert _tool_m(server) == pytest.approx(there, abs=5e-3)
+    page.evaluate("window.cap.report(1, 0, 0, 0, 0, 0, 0); window.cap.report(2, 0, 0, 0)")
+    page.evaluate("window.cap.report(3, 1)")
+    until(lambda: "shut" in page.locator("#tool").text_content())  # the page, too, knows
+    page.evaluate("window.cap.report(3, 0); window.cap.report(3, 1)")
+    until(lambda: server.hub.frame.state["closed"] == [False])
+    page.evaluate(
+        "window.cap.report(1, 350, 0, 0); navigator.hid.dispatchEvent("
+        "Object.assign(new Event('disconnect'), { device: window.cap }))"
+    )
+    page.wait_for_selector("text=the SpaceMouse is gone")
+    time.sleep(0.3)
+    there = _tool_m(server)
+    time.sleep(0.3)
+    assert _tool_m(server) == pytest.approx(there, abs=2e-3), "and moves nothing any more"
+
+
+def test_a_browser_without_web_hid_says_so(started: Any) -> None:
+    page = started("Object.defineProperty(navigator, 'hid', { value: undefined })")
+    assert "this browser has no WebHID" in page.locator("#space").text_content()
+    assert page.get_by_role("button", name="connect").is_disabled()
+
+
+def test_a_phone_that_leans_drives_while_a_finger_is_on_it(started: Any, server: Service) -> None:
+    page = started("", has_touch=True, viewport={"width": 390, "height": 844})
+
+    def lean(alpha: float, beta: float, gamma: float) -> None:
+        numbers = f"{{ alpha: {alpha}, beta: {beta}, gamma: {gamma} }}"
+        page.evaluate(f"dispatchEvent(new DeviceOrientationEvent('deviceorientation', {numbers}))")
+
+    start = _tool_m(server)
+    lean(350, 40, 0)
+    lean(350, 70, 0)
+    time.sleep(0.3)
+    assert _tool_m(server) == pytest.approx(start, abs=2e-3), "no finger, no motion"
+    button = page.get_by_role("button", name="hold to steer")
+    button.scroll_into_view_if_needed()
+    button.hover()
+    page.mouse.down()
+    lean(350, 100, 0)  # its upper edge towards the person: the tool comes towards the camera
+    until(lambda: _tool_m(server)[0] > start[0] + 0.03)
+    yaw = server.hub.frame.state["yaws_rad"][0]
+    lean(20, 70, 0)  # by 30 degrees past north
+    until(lambda: server.hub.frame.state["yaws_rad"][0] > yaw + 0.1)
+    page.mouse.up()
+    time.sleep(0.3)
+    there = _tool_m(server)
+    time.sleep(0.3)
+    assert _tool_m(server) == pytest.approx(there, abs=2e-3)
+
+
+def test_held_buttons_are_enough_for_a_touch_screen(started: Any, server: Service) -> None:
+    page = started("", has_touch=True, viewport={"width": 390, "height": 844})
+    start = _tool_m(server)
+    page.get_by_role("button", name="down", exact=True).hover()
+    page.mouse.down()
+    until(lambda: _tool_m(server)[2] < start[2] - 0.03)
+    page.mouse.up()
+    page.get_by_role("button", name="grip", exact=True).click()
+    until(lambda: server.hub.frame.state["closed"] == [True])
+
+
+def test_a_device_that_does_not_say_how_it_is_held_is_told(started: Any) -> None:
+    page = started("")
+    page.get_by_role("button", name="hold to steer").hover()
+    page.mouse.down()
+    page.wait_for_selector("text=this device does not tell how it is held")
+    page.mouse.up()

@@ -5,6 +5,7 @@ import io
 import math
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -22,8 +23,10 @@ from demos.teleop.console import AROUND, Console
 from demos.teleop.teleoperator import Abandoned, Phase, Teleoperator
 from sim.cameras import cameras_of, pictures
 from sim.env import ManipulationEnv, Observation
+from sim.touch import Touch, touch
 
 OPERATOR_PX = 640  # of the picture that the person steers by
+TRAIL_S = 3.0  # of the tool's path is drawn into it
 QUALITY = 80  # of JPEG on its way to the page; what is stored is lossless
 
 
@@ -84,6 +87,8 @@ class Session:
         self._note = ""
         self._frame = Frame({}, {})
         self._goal: dict[str, bytes] = {}
+        long = round(TRAIL_S * env.control_hz)
+        self._trails = [deque[NDArray[np.float64]](maxlen=long) for _ in env.scene.limbs]
         self._stop = threading.Event()
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="teleoperation", daemon=True)
@@ -128,6 +133,8 @@ class Session:
         while self._seed in taken:
             self._seed += 1
         self._goal = {}
+        for trail in self._trails:
+            trail.clear()
         try:
             (episode,) = rollout([self._env], self._operator, [Attempt(self._seed)])
         except Abandoned as order:
@@ -174,6 +181,8 @@ class Session:
     def _tick(self, phase: Phase, actor: str, observation: Observation) -> None:
         if self._stop.is_set():
             raise Stopped
+        for trail, limb in zip(self._trails, self._env.scene.limbs, strict=True):
+            trail.append(limb.tool_m)
         shown = {"operator": jpeg(self._view())}
         shown |= {name: jpeg(picture) for name, picture in observation["images"].items()}
         if not self._goal:
@@ -185,8 +194,12 @@ class Session:
         """The large picture, from where the person looks."""
         drawing, look = pictures(self._env.scene.base, OPERATOR_PX), self.console.look
         if look.camera == AROUND:
-            return drawing.around(self._env.scene, *look[1:])
-        return drawing.take(self._env.scene, (look.camera,))[look.camera]
+            return drawing.around(self._env.scene, *look[1:], paths_m=self._paths())
+        return drawing.take(self._env.scene, (look.camera,), self._paths())[look.camera]
+
+    def _paths(self) -> list[NDArray[np.float64]]:
+        """Where each tool has lately been (n, 3) [m]."""
+        return [np.array(path) for path in self._trails]
 
     def _state(self, phase: Phase, actor: str) -> dict[str, Any]:
         scene, env = self._env.scene, self._env
@@ -200,6 +213,7 @@ class Session:
             "tools_m": [limb.tool_m.round(4).tolist() for limb in scene.limbs],
             "yaws_rad": [round(float(limb.tool_tilt_rad[2]), 4) for limb in scene.limbs],
             "widths_m": [round(limb.width_m, 4) for limb in scene.limbs],
+            "touch": [_forces(touch(scene.model, scene.data, limb)) for limb in scene.limbs],
             "closed": list(self.console.closed),
             "progress": round(float(env.task.progress(scene, env.variation)), 3),
             "success": bool(env.task.success(scene, env.variation)),
@@ -210,6 +224,11 @@ class Session:
             "note": self._note,
             "cadence": dataclasses.asdict(self.cadence.figures),
         }
+
+
+def _forces(felt: Touch) -> list[float]:
+    """How hard the fingers hold, and how hard the hand is pushed [N]."""
+    return [round(felt.held_n, 2), round(float(np.linalg.norm(felt.pushed_n)), 2)]
 
 
 class Stopped(Exception):

@@ -1,4 +1,6 @@
-// The page of teleoperation: shows the newest frame, and says what keys, pad and pointer ask for.
+// The page of teleoperation: shows the newest frame, and says what keys, pointer and devices ask for.
+
+import { devices, letGo, startDevices } from "./devices.js";
 
 const ORDERS = [
   ["start", "start", "Enter"], ["keep", "stop and keep", "Enter"], ["discard", "discard", "Backspace"],
@@ -16,7 +18,6 @@ const PHASES = {
   paused: "paused: nobody has the controls",
   unsaved: "not saved: Enter tries again, Backspace gives the episode up",
 };
-const DEAD = 0.15; // of a gamepad's sticks
 const SAY_MS = 50; // so often the arm is told where to go: well within the silence at which it stops
 const HERE_MS = 100; // and so often it is told that somebody is there
 const SILENT_MS = 1500; // frames come twenty times a second
@@ -25,7 +26,7 @@ const DRAG_PX = 120; // so far a drag means full speed
 const byId = (id) => document.getElementById(id);
 const held = new Set();
 const look = { azimuth_deg: 160, elevation_deg: -30, distance_m: 1.1 };
-let socket, heard = 0, state = {}, drag = null, wheel = 0, spoke = false, padGrip = false, left = 0, counting;
+let socket, heard = 0, state = {}, drag = null, wheel = 0, spoke = false, left = 0, counting;
 
 function connect() {
   socket = new WebSocket(location.href.replace(/^http/, "ws").replace(/[^/]*$/, "talk"));
@@ -103,6 +104,7 @@ function show(news) {
   const { p50_ms, p95_ms, late, ticks } = news.cadence;
   byId("cadence").textContent = `${p50_ms.toFixed(1)} ms, of twenty the longest ${p95_ms.toFixed(1)} ms; ${late} of ${ticks} late`;
   byId("tool").textContent = news.tools_m.map((at, i) => `${at.map((m) => m.toFixed(3)).join(", ")} m, ${(1000 * news.widths_m[i]).toFixed(0)} mm open${news.closed[i] ? ", shut" : ""}`).join(" | ");
+  byId("force").textContent = news.touch.map(([held, pushed]) => `${held.toFixed(1)} N between the fingers, ${pushed.toFixed(1)} N on the hand`).join(" | ");
   orders();
 }
 
@@ -186,17 +188,6 @@ function keydown(event) {
   event.preventDefault();
 }
 
-function gamepad() {
-  const pad = [...(navigator.getGamepads?.() ?? [])].find(Boolean);
-  if (!pad) return [0, 0, 0, 0, 0, 0];
-  const stick = (i) => (Math.abs(pad.axes[i] ?? 0) < DEAD ? 0 : pad.axes[i]);
-  const down = (i) => pad.buttons[i]?.value ?? 0;
-  byId("gamepad").textContent = `${pad.id.slice(0, 40)}: left stick across, right stick up, down and turn, A grip`;
-  if (pad.buttons[0]?.pressed && !padGrip) grip();
-  padGrip = Boolean(pad.buttons[0]?.pressed);
-  return [-stick(1), -stick(0), -stick(3), down(5) - down(4), down(7) - down(6), -stick(2)];
-}
-
 // How far from the world's x "forward" is turned [rad]. The front camera looks back at the arm.
 function turned() {
   const axes = byId("axes").value;
@@ -207,7 +198,7 @@ function turned() {
 
 // What is asked, in the world: x away from the arm's base, y to its left.
 function asked() {
-  const sum = gamepad();
+  const sum = devices(grip);
   for (const key of held) KEYS[key].forEach((value, i) => { sum[i] += value; });
   if (drag) { sum[0] += -drag.y / DRAG_PX; sum[1] += -drag.x / DRAG_PX; }
   sum[2] += wheel;
@@ -229,7 +220,7 @@ setInterval(speak, SAY_MS);
 
 addEventListener("keydown", keydown);
 addEventListener("keyup", (event) => { held.delete(event.key.toLowerCase()); speak(); });
-addEventListener("blur", () => { held.clear(); stopCounting(); speak(); });
+addEventListener("blur", () => { held.clear(); letGo(); stopCounting(); speak(); });
 const large = byId("operator");
 byId("camera").addEventListener("change", lookFrom);
 // What was chosen lets go of the keys, which are to drive again.
@@ -246,4 +237,5 @@ large.addEventListener("pointermove", (event) => { if (drag) { drag.x = event.cl
 for (const end of ["pointerup", "pointercancel"]) large.addEventListener(end, () => { drag = null; });
 large.addEventListener("wheel", (event) => { wheel = event.deltaY < 0 ? 1 : -1; event.preventDefault(); }, { passive: false });
 byId("role").addEventListener("click", () => say({ type: "drive" }));
+startDevices(grip);
 connect();
