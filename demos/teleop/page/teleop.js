@@ -100,6 +100,7 @@ function show(news) {
   byId("progress").value = news.progress;
   byId("note").textContent = news.note;
   cameras(news.cameras);
+  byId("pushes").disabled = !news.driving;
   byId("limbs").hidden = news.limbs < 2;
   const { p50_ms, p95_ms, late, ticks } = news.cadence;
   byId("cadence").textContent = `${p50_ms.toFixed(1)} ms, of twenty the longest ${p95_ms.toFixed(1)} ms; ${late} of ${ticks} late`;
