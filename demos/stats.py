@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,25 @@ from demos.manifest import Entry
 from demos.progress import progress
 from demos.select import ALL, Choice
 from demos.store import EpisodeStore
+from demos.teleop.cadence import LATE_S
 
 QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
-# Of an episode, what is looked at: all of a big store's states would fill the memory.
-_Motion = tuple[EpisodeMeta, NDArray[np.float32], NDArray[np.float32]]
+
+
+class _Motion(NamedTuple):
+    """Of an episode, what is looked at: all of a big store's states would fill the memory.
+
+    Attributes:
+        meta: Who and what.
+        action: (T, A).
+        proprio: (T + 1, P).
+        periods_s: (T,) from one observation to the next [s].
+    """
+
+    meta: EpisodeMeta
+    action: NDArray[np.float32]
+    proprio: NDArray[np.float32]
+    periods_s: NDArray[np.float64]
 
 
 def stats(
@@ -44,7 +59,8 @@ def stats(
 def figures(store: EpisodeStore, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """One record for each arm and task, with quantiles of lengths [steps], actions and proprioception.
 
-    Channels stand by name, each with its unit; quantiles are those of `QUANTILES`, over all steps.
+    Channels stand by name, each with its unit; quantiles are those of `QUANTILES`, over all steps. Where a
+    person acted, "cadence" says how the control period was kept, by the times of the observations.
 
     Raises:
         StoreError: An episode is damaged.
@@ -59,23 +75,24 @@ def figures(store: EpisodeStore, entries: Sequence[Entry]) -> list[dict[str, Any
             read: list[_Motion] = []
             for entry in group:
                 episode = store.load(entry.id, images=False)
-                read.append((episode.meta, episode.action, episode.proprio))
+                periods_s = np.diff(episode.wall_time)
+                read.append(_Motion(episode.meta, episode.action, episode.proprio, periods_s))
                 advance(1)
             lengths = np.array([entry.length for entry in group])
             row: dict[str, Any] = {"arm": arm, "task": task, "episodes": len(group)}
             row |= {"steps": int(lengths.sum()), "successful": sum(entry.success for entry in group)}
-            rows.append(row | {"length": _quantiles(lengths), **_channels(read)})
+            rows.append(row | {"length": _quantiles(lengths), **_channels(read), **_cadence(read)})
     return rows
 
 
 def _channels(read: Sequence[_Motion]) -> dict[str, Any]:
-    first = read[0][0]
-    for each, _, _ in read:
+    first = read[0].meta
+    for each in (motion.meta for motion in read):
         got, expected = each.proprio_names + each.action_names, first.proprio_names
         if got != expected + first.action_names:
             raise ValueError(f"episodes {each.id} and {first.id} have different channels; filter them apart")
-    action = np.concatenate([action for _, action, _ in read])
-    proprio = np.concatenate([proprio for _, _, proprio in read])
+    action = np.concatenate([motion.action for motion in read])
+    proprio = np.concatenate([motion.proprio for motion in read])
     units = zip(first.proprio_names, first.proprio_units, proprio.T, strict=True)
     return {
         "action": {
@@ -84,6 +101,17 @@ def _channels(read: Sequence[_Motion]) -> dict[str, Any]:
         },
         "proprio": {name: {"unit": unit, "quantiles": _quantiles(values)} for name, unit, values in units},
     }
+
+
+def _cadence(read: Sequence[_Motion]) -> dict[str, Any]:
+    """How the beat of control was kept where a person acted; others act as fast as the simulation goes."""
+    acted = [motion for motion in read if motion.meta.provenance.controller == "teleop"]
+    if not acted:
+        return {}
+    periods_s = np.concatenate([motion.periods_s for motion in acted])
+    late = sum(int((each.periods_s > 1.0 / each.meta.control_hz + LATE_S).sum()) for each in acted)
+    middle, high = np.percentile(1000.0 * periods_s, [50, 95]).round(3).tolist()
+    return {"cadence": {"p50_ms": middle, "p95_ms": high, "late": late, "ticks": len(periods_s)}}
 
 
 def _quantiles(values: NDArray[Any]) -> list[float]:
@@ -99,3 +127,9 @@ def _show(row: dict[str, Any]) -> None:
         for name, each in row[kind].items():
             table.add_row(f"{kind} {name}", each["unit"], *(f"{value:.3f}" for value in each["quantiles"]))
     Console().print(table)
+    if (beat := row.get("cadence")) is not None:
+        print(
+            f"{row['arm']} {row['task']}, where a person acted: control period {beat['p50_ms']:.1f} ms "
+            f"(median), {beat['p95_ms']:.1f} ms (p95), {beat['late']} of {beat['ticks']} late by more than "
+            f"{1000 * LATE_S:.0f} ms"
+        )
