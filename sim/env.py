@@ -1,6 +1,6 @@
 """One arm doing one task: the only `gymnasium.Env` of the project."""
 
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import gymnasium as gym
@@ -27,6 +27,24 @@ RENDER_MODES = ("rgb_array",)
 RESET_OPTIONS = ("variation", "goal", "state", "drawn")
 
 
+class Status(NamedTuple):
+    """How an environment stands, for whoever watches it.
+
+    Attributes:
+        success: Whether the task is done at this moment.
+        progress: How far it is, in [0, 1].
+        homed: Whether the arm is where episodes begin.
+        silence_s: For how long the arm has not answered [s]; infinite once it is gone.
+        note: What is the matter, in a line; "" if nothing is.
+    """
+
+    success: bool
+    progress: float
+    homed: bool = True
+    silence_s: float = 0.0
+    note: str = ""
+
+
 class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     """One arm at a table doing one task, told by a goal image what to bring about.
 
@@ -39,6 +57,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     """
 
     metadata = {"render_modes": [*RENDER_MODES], "render_fps": 10}
+    judged_by = "predicate"
+    cadence = None  # time stands still between steps: whoever wants a beat keeps it
 
     def __init__(
         self,
@@ -173,6 +193,26 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         if self.render_mode is None:
             return None
         return self._take(self.cameras[:1])[self.cameras[0]]
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Cameras that `picture` takes, recorded or not."""
+        return cameras_of(self.arm)
+
+    def picture(self, camera: str, size: int) -> Image:
+        """What a camera sees now, uint8 (size, size, 3)."""
+        return pictures(self.scene.base, size).take(self.scene, (camera,))[camera]
+
+    @property
+    def status(self) -> Status:
+        """How the task stands; a simulated arm is at home after each reset and always answers."""
+        scene, task = self.scene, self.task
+        return Status(bool(task.success(scene, self.variation)), task.progress(scene, self.variation))
+
+    def look(self, homing: bool = False) -> Observation:
+        """The newest observation, outside of any step; nothing moves."""
+        del homing  # `reset` brings the arm home.
+        return self._observation()
 
     @property
     def gl_renderer(self) -> str:
