@@ -3,10 +3,11 @@
     python fake_servos.py <file descriptor> <log> <first position of each servo [steps]>
 
 Frames are Feetech's: FF FF, id, length, instruction or error, parameters, and the complement of the sum of
-all but the first two bytes. It knows the instructions of a synchronous read and write, at the registers of
-present and goal position (steps, 4096 a turn, 2048 the middle). Joints follow their goals with a first-order
-lag. Faults are asked for on standard input, one a line: "drop 3" answers less, "corrupt 1", "latency_ms 20",
-"jitter_ms 5", "mute_s 1.5", "unplug". The log holds every goal that arrived, as JSON lines.
+all but the first two bytes. It knows ping, read, write and their synchronous kinds, over registers as STS3215
+servos have them: LeRobot's own bus works with it. Positions are steps, 4096 a turn, 2048 the middle; joints
+follow their goals with a first-order lag. Faults are asked for on standard input, one a line: "drop 3"
+(answers), "corrupt 1", "latency_ms 20", "jitter_ms 5", "mute_s 1.5", "unplug". The log holds every goal that
+arrived, as JSON lines.
 """
 
 import json
@@ -17,8 +18,9 @@ import select
 import sys
 import time
 
-SYNC_READ, SYNC_WRITE = 0x82, 0x83
-GOAL, PRESENT = 42, 56  # registers of STS servos
+PING, READ, WRITE, SYNC_READ, SYNC_WRITE = 0x01, 0x02, 0x03, 0x82, 0x83
+FIRMWARE, MODEL, LIMITS, GOAL, PRESENT = 0, 3, 9, 42, 56  # registers
+STS3215 = 777
 STEPS, MIDDLE = 4096, 2048
 LAG_S = 0.06
 
@@ -56,26 +58,45 @@ class Servos:
 
     def __init__(self, log: str, start: list[float]) -> None:
         self.position, self.goal = list(start), list(start)
+        self._memory = [bytearray(128) for _ in start]
+        for memory in self._memory:
+            memory[FIRMWARE : FIRMWARE + 2] = bytes([3, 10])
+            memory[MODEL : MODEL + 2] = STS3215.to_bytes(2, "little")
+            memory[LIMITS : LIMITS + 4] = (0).to_bytes(2, "little") + (STEPS - 1).to_bytes(2, "little")
         self.faults: dict[str, float] = {}
         self.mute_until_s = 0.0
         self._at_s = time.monotonic()
         self._log = open(log, "w", buffering=1, encoding="utf-8")  # noqa: SIM115 as long as the process
         self._random = random.Random(0)
 
-    def answer(self, kind: int, parameters: bytes) -> bytes:
-        """What goes back; nothing after a write."""
+    def answer(self, id: int, kind: int, parameters: bytes) -> bytes:
+        """What goes back; nothing after a synchronous write."""
         self._move()
+        for memory, position in zip(self._memory, self.position, strict=True):
+            memory[PRESENT : PRESENT + 2] = round(position).to_bytes(2, "little")
+        if kind in (PING, READ, WRITE):
+            return self._single(id, kind, parameters)
         if kind == SYNC_WRITE and parameters[0] == GOAL:
             told = parameters[2:]
             for at in range(0, len(told), 3):
                 self.goal[told[at] - 1] = float(int.from_bytes(told[at + 1 : at + 3], "little"))
             line = {"at_s": time.monotonic(), "goal": self.goal, "position": self.position}
             self._log.write(json.dumps(line) + "\n")
-        if kind == SYNC_READ and parameters[0] == PRESENT:
-            return b"".join(
-                frame(id, 0, round(self.position[id - 1]).to_bytes(2, "little")) for id in parameters[2:]
-            )
+        if kind == SYNC_READ:
+            at, length = parameters[:2]
+            return b"".join(frame(id, 0, self._memory[id - 1][at : at + length]) for id in parameters[2:])
         return b""
+
+    def _single(self, id: int, kind: int, parameters: bytes) -> bytes:
+        """Of one servo: where it is, what a register holds, or that it was written."""
+        if not 1 <= id <= len(self._memory):
+            return b""
+        memory, read = self._memory[id - 1], b""
+        if kind == READ:
+            read = bytes(memory[parameters[0] : parameters[0] + parameters[1]])
+        if kind == WRITE:
+            memory[parameters[0] : parameters[0] + len(parameters) - 1] = parameters[1:]
+        return frame(id, 0, read)
 
     def spoilt(self, reply: bytes) -> bytes:
         """A reply after its latency, as the faults leave it."""
@@ -123,7 +144,7 @@ def main(wire: int, log: str, start: list[float]) -> None:
         if wire in ready:
             heard += os.read(wire, 4096)
             while (packet := parsed(heard)) is not None:
-                if reply := servos.answer(*packet[1:]):
+                if reply := servos.answer(*packet):
                     os.write(wire, servos.spoilt(reply))
 
 

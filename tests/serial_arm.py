@@ -66,15 +66,21 @@ class SerialArm:
         self._wire = None
 
     def get_observation(self) -> dict[str, Any]:
-        """Positions [degrees], the gripper's in per cent, and the picture."""
-        steps = self._read()
+        """Positions, and the picture."""
+        said = self.positions()
         limb = self._scene.limbs[0]
-        limb.set_joints(np.radians([degrees(step) for step in steps[:5]]))
-        limb.set_fingers(np.radians([degrees(steps[5])]))
+        values = [*said.values()]
+        limb.set_joints(np.radians(values[:5]))
+        shut, opened = GRIPPER_STEPS
+        limb.set_fingers(np.radians([degrees(shut + values[5] / 100 * (opened - shut))]))
         self._scene.forward()
         picture = pictures(self._scene.base, CAMERA[1]).take(self._scene, ("front",))["front"]
-        numbers = [*map(degrees, steps[:5]), percent(steps[5])]
-        return {**dict(zip(self.action_features, numbers, strict=True)), "front": picture[: CAMERA[0]]}
+        return {**said, "front": picture[: CAMERA[0]]}
+
+    def positions(self) -> dict[str, Any]:
+        """Of all joints [degrees]; the gripper's in per cent."""
+        steps = self._read()
+        return dict(zip(self.action_features, [*map(degrees, steps[:5]), percent(steps[5])], strict=True))
 
     def send_action(self, action: dict[str, Any]) -> dict[str, Any]:
         """Takes targets, and returns those that it took."""

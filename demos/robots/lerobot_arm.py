@@ -147,9 +147,7 @@ class LeRobotArm:
                 if again or time.monotonic() > last_s:
                     raise DropOut(f"robot {self.name!r} does not answer: {_line(error)}") from error
                 self.retried += 1
-            except (
-                Exception
-            ) as error:  # pyserial's, termios' or any: no episode may be lost by it
+            except Exception as error:  # pyserial's, termios' or any: no episode may be lost by it
                 kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
                 raise Unplugged(f"robot {self.name!r} is gone: {kind}{_line(error)}") from error
         raise AssertionError("unreachable")
