@@ -16,13 +16,18 @@ action channels and simulator-state numbers; H and W are `meta.image_size`.
     goal/<camera>    uint8    (H, W, 3)       RGB, 0 to 255    what the agent was shown; none for experts
     commanded        float32  (T, A)          in [-1, 1]       what the device asked, before limits of motion
     actor            uint8    (T,)            a CONTROLLERS    who held the controls at each step
+    held             bool     (T+1,)          true or false    a real arm did not answer: the one before again
 
-The last two are of teleoperation alone, where `label` is what the limits left of `commanded`.
+`commanded` and `actor` are of teleoperation alone, where `label` is what the limits left of `commanded`, and
+`held` is of real arms alone. Of these `action` is the motion that the arm said it took, `state` is that of
+the arm's own simulated model, with the joints that it reported as positions and the joint targets that it was
+sent as controls, and `success` and `progress` are never true and 0: an outcome judged by "nobody" is none.
 All numbers are finite. `wall_time` and `meta.created` say when, not what: recordings that differ only
 there are the same episode. What an episode is besides its arrays stands in `EpisodeMeta`.
 
 Format history: 1, the first, before any release; 2 adds `progress`, and to the record `randomisation`
-and `drawn`, which are left out of an episode whose world was not randomised, and what is teleoperation's.
+and `drawn`, which are left out of an episode whose world was not randomised, what is teleoperation's, and
+what is of real arms.
 """
 
 import dataclasses
@@ -55,8 +60,9 @@ ARRAYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "goal": ("uint8", ("H", "W", "3")),
     "commanded": ("float32", ("T", "A")),
     "actor": ("uint8", ("T",)),
+    "held": ("bool", ("T+1",)),
 }
-OPTIONAL = ("commanded", "actor")  # None in episodes that were not teleoperated
+OPTIONAL = ("commanded", "actor", "held")  # None where there is nothing to say
 PER_CAMERA = ("images", "goal")
 CONTROLLERS = ("expert", "policy", "teleop", "replay")
 
@@ -66,7 +72,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,159}")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the attempt ended, and who says so ("predicate": the task's own success predicate)."""
+    """How the attempt ended, and who says so.
+
+    "predicate" is the task's own; "nobody": at a real table, where neither a person nor a model has said a
+    word yet; it then counts as no success.
+    """
 
     success: bool
     judged_by: str = "predicate"
@@ -184,6 +194,7 @@ class Episode:
     goal: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict[str, NDArray[np.uint8]])
     commanded: NDArray[np.float32] | None = None
     actor: NDArray[np.uint8] | None = None
+    held: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         arrays = self.arrays()

@@ -5,17 +5,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from demos.controller import Act, Controller
+from demos.environment import Environment
 from demos.episode import CONTROLLERS, Episode, EpisodeMeta, Outcome, Provenance, episode_id
 from sim.cameras import Image
-from sim.env import ManipulationEnv, Observation
+from sim.env import Observation
 from sim.randomisation import Drawn
+
+E = TypeVar("E", bound=Environment)
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,25 @@ class _Recording:
     acts: list[Act] = field(default_factory=list)
     success: list[bool] = field(default_factory=list)
     progress: list[float] = field(default_factory=list)
+    held: list[bool] = field(default_factory=list)
 
-    def observe(self, env: ManipulationEnv, observation: Observation, info: Mapping[str, Any]) -> None:
+    def observe(self, env: Environment, observation: Observation, info: Mapping[str, Any]) -> None:
         self.observations.append(observation)
         self.progress.append(info["progress"])
         self.states.append(env.scene.state())
         self.times.append(time.time())
+        if "held" in info:
+            self.held.append(info["held"])
+
+    def see(self, env: Environment, act: Act) -> None:
+        """Takes what the controller had seen when it chose, if it let time pass before."""
+        if act.seen_s is not None:
+            self.times[-1] = act.seen_s
+        if act.seen is not None:
+            self.observations[-1], self.states[-1] = act.seen, env.scene.state()
 
 
-def rollout(
-    envs: Sequence[ManipulationEnv], controller: Controller, attempts: Sequence[Attempt]
-) -> Iterator[Episode]:
+def rollout(envs: Sequence[E], controller: Controller[E], attempts: Sequence[Attempt]) -> Iterator[Episode]:
     """Makes the attempts, as many at a time as there are environments, and yields each episode as it ends.
 
     Which attempts act side by side depends only on the arguments, so that a controller whose arithmetic
@@ -84,7 +95,7 @@ def rollout(
                 yield _episode(envs[slot], running.pop(slot), controller)
 
 
-def _begin(slot: int, env: ManipulationEnv, controller: Controller, attempt: Attempt) -> _Recording:
+def _begin(slot: int, env: E, controller: Controller[E], attempt: Attempt) -> _Recording:
     options: dict[str, object] = {}
     if attempt.variation is not None:
         options["variation"] = attempt.variation
@@ -101,18 +112,17 @@ def _begin(slot: int, env: ManipulationEnv, controller: Controller, attempt: Att
     return recording
 
 
-def _advance(env: ManipulationEnv, recording: _Recording, act: Act) -> bool:
+def _advance(env: Environment, recording: _Recording, act: Act) -> bool:
     """One step; whether the episode has ended."""
-    if act.seen_s is not None:
-        recording.times[-1] = act.seen_s
+    recording.see(env, act)
     observation, _, terminated, truncated, info = env.step(act.action)
-    recording.acts.append(act)
+    recording.acts.append(act._replace(action=info.get("executed", act.action)))
     recording.success.append(bool(info["is_success"]))
     recording.observe(env, observation, info)
     return terminated or truncated or act.ends
 
 
-def _episode(env: ManipulationEnv, recording: _Recording, controller: Controller) -> Episode:
+def _episode(env: E, recording: _Recording, controller: Controller[E]) -> Episode:
     provenance = controller.provenance(recording.attempt.seed)
     observations = recording.observations
     goal = {} if provenance.controller == "expert" else observations[0]["goal"]
@@ -130,11 +140,12 @@ def _episode(env: ManipulationEnv, recording: _Recording, controller: Controller
         goal=goal,
         commanded=np.stack(commanded) if commanded else None,
         actor=np.array(actors, np.uint8) if actors else None,
+        held=np.array(recording.held) if recording.held else None,
         meta=episode_meta(env, provenance, recording.success[-1]),
     )
 
 
-def episode_meta(env: ManipulationEnv, provenance: Provenance, success: bool) -> EpisodeMeta:
+def episode_meta(env: Environment, provenance: Provenance, success: bool) -> EpisodeMeta:
     """The record of an episode that an environment has just finished."""
     channels = env.channels
     who, ranges = provenance, env.randomisation if env.drawn is not None else None
@@ -159,7 +170,7 @@ def episode_meta(env: ManipulationEnv, provenance: Provenance, success: bool) ->
         proprio_units=tuple(channel.unit for channel in channels),
         proprio_ranges=tuple((channel.low, channel.high) for channel in channels),
         action_names=env.arm.action_names,
-        outcome=Outcome(success=success),
+        outcome=Outcome(success, env.judged_by),
         provenance=provenance,
         mujoco_version=mujoco.__version__,
         model_hash=model_hash(env.scene.model),

@@ -56,7 +56,7 @@ class Piece:
     task: str
     size: int
     attempts: tuple[Attempt, ...]
-    make: Callable[[], Controller]
+    make: Callable[[], Controller[ManipulationEnv]]
     store: Path | None
     keep: int | None = None
     randomise: Randomisation = NOTHING

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from demos.controller import Act
+from demos.environment import Environment
 from demos.episode import Provenance
 from robocat.actions import Choose
 from robocat.agent import Window
@@ -18,7 +19,7 @@ from robocat.checkpoint import CheckpointError
 from robocat.threads import one_thread
 from robocat.tokeniser import Tokeniser, load_tokeniser
 from robocat.vocabulary import Embodiment, decode_action, embodiment, encode, encode_action
-from sim.env import ManipulationEnv, Observation
+from sim.env import Observation
 
 Row = NDArray[np.int64]
 
@@ -63,7 +64,7 @@ class Policy:
         self._agent, self.card, self._weights = loaded.network, loaded.card, loaded.weights
         self._explore = explore
         self._memories: dict[int, _Memory] = {}
-        self._envs: dict[int, ManipulationEnv] = {}
+        self._envs: dict[int, Environment] = {}
         self._choose: Choose = expectation
         self._bodies: dict[str, Embodiment] = {}
 
@@ -72,7 +73,7 @@ class Policy:
         name = f"{self.card.name}@{self._weights}"
         return Provenance(controller="policy", policy=name, generation=self.card.generation, seed=seed)
 
-    def begin(self, slot: int, env: ManipulationEnv, seed: int) -> None:
+    def begin(self, slot: int, env: Environment, seed: int) -> None:
         """Forgets the slot's last episode.
 
         Raises:
@@ -110,9 +111,7 @@ class Policy:
                     self._memories[slot].plan = list(plan[: self._agent.config.execute])
         return [self._perform(slot, self._memories[slot].plan.pop(0)) for slot in slots]
 
-    def _remember(
-        self, slots: Sequence[int], observations: Sequence[Observation], env: ManipulationEnv
-    ) -> None:
+    def _remember(self, slots: Sequence[int], observations: Sequence[Observation], env: Environment) -> None:
         """Puts the newest observations into the slots' memories, and drops what leaves the window."""
         low = [channel.low for channel in env.channels]
         high = [channel.high for channel in env.channels]
@@ -129,7 +128,7 @@ class Policy:
             memory.codes = [*memory.codes, codes[i]][-context:]
             memory.action = memory.action[-(context - 1) :] if context > 1 else []
 
-    def _decide(self, slots: Sequence[int], env: ManipulationEnv) -> NDArray[np.int64]:
+    def _decide(self, slots: Sequence[int], env: Environment) -> NDArray[np.int64]:
         """Action bins (B, C, A) of C planned steps for slots whose windows are equally long."""
         memories = [self._memories[slot] for slot in slots]
         blank = np.zeros(env.arm.action_size, dtype=np.int64)

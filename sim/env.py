@@ -1,6 +1,7 @@
 """One arm doing one task: the only `gymnasium.Env` of the project."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import gymnasium as gym
@@ -20,11 +21,32 @@ from sim.randomisation import NOTHING, Drawn, Randomisation, draw, find_randomis
 from sim.scene import Scene
 from sim.tasks import find_task
 from sim.tasks.task import HOLD_S, Task
+from sim.touch import Touch, touch
 
 Observation = dict[str, Any]
 CONTROL_HZ = (10, 20)
 RENDER_MODES = ("rgb_array",)
 RESET_OPTIONS = ("variation", "goal", "state", "drawn")
+
+
+class Status(NamedTuple):
+    """How an environment stands, for whoever watches it.
+
+    Attributes:
+        success: Whether the task is done at this moment.
+        progress: How far it is, in [0, 1].
+        homed: Whether the arm is where episodes begin.
+        silence_s: For how long the arm has not answered [s]; infinite once it is gone.
+        note: What is the matter, in a line; "" if nothing is.
+        touch: What each hand feels; none where nothing tells.
+    """
+
+    success: bool
+    progress: float
+    homed: bool = True
+    silence_s: float = 0.0
+    note: str = ""
+    touch: tuple[Touch, ...] = ()
 
 
 class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
@@ -39,6 +61,8 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
     """
 
     metadata = {"render_modes": [*RENDER_MODES], "render_fps": 10}
+    judged_by = "predicate"
+    cadence = None  # time stands still between steps: whoever wants a beat keeps it
 
     def __init__(
         self,
@@ -173,6 +197,30 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
         if self.render_mode is None:
             return None
         return self._take(self.cameras[:1])[self.cameras[0]]
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Cameras that `picture` takes, recorded or not."""
+        return cameras_of(self.arm)
+
+    def picture(self, camera: str, size: int, paths_m: Sequence[NDArray[np.float64]] = ()) -> Image:
+        """What a camera sees now, uint8 (size, size, 3); paths are drawn in, see `sim.cameras.Pictures`."""
+        return pictures(self.scene.base, size).take(self.scene, (camera,), paths_m)[camera]
+
+    @property
+    def status(self) -> Status:
+        """How the task stands; a simulated arm is at home after each reset and always answers."""
+        scene, task = self.scene, self.task
+        return Status(
+            bool(task.success(scene, self.variation)),
+            task.progress(scene, self.variation),
+            touch=tuple(touch(scene.model, scene.data, limb) for limb in scene.limbs),
+        )
+
+    def look(self, homing: bool = False) -> Observation:
+        """The newest observation, outside of any step; nothing moves."""
+        del homing  # `reset` brings the arm home.
+        return self._observation()
 
     @property
     def gl_renderer(self) -> str:

@@ -69,6 +69,10 @@ class Limb:
         self._data.qpos[self._fingers] = _between(width_m, gripper.width_m, gripper.joints_at)
         self._data.ctrl[self.gripper_ctrl] = _between(width_m, gripper.width_m, gripper.controls_at)
 
+    def set_fingers(self, positions: Array) -> None:
+        """Places the gripper's joints (m,), slides [m] or hinges [rad]; what is commanded stays."""
+        self._data.qpos[self._fingers] = positions
+
     def command_tool(self, position_m: Array, tilt_rad: Array) -> None:
         """Records the commanded tool pose: position (3,) [m] and tilt (3,) [rad], in the world."""
         command = self._data.userdata[self._command]

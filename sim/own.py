@@ -44,7 +44,7 @@ def declare(path: Path | str) -> Declared:
     if file in _files:
         return _files[file]
     try:
-        values = vars(_run(file)).values()
+        values = vars(run_file(file)).values()
         arms = {
             value.name: value for value in values if isinstance(value, Arm) and value not in _ARMS.values()
         }
@@ -150,8 +150,12 @@ def _one(names: tuple[str, ...], given: str, noun: str) -> str:
     return names[0]
 
 
-def _run(file: Path) -> Any:
-    """The module that a file makes."""
+def run_file(file: Path) -> Any:
+    """The module that a user's file makes; it is run anew at each call.
+
+    Raises:
+        ValueError: If there is no such file, or for whatever it raises; one line.
+    """
     if not file.is_file():
         raise ValueError("there is no such file")
     # Two files of one name are two modules; dataclasses look theirs up by its name.

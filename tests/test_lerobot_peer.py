@@ -1,15 +1,12 @@
 """LeRobot itself loads what is exported, sees the same frames and trains on them; what it wrote is read."""
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.environment import environment
 from demos.collect import Collection, collect_experts
 from demos.episode import Episode
 from demos.lerobot.layout import IMAGES
@@ -18,9 +15,8 @@ from demos.lerobot.write import export, text
 from demos.select import SUCCESSES
 from demos.store import EpisodeStore
 from tests.fakes import flat_shaded
+from tests.lerobot_python import run_lerobot
 
-REQUIREMENTS = ("lerobot==0.4.4", "numpy<2.4")  # with numpy 2.4 it cannot read columns of one number
-PEERS = Path(__file__).parents[1] / "runs" / "peers"
 NEAR = 3 / 255  # how far two decoders of one video are apart, who turn its colours to RGB each in its way
 
 pytestmark = pytest.mark.slow
@@ -28,13 +24,7 @@ pytestmark = pytest.mark.slow
 
 def _peer(path: Path, *words: str) -> str:
     """What LeRobot prints when told a few words."""
-    python = environment("lerobot", REQUIREMENTS, PEERS)
-    command = [str(python), str(Path(__file__).with_name("lerobot_peer.py")), *words]
-    surroundings = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(path / "hub")}
-    surroundings.pop("PYTHONPATH", None)
-    done = subprocess.run(command, cwd=path, env=surroundings, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    return run_lerobot("lerobot_peer.py", path, *words)
 
 
 def _seen(episodes: list[Episode], camera: str) -> Any:

@@ -55,12 +55,17 @@ class Look(NamedTuple):
 class Console:
     """Holds what was asked last. All methods may be called from any thread."""
 
-    def __init__(self, arm: Arm, clock: Callable[[], float] = time.monotonic) -> None:
-        """For an arm's numbers, by a clock [s]."""
+    def __init__(
+        self,
+        arm: Arm,
+        clock: Callable[[], float] = time.monotonic,
+        cameras: Sequence[str] | None = None,
+    ) -> None:
+        """For an arm's numbers, by a clock [s]; the person may look through its cameras, or those given."""
         self._limbs = [limb for _, limb in arm.limbs]
         self._clock, self._lock = clock, threading.Lock()
         self._orders: list[str] = []
-        self._cameras = (*cameras_of(arm), AROUND)
+        self._cameras = (*(cameras_of(arm) if cameras is None else cameras), AROUND)
         self.look = Look(self._cameras[0])
         self._heard_s = -np.inf
         self.rest()
@@ -71,6 +76,11 @@ class Console:
             self._axes = [np.zeros(AXES) for _ in self._limbs]
             self._closed = [False] * len(self._limbs)
             self._moved_s = -np.inf
+            self._before = [np.zeros(limb.cartesian_dof) for limb in self._limbs]
+
+    def still(self) -> None:
+        """Whatever is asked next begins from rest."""
+        with self._lock:
             self._before = [np.zeros(limb.cartesian_dof) for limb in self._limbs]
 
     def here(self) -> None:

@@ -1,6 +1,7 @@
 """`robocat teleop`: the page, its pictures and the person's commands, over one WebSocket.
 
 robocat teleop panda lift --out runs/mine/stores/teleop
+robocat teleop so101 lift --robot my_so101.py --out runs/mine/stores/real
 robocat collect ...  # what it records is a store as any other
 
 The server answers on this machine alone, at an address that holds a secret. Each picture goes as one binary
@@ -17,14 +18,18 @@ from typing import Any
 
 from tyro.conf import Positional
 
+from demos.environment import Environment
+from demos.robots.declared import find_robot
+from demos.robots.robot_env import RealTask, RobotEnv, goal_of
 from demos.store import EpisodeStore
 from demos.teleop.guard import HEADERS, Guard, check_address
 from demos.teleop.hub import Browser, Hub, Refused
 from demos.teleop.session import Plan, Session
 from sim.cameras import CAMERAS
-from sim.env import ManipulationEnv, make
+from sim.env import make
 from sim.extras import extra
 from sim.own import arm_name, task_name
+from sim.tasks import find_task
 
 PAGE = Path(__file__).parent / "page"
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
@@ -64,11 +69,13 @@ def teleop(
     arm: Positional[str],
     task: Positional[str],
     *,
+    robot: str | None = None,
+    goal: Path | None = None,
     out: Path = Path("runs/teleop/stores/teleop"),
     episodes: int = 50,
     first_seed: int = 0,
     control_hz: int = 20,
-    cameras: tuple[str, ...] = CAMERAS,
+    cameras: tuple[str, ...] | None = None,
     size: int = 64,
     limit_s: float = 120.0,
     host: str = Address.host,
@@ -81,11 +88,15 @@ def teleop(
     Args:
         arm: Arm, or the .py file that declares one.
         task: Task, or the .py file that declares one.
+        robot: A real arm instead of the simulated one: the .py file that declares it, or a type of LeRobot's
+            and its port, as in so101_follower:/dev/ttyACM0.
+        goal: For a real arm, a folder with a picture for each camera of what is to be brought about, such as
+            front.png; without it an episode's last frame is its goal.
         out: The store that takes the episodes.
         episodes: How many are wanted; the page counts.
         first_seed: Seed of the first scene.
         control_hz: Steps a second, 10 or 20.
-        cameras: What is recorded; of two arms also "second_wrist".
+        cameras: What is recorded: front and wrist, of two arms also "second_wrist"; all of a real arm's.
         size: Height and width of the recorded pictures [px].
         limit_s: Longest episode [s].
         host: Address to answer on; any but this machine's own needs a certificate.
@@ -93,17 +104,49 @@ def teleop(
         certificate: TLS certificate (PEM).
         key: Its key (PEM).
     """
-    address = Address(host, port, certificate, key)
-    env = make(arm_name(arm), task_name(task), cameras=cameras, size=size, control_hz=control_hz)
-    store = EpisodeStore(out)
-    service = Service(env, store, Plan(episodes, first_seed, limit_s), address)
+    address, plan = Address(host, port, certificate, key), Plan(episodes, first_seed, limit_s)
+    named = arm_name(arm), task_name(task)
+    if robot is not None:
+        env = real_env(robot, *named, goal, cameras=cameras, size=size, control_hz=control_hz)
+    elif goal is not None:
+        raise ValueError("--goal goes with --robot: a simulated scene poses its own")
+    else:
+        env = make(*named, cameras=CAMERAS if cameras is None else cameras, size=size, control_hz=control_hz)
+    try:
+        serve(env, EpisodeStore(out), plan, address)
+    finally:
+        env.close()
+
+
+def real_env(
+    robot: str, arm: str, task: str, goal: Path | None, cameras: tuple[str, ...] | None, **options: int
+) -> RobotEnv:
+    """A real arm, connected, as the environment of a task; see `teleop`.
+
+    Raises:
+        ValueError: If it is no robot, or another arm's, or lacks a camera or a picture of the goal.
+        Unplugged: If it cannot be connected.
+    """
+    found = find_robot(robot, arm)
+    shown = None if goal is None else goal_of(goal, found.cameras if cameras is None else cameras)
+    known = find_task(task)
+    return RobotEnv(found, RealTask(known.name, known.summary), cameras=cameras, goal=shown, **options)
+
+
+def serve(env: Environment, store: EpisodeStore, plan: Plan, address: Address) -> None:
+    """Serves a sitting until it is interrupted.
+
+    Raises:
+        OSError: See `Service`; or if an episode could not be saved, or the arm is gone.
+    """
+    service = Service(env, store, plan, address)
     print(f"open {service.guard.address} in a browser; Ctrl-C ends")
     service.session.start()
     try:
         service.server.run([service.socket])
     finally:
         service.close()
-        print(f"{out}: {len(store) if store.exists else 0} episodes")
+        print(f"{store.path}: {len(store) if store.exists else 0} episodes")
 
 
 class Service:
@@ -117,7 +160,7 @@ class Service:
         socket: Where it listens, from now on.
     """
 
-    def __init__(self, env: ManipulationEnv, store: EpisodeStore, plan: Plan, address: Address) -> None:
+    def __init__(self, env: Environment, store: EpisodeStore, plan: Plan, address: Address) -> None:
         """For an environment and a store.
 
         Raises:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from demos.environment import Environment
 from demos.episode import Episode, Outcome
 from demos.locks import alone
 from demos.rollout import Attempt, rollout
@@ -21,9 +22,9 @@ from demos.store import EpisodeStore
 from demos.teleop.cadence import Cadence
 from demos.teleop.console import AROUND, Console
 from demos.teleop.teleoperator import Abandoned, Phase, Teleoperator
-from sim.cameras import cameras_of, pictures
-from sim.env import ManipulationEnv, Observation
-from sim.touch import Touch, touch
+from sim.cameras import pictures
+from sim.env import Observation
+from sim.touch import Touch
 
 OPERATOR_PX = 640  # of the picture that the person steers by
 TRAIL_S = 3.0  # of the tool's path is drawn into it
@@ -70,14 +71,14 @@ class Session:
     """Runs the loop in a thread of its own; the page speaks to its `console` and gets its frames."""
 
     def __init__(
-        self, env: ManipulationEnv, store: EpisodeStore, plan: Plan, show: Callable[[Frame], None]
+        self, env: Environment, store: EpisodeStore, plan: Plan, show: Callable[[Frame], None]
     ) -> None:
         """For an environment and a store; what a sitting that was killed left over is stored first.
 
         Raises:
             Busy: If another sitting records into the store.
         """
-        self.console = Console(env.arm)
+        self.console = Console(env.arm, cameras=env.views)
         self._env, self._store, self._plan, self._show = env, store, plan, show
         env.max_steps = round(plan.limit_s * env.control_hz)
         self._last = LastKept(store)
@@ -170,8 +171,7 @@ class Session:
                 self._note = "given up"
                 return
         self._kept += 1
-        word = "success" if episode.succeeded else "no success"
-        self._note = f"kept {episode.length} steps: {word}, said the {episode.meta.outcome.judged_by}"
+        self._note = f"kept {episode.length} steps: {said(episode.meta.outcome)}"
 
     def _undo(self) -> None:
         undone = self._last.undo()
@@ -192,10 +192,10 @@ class Session:
 
     def _view(self) -> NDArray[np.uint8]:
         """The large picture, from where the person looks."""
-        drawing, look = pictures(self._env.scene.base, OPERATOR_PX), self.console.look
+        look, scene = self.console.look, self._env.scene
         if look.camera == AROUND:
-            return drawing.around(self._env.scene, *look[1:], paths_m=self._paths())
-        return drawing.take(self._env.scene, (look.camera,), self._paths())[look.camera]
+            return pictures(scene.base, OPERATOR_PX).around(scene, *look[1:], paths_m=self._paths())
+        return self._env.picture(look.camera, OPERATOR_PX, self._paths())
 
     def _paths(self) -> list[NDArray[np.float64]]:
         """Where each tool has lately been (n, 3) [m]."""
@@ -203,20 +203,24 @@ class Session:
 
     def _state(self, phase: Phase, actor: str) -> dict[str, Any]:
         scene, env = self._env.scene, self._env
+        status = env.status
         return {
             "phase": phase,
             "actor": actor,
             "arm": env.arm.title,
             "task": f"{env.task.name}: {env.task.summary}",
             "limbs": len(scene.limbs),
-            "cameras": [*cameras_of(env.arm), AROUND],
+            "cameras": [*env.views, AROUND],
             "tools_m": [limb.tool_m.round(4).tolist() for limb in scene.limbs],
             "yaws_rad": [round(float(limb.tool_tilt_rad[2]), 4) for limb in scene.limbs],
             "widths_m": [round(limb.width_m, 4) for limb in scene.limbs],
-            "touch": [_forces(touch(scene.model, scene.data, limb)) for limb in scene.limbs],
+            "touch": [_forces(each) for each in status.touch],
             "closed": list(self.console.closed),
-            "progress": round(float(env.task.progress(scene, env.variation)), 3),
-            "success": bool(env.task.success(scene, env.variation)),
+            "progress": round(status.progress, 3),
+            "success": status.success,
+            "judged": env.judged_by != "nobody",
+            "expert": self._operator.has_expert,
+            "trouble": status.note,
             "marked": self._operator.marked,
             "kept": self._kept,
             "wanted": self._plan.episodes,
@@ -283,6 +287,13 @@ class LastKept:
             shutil.rmtree(self._path)
         self.episode = None
         return there
+
+
+def said(outcome: Outcome) -> str:
+    """An outcome in words."""
+    if outcome.judged_by == "nobody":
+        return "nobody has judged them"
+    return f"{'success' if outcome.success else 'no success'}, said the {outcome.judged_by}"
 
 
 def jpeg(picture: NDArray[np.uint8]) -> bytes:

@@ -1,17 +1,20 @@
 """A person as a controller in the environment loop, who may let the expert act and take over again."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 from demos.controller import Act
+from demos.environment import Environment
 from demos.episode import Provenance
 from demos.expert import Expert
 from demos.teleop.cadence import Cadence
 from demos.teleop.console import GONE_S, SILENT_S, Console
 from sim.env import ManipulationEnv, Observation
 
-Phase = Literal["ready", "recording", "paused"]
+Phase = Literal["ready", "homing", "recording", "paused"]
+LOST_S = 0.25  # own choice: so long an arm may be silent before the episode waits for it
 
 
 class Abandoned(Exception):
@@ -19,7 +22,10 @@ class Abandoned(Exception):
 
 
 class Teleoperator:
-    """Acts for the person at a console, in one environment, at the control rate."""
+    """Acts for the person at a console, in one environment, at the control rate.
+
+    The scripted expert knows simulations alone: elsewhere the person has nobody to hand the controls to.
+    """
 
     def __init__(
         self,
@@ -38,20 +44,25 @@ class Teleoperator:
         """
         self._console, self._show, self._undo = console, show, undo
         self.cadence = Cadence(control_hz)
-        self._expert = Expert()
+        self._expert: Expert | None = None
         self._actor = "teleop"
-        self._started = False
+        self._started = self._recording = self._ending = False
         self.marked: bool | None = None
 
     def provenance(self, seed: int) -> Provenance:
         """Teleoperated; who acted at each step stands in the episode's `actor`."""
         return Provenance(controller="teleop", seed=seed)
 
-    def begin(self, slot: int, env: ManipulationEnv, seed: int) -> None:
+    def begin(self, slot: int, env: Environment, seed: int) -> None:
         """Waits, from the first `act` on, for the order to start."""
-        self._started, self.marked, self._actor = False, None, "teleop"
+        self._started = self._recording = self._ending = False
+        self.marked, self._actor = None, "teleop"
         self._console.rest()
-        self._expert.begin(slot, env, seed)
+        self._env = env
+        self.cadence = env.cadence or self.cadence
+        if isinstance(env, ManipulationEnv):
+            self._expert = Expert()
+            self._expert.begin(slot, env, seed)
 
     def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
         """One step, at its time: the person's or the expert's; none moves without a person at the controls.
@@ -59,35 +70,55 @@ class Teleoperator:
         Raises:
             Abandoned: At the order "discard", "next" or "again".
         """
-        seen_s = None
-        if not self._started:
-            self._wait("ready", lambda: self._started, observations[0])
-            seen_s = time.time()
-        elif self._console.silence_s > GONE_S:
-            self._wait("paused", lambda: self._console.silence_s <= GONE_S, observations[0])
-            seen_s = time.time()
-        self._show("recording", self._actor, observations[0])
-        self.cadence.wait()
-        ends = self._obey()
+        seen = None
+        if not self._recording:
+            self._wait("ready", lambda: self._started)
+            seen = self._wait("homing", lambda: self._env.status.homed)
+            self._recording = True
+        elif self._is_away():
+            seen = self._wait("paused", lambda: not self._is_away())
+        seen_s = None if seen is None else time.time()
+        self._show("recording", self._actor, observations[0] if seen is None else seen)
+        if self._env.cadence is None:
+            self.cadence.wait()
+        self._obey()
+        ends = self._ending
         command = self._console.command()
-        if self._actor == "teleop" or self._console.silence_s > SILENT_S:
-            return [Act(command.limited, command.limited, ends, command.commanded, "teleop", seen_s)]
+        if self._actor == "teleop" or self._expert is None or self._console.silence_s > SILENT_S:
+            return [Act(command.limited, command.limited, ends, command.commanded, "teleop", seen_s, seen)]
         expert = self._expert.act(slots, observations)[0]
         self._console.follow(expert.action)
-        return [Act(expert.action, expert.label, ends, command.commanded, "expert", seen_s)]
+        return [Act(expert.action, expert.label, ends, command.commanded, "expert", seen_s, seen)]
 
-    def _wait(self, phase: Phase, over: Callable[[], bool], observation: Observation) -> None:
-        """Shows the scene, in which nothing happens, until the wait is over."""
+    @property
+    def has_expert(self) -> bool:
+        """Whether there is one to hand the controls to."""
+        return self._expert is not None
+
+    def _is_away(self) -> bool:
+        """Whether the person is, or an arm that may still come back."""
+        silence_s = self._env.status.silence_s
+        return self._console.silence_s > GONE_S or (LOST_S < silence_s < math.inf)
+
+    def _wait(self, phase: Phase, over: Callable[[], bool]) -> Observation:
+        """Shows what is to be seen until the wait is over; returns what was seen last.
+
+        Nothing moves but, when that is the phase, an arm on its way home, as long as the person is there.
+        """
+        observation = self._env.look()
         while not over():
             self._show(phase, self._actor, observation)
             self.cadence.wait()
-            if self._obey():
+            self._obey()
+            if self._ending:
                 break  # kept as it is: one step more, in which the arm holds still
+            observation = self._env.look(phase == "homing" and self._console.silence_s <= SILENT_S)
+        self._console.still()
         self.cadence.start()
+        return observation
 
-    def _obey(self) -> bool:
-        """Carries out what was ordered; whether the episode is to end and be kept."""
-        ends = False
+    def _obey(self) -> None:
+        """Carries out what was ordered."""
         for order in self._console.orders():
             if order in ("discard", "next", "again"):
                 raise Abandoned(order)
@@ -97,11 +128,10 @@ class Teleoperator:
                 if not self._started:
                     self._undo()
             elif order == "keep":
-                ends = self._started
+                self._ending = self._recording
             elif order in ("success", "failure"):
                 self.marked = order == "success"
             elif order == "unmark":
                 self.marked = None
             elif order in ("expert", "person"):
-                self._actor = "expert" if order == "expert" else "teleop"
-        return ends
+                self._actor = "expert" if order == "expert" and self._expert else "teleop"

@@ -16,6 +16,7 @@ const KEYS = {
 const PHASES = {
   ready: "ready: Enter starts",
   paused: "paused: nobody has the controls",
+  homing: "the arm goes home; then recording starts",
   unsaved: "not saved: Enter tries again, Backspace gives the episode up",
 };
 const SAY_MS = 50; // so often the arm is told where to go: well within the silence at which it stops
@@ -94,18 +95,19 @@ function show(news) {
   byId("role").textContent = news.driving ? "you have the controls" : news.driven ? "you watch; another page has the controls" : "the controls are free";
   const mark = news.marked === null ? "" : `, marked ${news.marked ? "success" : "failure"}`;
   if (news.phase !== "ready" || !news.driving) stopCounting();
-  const phase = left ? `recording starts in ${left} s; Enter calls it off` : PHASES[news.phase] ?? `recording, ${news.actor === "expert" ? "the expert acts" : "you act"}`;
+  const phase = left ? `recording starts in ${left} s; Enter calls it off` : (news.phase === "paused" && news.trouble ? `paused: ${news.trouble}` : PHASES[news.phase]) ?? `recording, ${news.actor === "expert" ? "the expert acts" : "you act"}`;
   byId("phase").textContent = `${phase}${mark}${news.success ? ", success now" : ""}`;
   document.querySelector(".large").classList.toggle("recording", news.phase === "recording");
   byId("progress").value = news.progress;
-  byId("note").textContent = news.note;
+  byId("progress").hidden = !news.judged;
+  byId("note").textContent = news.trouble || news.note;
   cameras(news.cameras);
   byId("pushes").disabled = !news.driving;
   byId("limbs").hidden = news.limbs < 2;
   const { p50_ms, p95_ms, late, ticks } = news.cadence;
   byId("cadence").textContent = `${p50_ms.toFixed(1)} ms, of twenty the longest ${p95_ms.toFixed(1)} ms; ${late} of ${ticks} late`;
   byId("tool").textContent = news.tools_m.map((at, i) => `${at.map((m) => m.toFixed(3)).join(", ")} m, ${(1000 * news.widths_m[i]).toFixed(0)} mm open${news.closed[i] ? ", shut" : ""}`).join(" | ");
-  byId("force").textContent = news.touch.map(([held, pushed]) => `${held.toFixed(1)} N between the fingers, ${pushed.toFixed(1)} N on the hand`).join(" | ");
+  byId("force").textContent = news.touch.map(([held, pushed]) => `${held.toFixed(1)} N between the fingers, ${pushed.toFixed(1)} N on the hand`).join(" | ") || "nothing tells";
   orders();
 }
 
@@ -125,7 +127,7 @@ function possible(order) {
   if (["keep", "discard"].includes(order)) return !ready;
   if (state.phase === "unsaved") return false;
   if (["start", "undo"].includes(order)) return ready;
-  if (order === "expert") return state.actor !== "expert";
+  if (order === "expert") return state.expert && state.actor !== "expert";
   if (order === "person") return state.actor === "expert";
   return true;
 }

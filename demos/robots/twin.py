@@ -1,0 +1,155 @@
+"""The simulated model of a real arm: what its joints mean for the tool, and what the tool means for them.
+
+Inverse kinematics, workspace and limits are the simulation's own (`sim.tool_control`). Where the arm reports
+to be stands in the model as joint positions, what was sent to it last as controls, and where its tool is to
+be as in any simulation: `sim.scene.Scene.state` holds all three.
+"""
+
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.arms.arm import Arm
+from sim.poses import Array, rotation_log
+from sim.proprioception import channels, read
+from sim.scene import Scene
+from sim.tool_control import RAMP_PIECES, ToolControl, fence_m
+
+HOMING_RAD_S = 0.5  # own choice: each joint's speed on the way home, which nobody steers
+SAME_RAD = 1e-3  # a rounding of joint targets on their way; a servo's step is 1.5e-3
+OUTSIDE_M = 0.001  # so far beyond the workspace a joint target may put the tool
+SHARES = (1.0, 0.75, 0.5, 0.25, 0.1)  # of a step, the first that stays inside
+HOMED_RAD = 0.15  # own choice: as far from home as a small arm's joints sag
+
+
+class Pose(NamedTuple):
+    """Positions of an arm's joints (n,) [rad] and of its gripper's one joint [rad]."""
+
+    joints_rad: Array
+    gripper_rad: float
+
+
+class Twin:
+    """One arm's model, at one control rate."""
+
+    def __init__(self, arm: Arm, control_hz: int) -> None:
+        """Stands at home until something is reported.
+
+        Raises:
+            ValueError: For two arms, or a gripper of several joints.
+        """
+        if len(arm.limbs) > 1 or len(arm.gripper.joints) != 1:
+            raise ValueError(
+                f"arm {arm.name!r}: {len(arm.limbs)} with a gripper of {', '.join(arm.gripper.joints)}; "
+                "expected one arm, whose gripper has one joint"
+            )
+        self._arm, self._period_s = arm, 1.0 / control_hz
+        self.scene, self._told, self._tried = (Scene(arm, ()) for _ in range(3))
+        self._limb = self.scene.limbs[0]
+        self._control = ToolControl(self._limb, self._period_s)
+        self._fence_low_m, self._fence_high_m = fence_m(arm)
+        bounds = np.array([(channel.low, channel.high) for channel in channels(arm)])
+        self._low, self._high = bounds.T
+        # A gripper's servo is taken for as fast as the slowest joint's.
+        self._jaw_step_rad = min(arm.velocity_limit_rad_s) * self._period_s
+        self.scene.reset()
+        self.sent = self.home
+        self.tell(self.home)
+
+    @property
+    def home(self) -> Pose:
+        """Where episodes begin: the arm's home, with an open gripper."""
+        return Pose(np.array(self._arm.home_rad), self._arm.gripper.joints_at[-1][0])
+
+    @property
+    def proprio(self) -> NDArray[np.float32]:
+        """Proprioception (P,) of what was reported, clipped to the declared ranges."""
+        return np.clip(read(self.scene), self._low, self._high).astype(np.float32)
+
+    @property
+    def homed(self) -> bool:
+        """Whether home was sent, and what was reported is near it."""
+        at_home = np.allclose(self.sent.joints_rad, self.home.joints_rad)
+        return at_home and bool(np.abs(self._limb.joints_rad - self.home.joints_rad).max() < HOMED_RAD)
+
+    def report(self, pose: Pose) -> None:
+        """Stands as an arm says that it stands."""
+        self._limb.set_joints(pose.joints_rad)
+        self._limb.set_fingers(np.array([pose.gripper_rad]))
+        self._command(self.sent)
+        self.scene.forward()
+
+    def halt(self) -> None:
+        """What was reported last becomes the target, of joints and tool."""
+        self.tell(Pose(self._limb.joints_rad, float(self._limb.fingers[0])))
+
+    def plan(self, action: NDArray[np.float32]) -> Pose:
+        """Where an action (A,) wants the joints one control period on: no faster than they may, inside the
+        workspace, and no further ahead of what was reported than `sim.tool_control.LEAD_LIMIT_M`.
+        """
+        targets = np.zeros((RAMP_PIECES, self.scene.model.nu))
+        self._control.plan(np.clip(action, -1.0, 1.0).astype(np.float64), targets)
+        jaw = float(targets[-1, self._limb.gripper_ctrl][0])
+        return Pose(self._fenced(targets[-1, self._limb.ctrl]), self._jaw_towards(jaw, self._jaw_step_rad))
+
+    def plan_home(self) -> Pose:
+        """The next pose on the straight way home of all joints, slowly."""
+        step, sent = HOMING_RAD_S * self._period_s, self.sent.joints_rad
+        joints = sent + np.clip(self.home.joints_rad - sent, -step, step)
+        return Pose(joints, self._jaw_towards(self.home.gripper_rad, step))
+
+    def tell(self, pose: Pose, asked: Pose | None = None) -> NDArray[np.float32]:
+        """Takes note of what was sent; returns the velocity of the tool that it means, in action numbers (A,)
+        without the gripper's. Of what was asked and not sent nothing is made up for later.
+        """
+        told = self._told.limbs[0]
+        before_m, before = told.tool_m, told.tool_rotation
+        told.set_joints(pose.joints_rad)
+        self._told.forward()
+        move = (told.tool_m - before_m) / (self._arm.linear_m_s * self._period_s)
+        turn = rotation_log(told.tool_rotation @ before.T) / (self._arm.angular_rad_s * self._period_s)
+        self.sent = pose
+        self._command(pose)
+        if asked is None or not np.allclose(asked.joints_rad, pose.joints_rad, atol=SAME_RAD):
+            self._limb.command_tool(told.tool_m, told.tool_tilt_rad)
+        numbers = np.concatenate([move, turn[2:] if self._arm.cartesian_dof == 4 else turn])
+        return np.clip(numbers, -1.0, 1.0).astype(np.float32)
+
+    def forget(self) -> None:
+        """What was planned last was not sent."""
+        told = self._told.limbs[0]
+        self._limb.command_tool(told.tool_m, told.tool_tilt_rad)
+
+    def _fenced(self, joints_rad: Array) -> Array:
+        """Joint targets, or as much of the way to them as does not take the tool out of the workspace.
+
+        The tool that is commanded is inside, but one step of inverse kinematics does not get there exactly:
+        at full speed in all directions it is 6 mm off, which in a simulation harms nothing.
+        """
+        sent = self.sent.joints_rad
+        allowed_m = max(OUTSIDE_M, self._outside_m(sent))
+        for share in SHARES:
+            target = sent + share * (joints_rad - sent)
+            if self._outside_m(target) <= allowed_m:
+                return target
+        return sent
+
+    def _outside_m(self, joints_rad: Array) -> float:
+        """How far beyond the workspace joints put the tool [m]."""
+        limb = self._tried.limbs[0]
+        limb.set_joints(joints_rad)
+        mujoco.mj_kinematics(self._tried.model, self._tried.data)
+        tool_m = limb.tool_m
+        return float(np.maximum(self._fence_low_m - tool_m, tool_m - self._fence_high_m).max())
+
+    def _command(self, pose: Pose) -> None:
+        targets = np.empty(self.scene.model.nu)
+        targets[self._limb.ctrl] = pose.joints_rad
+        targets[self._limb.gripper_ctrl] = pose.gripper_rad
+        self.scene.command(targets)
+
+    def _jaw_towards(self, goal_rad: float, step_rad: float) -> float:
+        sent = self.sent.gripper_rad
+        return float(sent + np.clip(goal_rad - sent, -step_rad, step_rad))

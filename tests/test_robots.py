@@ -1,0 +1,319 @@
+"""A real arm on a serial bus, played by a process of its own: limits, beat, silence, and what is recorded."""
+
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demos.robots.declared import find_robot
+from demos.robots.lerobot_arm import LeRobotArm
+from demos.robots.robot import DropOut, Robot, Unplugged, action_space
+from demos.robots.robot_env import RealTask, RobotEnv, goal_of, square
+from demos.robots.twin import HOMING_RAD_S, Twin
+from sim.arms import find_arm
+from sim.extras import MissingExtra
+from sim.names import UnknownName
+from sim.scene import Scene
+from sim.tool_control import arm_model, fence_m
+from tests.serial_arm import FOLDED, JOINTS, Bench, SerialArm, degrees, servos
+
+SO101 = find_arm("so101")
+TASK = RealTask("lift", "lift a cube")
+HZ = 20
+STEP_RAD = 2 * np.pi / 4096  # of a servo
+DECLARING = "from tests.serial_arm import SerialArm\n"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Generator[Bench]:
+    with servos(tmp_path) as running:
+        yield running
+
+
+def _env(bench: Bench, most_deg: float | None = None, **options: Any) -> RobotEnv:
+    env = RobotEnv(LeRobotArm(SerialArm(bench.port, most_deg)), TASK, size=24, control_hz=HZ, **options)
+    env.reset()
+    return env
+
+
+def _home(env: RobotEnv) -> int:
+    """Brings the arm home; in how many ticks."""
+    for ticks in range(200):
+        if env.status.homed:
+            return ticks
+        env.cadence.wait()
+        env.look(homing=True)
+    raise AssertionError("it did not come home")
+
+
+def _action(**numbers: float) -> Any:
+    return np.array(
+        [numbers.get(name, 1.0 if name == "gripper" else 0.0) for name in SO101.numbers], np.float32
+    )
+
+
+def _goals_rad(bench: Bench) -> np.ndarray:
+    """Joint targets that arrived at the servos (N, 6) [rad]."""
+    return np.radians([[degrees(step) for step in line["goal"]] for line in bench.log()])
+
+
+def test_an_action_is_told_with_units_and_ranges() -> None:
+    said = [(each.name, each.unit, each.high) for each in action_space(SO101)]
+    assert said[0] == ("x", "m/s", SO101.linear_m_s)
+    assert said[3:] == [("yaw", "rad/s", SO101.angular_rad_s), ("gripper", "1", 1.0)]
+    pair = action_space(find_arm("panda_pair"))
+    assert [each.name for each in pair] == list(find_arm("panda_pair").action_names)
+
+
+def test_the_twin_moves_the_tool_as_it_is_told() -> None:
+    twin = Twin(SO101, HZ)
+    for _ in range(15):
+        pose = twin.plan(_action(x=0.4, z=-0.3, yaw=0.5))
+        numbers = twin.tell(pose, pose)
+        twin.report(pose)
+    np.testing.assert_allclose(numbers, [0.4, 0.0, -0.3, 0.5], atol=0.03)
+    moved_m = twin.scene.tool_m - np.array(SO101.home_m)
+    np.testing.assert_allclose(moved_m, [0.06, 0.0, -0.045], atol=4e-3)
+
+
+def test_what_was_asked_and_not_sent_is_not_made_up_for() -> None:
+    twin = Twin(SO101, HZ)
+    for _ in range(5):
+        asked = twin.plan(_action(x=1.0))
+        twin.tell(twin.sent, asked)
+    pose = twin.plan(_action())
+    np.testing.assert_allclose(pose.joints_rad, twin.sent.joints_rad, atol=2e-3)
+
+
+def test_it_is_a_robot_whose_numbers_are_the_simulated_arms(bench: Bench) -> None:
+    env = _env(bench)
+    assert isinstance(LeRobotArm(SerialArm(bench.port)), Robot)
+    observation, _ = env.reset()
+    values = dict(zip([each.name for each in env.channels], observation["proprio"], strict=True))
+    assert [each.name for each in env.channels[:5]] == [f"joint_{i}" for i in range(1, 6)]
+    joints = [values[f"joint_{i}"] for i in range(1, 6)]
+    np.testing.assert_allclose(joints, SO101.home_rad, atol=2 * STEP_RAD)
+    np.testing.assert_allclose([values[f"tool_{a}"] for a in "xyz"], SO101.home_m, atol=2e-3)
+    assert {name: each.shape for name, each in observation["images"].items()} == {"front": (24, 24, 3)}
+    assert env.picture("front", 640).shape == (48, 64, 3)
+    env.close()
+    env.close()
+
+
+def test_home_is_reached_slowly_and_actions_never_exceed_the_limits(tmp_path: Path) -> None:
+    """Checked where it counts: in the log of the servos."""
+    with servos(tmp_path, FOLDED) as bench:
+        env = _env(bench)
+        assert not env.status.homed
+        assert _home(env) > 15
+        homing = _goals_rad(bench)
+        for held in ([1, 1, -1, 1, -1], [-1, -1, 0, -1, 1]):
+            for _ in range(28):
+                env.step(np.array(held, np.float32))
+        env.close()
+        goals = _goals_rad(bench)
+    slack = 1.5 * STEP_RAD
+    assert np.abs(np.diff(homing, axis=0)).max() <= HOMING_RAD_S / HZ + slack
+    limits = np.array([*SO101.velocity_limit_rad_s, min(SO101.velocity_limit_rad_s)]) / HZ
+    assert (np.abs(np.diff(goals, axis=0)) <= limits + slack).all()
+    model = arm_model(SO101)
+    for name, column in zip(SO101.joints, goals.T, strict=False):
+        low, high = model.joint(name).range
+        assert low - slack <= column.min() and column.max() <= high + slack
+    scene, (low_m, high_m) = Scene(SO101, ()), fence_m(SO101)
+    tools = []
+    for joints in goals[len(homing) :]:
+        scene.limbs[0].set_joints(joints[:5])
+        scene.forward()
+        tools.append(scene.tool_m)
+    assert len(tools) >= 56
+    assert min(tool[2] for tool in tools) < low_m[2] + 0.01, "it was driven against the workspace's floor"
+    assert (np.array(tools) >= low_m - 0.002).all() and (np.array(tools) <= high_m + 0.002).all()
+
+
+def test_the_beat_holds_with_latency(bench: Bench) -> None:
+    env = _env(bench)
+    bench.fault("latency_ms 8")
+    bench.fault("jitter_ms 6")
+    env.cadence.start()
+    for step in range(50):
+        env.step(_action(x=0.3 * np.sin(step / 5)))
+    periods = np.array(env.cadence.periods_s)
+    env.close()
+    assert env.dropped == 0
+    assert np.median(periods) == pytest.approx(1 / HZ, abs=0.002)
+    assert np.mean(np.abs(periods - 1 / HZ) < 0.01) >= 0.9
+
+
+@pytest.mark.parametrize("fault", ["drop", "corrupt"])
+def test_one_answer_that_is_missing_is_asked_for_again(bench: Bench, fault: str) -> None:
+    robot = LeRobotArm(SerialArm(bench.port, timeout_s=0.006))
+    env = RobotEnv(robot, TASK, control_hz=HZ)
+    env.reset()
+    bench.fault(f"{fault} 1")
+    time.sleep(0.1)
+    infos = [env.step(_action(x=0.3))[4] for _ in range(4)]
+    env.close()
+    assert (robot.retried, env.dropped) == (1, 0)
+    assert [info["held"] for info in infos] == [False] * 4
+
+
+def test_an_answer_that_there_is_no_time_to_ask_for_again_is_held_and_counted(bench: Bench) -> None:
+    env = _env(bench)
+    env.step(_action())
+    bench.fault("drop 1")
+    time.sleep(0.05)
+    env.cadence.start()
+    steps = [env.step(_action(z=-0.5)) for _ in range(5)]
+    env.close()
+    held = [info["held"] for *_, info in steps]
+    assert (held.count(True), env.dropped) == (1, 1)
+    at = held.index(True)
+    if at:
+        np.testing.assert_array_equal(steps[at][0]["proprio"], steps[at - 1][0]["proprio"])
+    assert not np.array_equal(steps[-1][0]["proprio"], steps[at][0]["proprio"])
+    assert max(env.cadence.periods_s) < 0.065
+    assert env.status.silence_s == 0.0 and env.status.note == ""
+
+
+def test_what_was_executed_is_what_the_robot_took(bench: Bench) -> None:
+    env = _env(bench, most_deg=0.8)
+    executed = [env.step(_action(x=1.0))[4]["executed"] for _ in range(12)]
+    goals = _goals_rad(bench)
+    env.close()
+    speeds = [float(each[0]) for each in executed]
+    assert max(speeds) < 0.8 and max(speeds) > 0.05, "the arm takes less than 0.8 degrees from where it is"
+    scene = Scene(SO101, ())
+    tools = []
+    for joints in goals:
+        scene.limbs[0].set_joints(joints[:5])
+        scene.forward()
+        tools.append(scene.tool_m)
+    moved_m = tools[-1][0] - tools[0][0]
+    assert sum(speeds[1:]) * SO101.linear_m_s / HZ == pytest.approx(moved_m, abs=2e-3)
+
+
+def test_silence_is_told_and_nothing_moves_then(bench: Bench) -> None:
+    env = _env(bench)
+    bench.fault("mute_s 0.6")
+    time.sleep(0.05)
+    while env.status.silence_s < 0.3:
+        env.step(_action(x=0.5))
+    assert env.status.note.startswith("robot 'serial_arm' does not answer: no status packet of servo 1")
+    until_s = time.monotonic() + 2.0
+    while env.status.silence_s > 0.0 and time.monotonic() < until_s:
+        env.cadence.wait()
+        env.look()
+    np.testing.assert_allclose(env.scene.limbs[0].joint_command_rad, env.scene.limbs[0].joints_rad, atol=1e-9)
+    env.close()
+
+
+def test_a_robot_that_is_unplugged_ends_the_episode_and_begins_no_other(bench: Bench) -> None:
+    env = _env(bench)
+    env.step(_action(x=0.3))
+    bench.fault("unplug")
+    _, _, terminated, truncated, info = env.step(_action(x=0.3))
+    assert (terminated, truncated, info["held"]) == (False, True, True)
+    assert info["executed"].tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
+    with pytest.raises(Unplugged, match="^robot 'serial_arm' is gone: .*Input/output error"):
+        env.reset()
+    env.close()
+
+
+def test_a_port_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Unplugged, match="robot 'serial_arm' cannot be connected: .*No such file"):
+        RobotEnv(LeRobotArm(SerialArm(str(tmp_path / "none"))), TASK)
+
+
+def test_a_robot_that_never_answers_is_told(bench: Bench) -> None:
+    bench.fault("mute_s 9")
+    time.sleep(0.1)
+    with pytest.raises(DropOut, match="robot 'serial_arm' does not answer"):
+        _env(bench)
+
+
+def test_a_real_table_takes_no_options(bench: Bench) -> None:
+    env = _env(bench)
+    with pytest.raises(ValueError, match="reset options variation: a real table has none"):
+        env.reset(options={"variation": "red"})
+    env.close()
+
+
+def test_a_goal_comes_from_files(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no picture front.png; expected one for each of front"):
+        goal_of(tmp_path, ("front",))
+    picture = np.zeros((40, 80, 3), np.uint8)
+    picture[:, 20:60] = (255, 0, 0)
+    Image.fromarray(picture).save(tmp_path / "front.png")
+    env = _env(bench, goal=goal_of(tmp_path, ("front",)))
+    goal = env.reset()[0]["goal"]["front"]
+    env.close()
+    assert goal.shape == (24, 24, 3) and (goal == (255, 0, 0)).all(), "the middle of it"
+    assert square(picture, 80).shape == (80, 80, 3)
+
+
+def test_a_camera_that_is_not_there_is_refused(bench: Bench) -> None:
+    with pytest.raises(UnknownName, match="unknown camera 'wrist'.*cameras: front"):
+        _env(bench, cameras=("wrist",))
+
+
+class _Wrong(SerialArm):
+    """Another arm's joints."""
+
+    @property
+    def action_features(self) -> dict[str, Any]:
+        return {f"{joint}.pos": float for joint in JOINTS[1:]}
+
+
+class _Percent(SerialArm):
+    """Not in degrees."""
+
+    class config:
+        use_degrees = False
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        (_Wrong, r"actions: got shoulder_lift.pos, .*expected those of so101: shoulder_pan.pos"),
+        (_Percent, "use_degrees: got False, expected True"),
+    ],
+)
+def test_another_arm_is_refused(device: type[SerialArm], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LeRobotArm(device("/dev/null"))
+
+
+def test_arms_that_have_no_single_joint_to_grip_with_are_refused() -> None:
+    with pytest.raises(ValueError, match="arm 'panda_pair': 2 with a gripper of"):
+        Twin(find_arm("panda_pair"), HZ)
+
+
+def test_a_robot_is_found_by_file_or_type(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(DECLARING + "MINE = SerialArm('/dev/null')\n")
+    assert find_robot(str(file), "so101").name == "serial_arm"
+    file.write_text(DECLARING)
+    with pytest.raises(ValueError, match=r"mine.py declares 0 robots; expected one at its top level"):
+        find_robot(str(file), "so101")
+    file.write_text(DECLARING + "MINE = SerialArm('/dev/null')\nOTHER = SerialArm('/dev/null')\n")
+    with pytest.raises(ValueError, match="declares 2 robots"):
+        find_robot(str(file), "so101")
+    file.write_text(
+        "from tests.serial_arm import SerialArm\nfrom demos.robots.lerobot_arm import LeRobotArm\n"
+    )
+    file.write_text(file.read_text() + "MINE = LeRobotArm(SerialArm('/dev/null'), 'so101')\n")
+    with pytest.raises(ValueError, match="robot 'serial_arm' is so101, expected panda, as was said"):
+        find_robot(str(file), "panda")
+    with pytest.raises(
+        UnknownName, match="unknown type of robot 'so102'.*so101_follower.*or the path of a .py"
+    ):
+        find_robot("so102:/dev/ttyACM0", "so101")
+    with pytest.raises(ValueError, match="expected a port, as in so101_follower:/dev/ttyACM0"):
+        find_robot("so101_follower", "so101")
+    with pytest.raises(MissingExtra, match=r"lerobot is not installed; pip install 'robocat\[robots\]'"):
+        find_robot("so101_follower:/dev/ttyACM0", "so101")
