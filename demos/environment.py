@@ -87,7 +87,7 @@ class Environment(Protocol):
 
     @property
     def judged_by(self) -> str:
-        """Who says whether an episode succeeded: "predicate", or "nobody"."""
+        """Who says whether an episode succeeded: "predicate", or `demos.episode.NOBODY`."""
         ...
 
     @property

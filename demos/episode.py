@@ -21,7 +21,7 @@ action channels and simulator-state numbers; H and W are `meta.image_size`.
 `commanded` and `actor` are of teleoperation alone, where `label` is what the limits left of `commanded`, and
 `held` is of real arms alone. Of these `action` is the motion that the arm said it took, `state` is that of
 the arm's own simulated model, with the joints that it reported as positions and the joint targets that it was
-sent as controls, and `success` and `progress` are never true and 0: an outcome judged by "nobody" is none.
+sent as controls, and `success` and `progress` are never true and 0: an outcome judged by `NOBODY` is none.
 All numbers are finite. `wall_time` and `meta.created` say when, not what: recordings that differ only
 there are the same episode. What an episode is besides its arrays stands in `EpisodeMeta`.
 
@@ -64,6 +64,7 @@ ARRAYS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 OPTIONAL = ("commanded", "actor", "held")  # None where there is nothing to say
 PER_CAMERA = ("images", "goal")
+NOBODY = "nobody"  # has judged an episode, of which nothing is known but that it took place
 CONTROLLERS = ("expert", "policy", "teleop", "replay")
 
 # Names become parts of ids, and ids become file names: nothing here may mean something to a file system.
@@ -74,7 +75,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,159}")
 class Outcome:
     """How the attempt ended, and who says so.
 
-    "predicate" is the task's own; "nobody": at a real table, where neither a person nor a model has said a
+    "predicate" is the task's own; `NOBODY`: at a real table, where neither a person nor a model has said a
     word yet; it then counts as no success.
     """
 

@@ -67,6 +67,7 @@ class _Recording:
             self.times[-1] = act.seen_s
         if act.seen is not None:
             self.observations[-1], self.states[-1] = act.seen, env.scene.state()
+            self.held[-1:] = [env.status.silence_s > 0.0 for _ in self.held[-1:]]
 
 
 def rollout(envs: Sequence[E], controller: Controller[E], attempts: Sequence[Attempt]) -> Iterator[Episode]:

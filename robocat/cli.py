@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data stats": ("demos.stats:stats", "say how long, successful and varied a store's episodes are"),
     "data compact": ("demos.compact:compact", "make a store of another's episodes with images kept as video"),
     "data relabel": ("demos.relabel:relabel", "set outcomes by hand, in a store of its own"),
+    "data judge": ("robocat.verdicts:judge_store", "let a success model judge what nobody has"),
     "data replay": ("demos.again:again", "act a store's episodes again and measure the deviation"),
     "data check": ("demos.check:check", "verify every episode of a store"),
     "data export lerobot": ("demos.lerobot.write:export", "write a store as a dataset that LeRobot loads"),

@@ -14,17 +14,21 @@ from demos.teleop.session import Plan
 from sim.env import make
 
 
+def free_port() -> int:
+    """A port of this machine that nobody has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextmanager
 def driven(
     out: Path, arm: str = "panda", task: str = "lift", size: int = 32, **plan: Any
 ) -> Generator[Service]:
     """Serves on loopback until the block ends."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     env = make(arm, task, size=size, control_hz=20)
     settings = Plan(**{"episodes": 5, "first_seed": 0, "limit_s": 60.0} | plan)
-    service = Service(env, EpisodeStore(out), settings, Address(port=port))
+    service = Service(env, EpisodeStore(out), settings, Address(port=free_port()))
     thread = threading.Thread(target=service.server.run, args=([service.socket],), daemon=True)
     thread.start()
     service.session.start()

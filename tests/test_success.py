@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from demos.episode import Episode
+from demos.episode import NOBODY, Episode, Outcome
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
 from demos.workers import Ended
@@ -30,6 +30,7 @@ from robocat.train_success import (
     measure,
     train_success,
 )
+from robocat.verdicts import judge_store
 from robocat.vqgan import VQGAN
 from sim.env import make
 from tests.tiny import SIZE, VQ, demonstrate, interrupted
@@ -245,6 +246,26 @@ def test_practice_judged_by_a_model(
         preset="debug", episodes=2, judge=judge, workers=1,
     )  # fmt: skip
     assert "judged against the predicate: " in capsys.readouterr().out
+
+
+def test_a_store_is_judged_where_nobody_has(
+    judge: Path, agent: Path, tokeniser: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marked = _episode(agent, tokeniser)
+    id = marked.id.replace("000003", "000004")
+    meta = replace(marked.meta, id=id, outcome=Outcome(False, NOBODY))
+    EpisodeStore(tmp_path / "real").commit_many([marked, replace(marked, meta=meta)])
+    judge_store(tmp_path / "real", judge=judge, tokeniser=tokeniser, out=tmp_path / "judged")
+    judging, there = Judge(judge, tokeniser), EpisodeStore(tmp_path / "judged")
+    assert there.load(marked.id).meta == marked.meta
+    assert there.load(id).meta.outcome == Outcome(judging.verdict(marked), judging.name)
+    said = f"1 judged by {judging.name}, {int(judging.verdict(marked))} of them successes; 2 in all"
+    assert said in capsys.readouterr().out
+    blind = replace(marked, meta=meta, goal={})
+    EpisodeStore(tmp_path / "blind").commit(blind)
+    with pytest.raises(ValueError, match="has 2 cameras and goal images of 0"):
+        judge_store(tmp_path / "blind", judge=judge, tokeniser=tokeniser, out=tmp_path / "other")
+    assert not EpisodeStore(tmp_path / "other").exists
 
 
 def test_agreement_by_hand() -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import mink
 import numpy as np
 from numpy.typing import NDArray
 
@@ -114,9 +115,13 @@ class LeRobotArm:
         """See `demos.robots.robot.Robot`. The gripper's number is returned as it was asked: its one joint
         follows as fast as it may.
         """
-        asked = self._twin.plan(action)
         try:
+            asked = self._twin.plan(action)
             taken = self._taken(asked)
+        except mink.NoSolutionFound as error:
+            self._twin.forget()
+            joints = self._twin.sent.joints_rad.round(2).tolist()
+            raise DropOut(f"robot {self.name!r}: no motion leads from joints {joints} rad") from error
         except OSError:
             self._twin.forget()
             raise
@@ -138,19 +143,25 @@ class LeRobotArm:
     def _ask(self, call: Callable[..., T], *arguments: Any) -> T:
         """Calls the device; once more, if that failed with half of the control period left."""
         last_s = time.monotonic() + self._period_s / 2
-        for again in (False, True):
-            try:
-                return call(*arguments)
-            except (ConnectionError, TimeoutError) as error:
-                if not self._device.is_connected:
-                    raise Unplugged(f"robot {self.name!r} is gone: {_line(error)}") from error
-                if again or time.monotonic() > last_s:
-                    raise DropOut(f"robot {self.name!r} does not answer: {_line(error)}") from error
-                self.retried += 1
-            except Exception as error:  # pyserial's, termios' or any: no episode may be lost by it
-                kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
-                raise Unplugged(f"robot {self.name!r} is gone: {kind}{_line(error)}") from error
-        raise AssertionError("unreachable")
+        try:
+            return self._once(call, *arguments)
+        except DropOut:
+            if time.monotonic() > last_s:
+                raise
+        self.retried += 1
+        return self._once(call, *arguments)
+
+    def _once(self, call: Callable[..., T], *arguments: Any) -> T:
+        """Calls the device; what it raises becomes one of two errors, for no episode may be lost by it."""
+        try:
+            return call(*arguments)
+        except (ConnectionError, TimeoutError) as error:
+            if not self._device.is_connected:
+                raise Unplugged(f"robot {self.name!r} is gone: {_line(error)}") from error
+            raise DropOut(f"robot {self.name!r} does not answer: {_line(error)}") from error
+        except Exception as error:  # pyserial's, when a plug is pulled, termios' or anybody's
+            kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+            raise Unplugged(f"robot {self.name!r} is gone: {kind}{_line(error)}") from error
 
     def _check_features(self) -> None:
         numbers = [name for name, kind in self._device.action_features.items() if not isinstance(kind, tuple)]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from demos.episode import NOBODY
 from demos.robots.robot import DropOut, Reading, Robot, Unplugged
 from demos.teleop.cadence import Cadence
 from sim.arms.arm import Arm
@@ -44,7 +45,7 @@ class RobotEnv:
         dropped: How many observations and actions had no answer, since it was made.
     """
 
-    judged_by = "nobody"
+    judged_by = NOBODY
     variation = ""
     randomisation = NOTHING
     drawn = None
@@ -136,7 +137,7 @@ class RobotEnv:
         del seed  # Nothing is drawn.
         if options:
             raise ValueError(f"reset options {', '.join(options)}: a real table has none")
-        self._steps = 0
+        self._steps, self._note = 0, ""
         end_s = time.monotonic() + FIRST_S
         held = self._see()
         while self._reading is None and time.monotonic() < end_s:
@@ -149,6 +150,7 @@ class RobotEnv:
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One control period; truncated at `max_steps`, and when the robot is gone."""
+        self._note = ""
         executed = self._tell(action)
         self.cadence.wait()
         held = self._see()
@@ -162,7 +164,7 @@ class RobotEnv:
         Raises:
             Unplugged: If it is gone and there is no episode to be saved.
         """
-        silent = self._silent_since_s is not None
+        silent, self._note = self._silent_since_s is not None, ""
         self._see()
         if silent and self._silent_since_s is None:
             self._robot.halt()  # Whatever it was on the way to is long ago.
@@ -187,7 +189,7 @@ class RobotEnv:
         reading = self._try(self._robot.observe)
         if reading is not None:
             self._reading = reading
-            self._silent_since_s, self._note = None, ""
+            self._silent_since_s = None
         return reading is None
 
     def _tell(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -202,6 +204,7 @@ class RobotEnv:
     def _try(self, call: Any) -> Any:
         """What a call of the robot returns, or None for want of an answer."""
         if self._gone is not None:
+            self._note = str(self._gone)
             return None
         try:
             return call()

@@ -88,6 +88,9 @@ class Twin:
     def plan(self, action: NDArray[np.float32]) -> Pose:
         """Where an action (A,) wants the joints one control period on: no faster than they may, inside the
         workspace, and no further ahead of what was reported than `sim.tool_control.LEAD_LIMIT_M`.
+
+        Raises:
+            mink.NoSolutionFound: If there is no such motion, as from joints far out of their ranges.
         """
         targets = np.zeros((RAMP_PIECES, self.scene.model.nu))
         self._control.plan(np.clip(action, -1.0, 1.0).astype(np.float64), targets)
@@ -106,8 +109,7 @@ class Twin:
         """
         told = self._told.limbs[0]
         before_m, before = told.tool_m, told.tool_rotation
-        told.set_joints(pose.joints_rad)
-        self._told.forward()
+        _stand(self._told, pose.joints_rad)
         move = (told.tool_m - before_m) / (self._arm.linear_m_s * self._period_s)
         turn = rotation_log(told.tool_rotation @ before.T) / (self._arm.angular_rad_s * self._period_s)
         self.sent = pose
@@ -138,10 +140,7 @@ class Twin:
 
     def _outside_m(self, joints_rad: Array) -> float:
         """How far beyond the workspace joints put the tool [m]."""
-        limb = self._tried.limbs[0]
-        limb.set_joints(joints_rad)
-        mujoco.mj_kinematics(self._tried.model, self._tried.data)
-        tool_m = limb.tool_m
+        tool_m = _stand(self._tried, joints_rad)
         return float(np.maximum(self._fence_low_m - tool_m, tool_m - self._fence_high_m).max())
 
     def _command(self, pose: Pose) -> None:
@@ -153,3 +152,10 @@ class Twin:
     def _jaw_towards(self, goal_rad: float, step_rad: float) -> float:
         sent = self.sent.gripper_rad
         return float(sent + np.clip(goal_rad - sent, -step_rad, step_rad))
+
+
+def _stand(scene: Scene, joints_rad: Array) -> Array:
+    """Places an arm's joints (n,) [rad] and returns where that puts its tool (3,) [m]."""
+    scene.limbs[0].set_joints(joints_rad)
+    mujoco.mj_kinematics(scene.model, scene.data)
+    return scene.limbs[0].tool_m

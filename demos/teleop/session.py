@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from demos.environment import Environment
-from demos.episode import Episode, Outcome
+from demos.episode import NOBODY, Episode, Outcome
 from demos.locks import alone
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
@@ -218,7 +218,7 @@ class Session:
             "closed": list(self.console.closed),
             "progress": round(status.progress, 3),
             "success": status.success,
-            "judged": env.judged_by != "nobody",
+            "judged": env.judged_by != NOBODY,
             "expert": self._operator.has_expert,
             "trouble": status.note,
             "marked": self._operator.marked,
@@ -291,7 +291,7 @@ class LastKept:
 
 def said(outcome: Outcome) -> str:
     """An outcome in words."""
-    if outcome.judged_by == "nobody":
+    if outcome.judged_by == NOBODY:
         return "nobody has judged them"
     return f"{'success' if outcome.success else 'no success'}, said the {outcome.judged_by}"
 
