@@ -39,7 +39,7 @@ def page(browser: Any, server: Service) -> Generator[Any]:
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: said.append(request.url) if "127.0.0.1" not in request.url else None)
-    page.goto(server.guard.address)
+    page.goto(server.web.guard.address)
     _wait(page, phase="ready")
     yield page
     page.close()
@@ -137,7 +137,7 @@ def test_a_closed_tab_leaves_the_episode_to_the_next(page: Any, browser: Any, se
     page.keyboard.press("Enter")
     _wait(page, phase="recording")
     second = browser.new_page()
-    second.goto(server.guard.address)
+    second.goto(server.web.guard.address)
     second.wait_for_selector("text=you watch; another page has the controls")
     assert second.locator("button:enabled").count() == 0
     page.close()
@@ -192,7 +192,7 @@ def test_a_gamepad_drives_outside_its_dead_zone(browser: Any, server: Service) -
         window.pad = { id: "a pad of the tests", axes: [0, 0, 0, 0], buttons };
         navigator.getGamepads = () => [window.pad];
     """)
-    page.goto(server.guard.address)
+    page.goto(server.web.guard.address)
     _wait(page, phase="ready")
     page.wait_for_selector("text=a pad of the tests: left stick across")
     page.keyboard.press("Enter")
