@@ -11,11 +11,12 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from demos.episode import ARRAYS, OPTIONAL, PER_CAMERA, Episode, EpisodeMeta
@@ -111,6 +112,50 @@ def decode_frames(data: bytes, camera: str, indices: Sequence[int]) -> NDArray[n
         return unpack(tensors[f"images/{camera}"], tensors[f"offsets/{camera}"], meta.image_size, indices)
     except _UNREADABLE as error:
         raise ValueError(f"episode {meta.id}: images/{camera}: {_line(error)}") from error
+
+
+def read_meta(path: Path) -> EpisodeMeta:
+    """What an episode is, from the head of its file alone: nothing else is read, so nothing else is verified.
+
+    Raises:
+        ValueError: A head that `encode` does not write, or a file that is shorter or longer than it says.
+        OSError: The file cannot be read.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            record = json.loads(file.metadata()["episode"])
+            return EpisodeMeta.from_json(json.dumps(record["meta"]))
+    except _UNREADABLE as error:
+        raise ValueError(_line(error)) from error
+
+
+def read_png(path: Path, key: str, index: int = 0) -> bytes:
+    """One image as the PNG that it is kept as; only it is read, and verified by its own checksum.
+
+    Args:
+        path: The episode's file.
+        key: "images/<camera>" or "goal/<camera>".
+        index: Observation 0 to T; 0 for a goal.
+
+    Raises:
+        ValueError: An image that the episode lacks, or bytes that `encode` does not write.
+        OSError: The file cannot be read.
+    """
+    kind, _, camera = key.partition("/")
+    try:
+        with safe_open(path, "numpy") as file:
+            if kind not in PER_CAMERA or key not in list(file.keys()):
+                raise ValueError(f"no picture {key!r}")
+            blobs = file.get_slice(key)
+            ends = file.get_tensor(f"offsets/{camera}") if kind == "images" else [0, *blobs.get_shape()]
+            if not 0 <= index < len(ends) - 1:
+                raise ValueError(f"{key} {index}: expected an index from 0 to {len(ends) - 2}")
+            png = blobs[int(ends[index]) : int(ends[index + 1])]
+            record = json.loads(file.metadata()["episode"])
+            unpack(png, np.array([0, len(png)]), tuple(record["meta"]["image_size"]))
+            return png.tobytes()
+    except _UNREADABLE as error:
+        raise ValueError(_line(error)) from error
 
 
 def _seal(episode: Episode, content: str) -> str:

@@ -21,15 +21,18 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from demos.audit import Finding, Watch, adopt, examine, mend, quarantine, set_aside
-from demos.episode import Episode
-from demos.episode_file import content_hash, decode, decode_frames, encode
+from demos.episode import Episode, EpisodeMeta
+from demos.episode_file import content_hash, decode, decode_frames, encode, read_meta, read_png
 from demos.manifest import Entry, Manifest, StoreError
 from demos.staging import staging, sync_folders
+
+T = TypeVar("T")
 
 # EFBIG is what a limit on file size gives, EDQUOT one on a user's space.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -145,6 +148,27 @@ class EpisodeStore:
         """
         return decode_frames(self._read(id)[1], camera, indices)
 
+    def meta(self, id: str) -> EpisodeMeta:
+        """What an episode is, from the head of its file alone; only `load` verifies the rest.
+
+        Raises:
+            StoreError: There is no such episode, or the head of its file is damaged.
+        """
+        return self._part(id, read_meta)
+
+    def png(self, id: str, key: str, index: int = 0) -> bytes:
+        """One image as the PNG that it is kept as, of which alone it is verified that it is whole.
+
+        Args:
+            id: One of `ids()`.
+            key: "images/<camera>" or "goal/<camera>".
+            index: Observation 0 to T; 0 for a goal.
+
+        Raises:
+            StoreError: There is no such episode or image, or it is damaged.
+        """
+        return self._part(id, lambda path: read_png(path, key, index))
+
     def check(self, watch: Watch = iter) -> list[Finding]:
         """Reads and verifies everything; empty if all is well. See `demos.audit`."""
         self._refresh(manifest=False)
@@ -190,12 +214,24 @@ class EpisodeStore:
     def _holds_files(self) -> bool:
         return any(path.is_file() for path in (self.path / "episodes").rglob("*"))
 
-    def _read(self, id: str) -> tuple[Entry, bytes]:
+    def _entry(self, id: str) -> Entry:
         if id not in self._manifest.entries:
             self._refresh()
         if (entry := self._manifest.entries.get(id)) is None:
             count = len(self._manifest.entries)
             raise StoreError(f"no episode {id!r} in {self.path}, which holds {count}; `ids()` lists them")
+        return entry
+
+    def _part(self, id: str, read: Callable[[Path], T]) -> T:
+        """What `read` finds in an episode's file."""
+        entry = self._entry(id)
+        try:
+            return read(self.path / entry.file)
+        except (ValueError, OSError) as error:
+            raise self._damaged(entry, str(error)) from error
+
+    def _read(self, id: str) -> tuple[Entry, bytes]:
+        entry = self._entry(id)
         try:
             data = (self.path / entry.file).read_bytes()
             problem = "" if entry.describes(data) else "its bytes changed"
