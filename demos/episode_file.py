@@ -129,6 +129,20 @@ def read_meta(path: Path) -> EpisodeMeta:
         raise ValueError(_line(error)) from error
 
 
+def read_picture_keys(path: Path) -> list[str]:
+    """Keys of the pictures in a file, "images/<camera>" and "goal/<camera>", by its head alone.
+
+    Raises:
+        ValueError: A head that `encode` does not write.
+        OSError: The file cannot be read.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            return sorted(key for key in file.keys() if key.partition("/")[0] in PER_CAMERA)
+    except _UNREADABLE as error:
+        raise ValueError(_line(error)) from error
+
+
 def read_png(path: Path, key: str, index: int = 0) -> bytes:
     """One image as the PNG that it is kept as; only it is read, and verified by its own checksum.
 

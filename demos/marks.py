@@ -128,9 +128,6 @@ class Marks:
         """Alone, with all that others wrote read, and with errors on one line."""
         try:
             with self._manifest.locked():
-                if not self.path.exists():
-                    self.path.touch()
-                    sync_folders([self.path.parent])
                 self.refresh()
                 yield
         except StoreError:
@@ -140,6 +137,10 @@ class Marks:
             raise StoreError(f"{problem} writing {self.path}; the marks are as they were") from error
 
     def _append(self, mark: Mark) -> None:
+        if not self.path.exists():
+            self.path.touch()
+            sync_folders([self.path.parent])
+            self.refresh()
         self._journal.append([asdict(mark)])
 
     def _forget(self) -> None:

@@ -28,7 +28,15 @@ from numpy.typing import NDArray
 
 from demos.audit import Finding, Watch, adopt, examine, mend, quarantine, set_aside
 from demos.episode import Episode, EpisodeMeta
-from demos.episode_file import content_hash, decode, decode_frames, encode, read_meta, read_png
+from demos.episode_file import (
+    content_hash,
+    decode,
+    decode_frames,
+    encode,
+    read_meta,
+    read_picture_keys,
+    read_png,
+)
 from demos.manifest import Entry, Manifest, StoreError
 from demos.staging import staging, sync_folders
 
@@ -155,6 +163,14 @@ class EpisodeStore:
             StoreError: There is no such episode, or the head of its file is damaged.
         """
         return self._part(id, read_meta)
+
+    def picture_keys(self, id: str) -> list[str]:
+        """Keys of an episode's pictures for `png`; a goal is there only if the agent was shown one.
+
+        Raises:
+            StoreError: There is no such episode, or the head of its file is damaged.
+        """
+        return self._part(id, read_picture_keys)
 
     def png(self, id: str, key: str, index: int = 0) -> bytes:
         """One image as the PNG that it is kept as, of which alone it is verified that it is whole.
