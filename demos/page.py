@@ -1,6 +1,7 @@
 """An episode as one self-contained page for the browser: cameras with a slider, a curve for each number."""
 
 import base64
+import dataclasses
 import io
 import json
 from collections.abc import Mapping
@@ -45,6 +46,33 @@ def page(episode: Episode, goal: Mapping[str, NDArray[np.uint8]]) -> str:
     for name, files in parts.items():
         html = html.replace(f"@{name}@", "\n".join((SHARED / file).read_text("utf-8") for file in files))
     return html.replace("@EPISODE@", text)
+
+
+def facts(episode: Episode) -> list[tuple[str, str]]:
+    """Names and values of what is told in words."""
+    meta, who = episode.meta, episode.meta.provenance
+    first, seconds = episode.first_success, episode.length / meta.control_hz
+    said = {
+        "episode": meta.id,
+        "created": meta.created,
+        "acted by": who.controller,
+        "policy": who.policy,
+        "generation": who.generation,
+        "seed": who.seed,
+        "outcome": f"{'success' if episode.succeeded else 'failure'}, said the {meta.outcome.judged_by}",
+        "predicate held": "never" if first is None else f"first after step {first + 1}",
+        "length": f"{episode.length} steps, {seconds:.1f} s at {meta.control_hz:g} Hz",
+        "cameras": f"{', '.join(meta.cameras)}, {meta.image_size[1]} x {meta.image_size[0]} px",
+        "drawn by": meta.gl_renderer,
+        "MuJoCo": meta.mujoco_version,
+        "model": meta.model_hash,
+        "format": meta.format_version,
+    }
+    told = [(name, str(value)) for name, value in said.items() if value is not None]
+    for name, record in (("randomisation", meta.randomisation), ("drawn", meta.drawn)):
+        if record is not None:
+            told.append((name, json.dumps(dataclasses.asdict(record))))
+    return told
 
 
 def curves(episode: Episode) -> list[dict[str, Any]]:

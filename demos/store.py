@@ -66,6 +66,7 @@ class EpisodeStore:
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path} is a file, expected the folder of a store")
         self._manifest = Manifest(self.path)
+        self._sorted: tuple[dict[str, Entry], list[Entry]] = ({}, [])
 
     def commit(self, episode: Episode) -> Entry:
         """Adds one episode; see `commit_many`."""
@@ -110,7 +111,11 @@ class EpisodeStore:
         Raises:
             StoreError: There is no store, or its manifest is damaged, so that the list might be incomplete.
         """
-        return [entry for _, entry in sorted(self._listed().items())]
+        listed = self._listed()
+        # A page that shows a store asks every second, and mostly nothing is new.
+        if self._sorted[0] is not listed or len(self._sorted[1]) != len(listed):
+            self._sorted = (listed, [entry for _, entry in sorted(listed.items())])
+        return list(self._sorted[1])
 
     def __len__(self) -> int:
         return len(self._listed())

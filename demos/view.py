@@ -3,6 +3,7 @@
 robocat view runs/cycle/stores/demos      # the first episode of a store
 robocat view runs/cycle/stores/demos --episode panda-lift-red-expert-000003-9a1b2c3d
 robocat view runs/cycle/stores/demos --serve    # all episodes on a page, to filter, scrub and mark by hand
+robocat view runs/cycle/stores/demos --rerun lift.rrd    # an episode for Rerun's viewer
 robocat view panda lift                   # an arm and a task: its scripted expert at work
 robocat view panda lift --native          # the same in MuJoCo's own viewer
 robocat view my_arm.py lift               # an arm of the user's own
@@ -20,6 +21,7 @@ from demos.browse.browser import browse
 from demos.episode import Episode
 from demos.expert import Expert
 from demos.page import page
+from demos.rerun_file import write_rerun
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
 from demos.viewer import watch
@@ -49,6 +51,7 @@ def view(
     native: bool = False,
     serve: bool = False,
     port: int = 8766,
+    rerun: Path | None = None,
 ) -> None:
     """Writes pictures of a stored episode, or of a task with its expert at work, and prints where.
 
@@ -66,27 +69,39 @@ def view(
         native: Show an arm and a task in MuJoCo's own viewer instead, one scene after the other.
         serve: Answer at an address of this machine, where a browser shows all episodes of a store.
         port: Port of that address.
+        rerun: Write the episode to this file of Rerun's instead, .rrd.
     """
+    ways = {"--native": native, "--serve": serve, "--rerun": rerun is not None}
+    if len(given := [way for way, is_given in ways.items() if is_given]) > 1:
+        raise ValueError(f"got {' and '.join(given)}; expected one way to show it")
     if frames < 2:
         raise ValueError(f"frames {frames} is too few; expected 2 or more")
+    store = _store(what, {"--episode": episode is not None, "--serve": serve})
+    if store is not None and native:
+        raise ValueError(f"{store.path} is a store; --native shows an arm and a task")
+    if native:
+        watch(*_environment(what), seed)
+    elif store is not None and serve:
+        browse(store, episode and _named(store, episode), port)
+    else:
+        shown = _stored(store, episode) if store is not None else _performed(*_environment(what), seed, size)
+        if rerun is None:
+            _write(*shown, out, frames)
+        else:
+            write_rerun(*shown, rerun)
+            print(rerun)
+
+
+def _store(what: Sequence[str], asks: Mapping[str, bool]) -> EpisodeStore | None:
+    """The store that is named, or None where an arm and a task are; refuses options that ask for one then."""
     if len(what) not in (1, 2):
         raise ValueError(f"got {len(what)} names; expected a store, or an arm and a task")
-    stored = len(what) == 1 and Path(what[0]).exists()
-    if episode is not None and not stored:
-        raise ValueError(f"no store at {' '.join(what)}; --episode names an episode of one")
-    if serve:
-        if not stored:
-            raise ValueError(f"no store at {' '.join(what)}; --serve shows the episodes of one")
-        store = EpisodeStore(what[0])
-        browse(store, episode and _named(store, episode), port)
-    elif native:
-        if stored:
-            raise ValueError(f"{what[0]} is a store; --native shows an arm and a task")
-        watch(*_environment(what), seed)
-    elif stored:
-        _write(*_stored(EpisodeStore(what[0]), episode), out, frames)
-    else:
-        _write(*_performed(*_environment(what), seed, size), out, frames)
+    if len(what) == 1 and Path(what[0]).exists():
+        return EpisodeStore(what[0])
+    for option, is_given in asks.items():
+        if is_given:
+            raise ValueError(f"no store at {' '.join(what)}; {option} is for the episodes of one")
+    return None
 
 
 def _write(shown: Episode, goal: Pictures, out: Path, frames: int) -> None:

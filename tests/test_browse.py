@@ -274,8 +274,10 @@ def test_a_store_that_breaks_meanwhile_is_told(ask: Asker, store: EpisodeStore) 
 
 
 def test_what_cannot_be_served_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="no store at panda lift; --serve shows the episodes of one"):
+    with pytest.raises(ValueError, match="no store at panda lift; --serve is for the episodes of one"):
         view(("panda", "lift"), serve=True)
+    with pytest.raises(ValueError, match="got --native and --serve; expected one way to show it"):
+        view(("panda", "lift"), serve=True, native=True)
     with pytest.raises(StoreError, match="no store at"):
         browse(EpisodeStore(tmp_path / "none"), None, 8766)
     store, _ = filled(tmp_path / "store")

@@ -45,6 +45,7 @@ class Index:
         self._damage: dict[str, str] = {}
         self._unread: list[str] = []
         self._lines = 0
+        self._known: dict[str, tuple[str, ...]] = {}  # facets, as long as there is no news
 
     def refresh(self) -> None:
         """Reads on in the manifest and the marks.
@@ -59,11 +60,12 @@ class Index:
             self._heads = {id: head for id, head in self._heads.items() if id in kept}
             self._damage = {id: line for id, line in self._damage.items() if id in kept}
             self._entries, self._by_id = entries, {entry.id: entry for entry in entries}
-            self._unread = [id for id in reversed(self._by_id) if id not in self._heads | self._damage]
-            self.version += 1
+            seen = self._heads.keys() | self._damage.keys()
+            self._unread = [id for id in reversed(self._by_id) if id not in seen]
+            self._news()
         if self.marks.lines != self._lines:
             self._lines = self.marks.lines
-            self.version += 1
+            self._news()
 
     def read_on(self, budget_s: float) -> bool:
         """Reads heads for about so long [s]; whether there are more."""
@@ -78,7 +80,7 @@ class Index:
                 self._damage[id] = str(error)
         # Each bit would be news to every page; the thousands of a large store come in a few steps.
         if before and (not self._unread or before // 1000 != len(self._unread) // 1000):
-            self.version += 1
+            self._news()
         return bool(self._unread)
 
     def entry(self, id: str) -> Entry:
@@ -95,7 +97,7 @@ class Index:
         """Remembers that an episode turned out damaged, with the line that says so."""
         if self._damage.get(id) != line:
             self._damage[id] = line
-            self.version += 1
+            self._news()
 
     def row(self, entry: Entry) -> dict[str, Any]:
         """What the list says of one episode."""
@@ -129,6 +131,7 @@ class Index:
         places = {FACETS.index(name): value for name, value in wanted.items()}
         counts: list[Counter[str]] = [Counter() for _ in FACETS]
         meant: list[Entry] = []
+        theirs: list[tuple[str, ...]] = []
         for entry in self._entries:
             name = f"{entry.id} {entry.policy or ''}".lower() if words else ""
             if not all(word in name for word in words):
@@ -137,10 +140,11 @@ class Index:
             missed = [place for place, value in places.items() if facets[place] != value]
             if not missed:
                 meant.append(entry)
-                for count, value in zip(counts, facets, strict=True):
-                    count[value] += 1
+                theirs.append(facets)
             elif len(missed) == 1:
                 counts[missed[0]][facets[missed[0]]] += 1
+        for count, values in zip(counts, zip(*theirs, strict=True), strict=bool(theirs)):
+            count.update(values)
         start = max(0, min(start, (len(meant) - 1) // ROWS * ROWS))
         return {
             "total": len(self._entries),
@@ -154,10 +158,16 @@ class Index:
             **self._marked(),
         }
 
+    def _news(self) -> None:
+        self.version += 1
+        self._known.clear()
+
     def _facets(self, entry: Entry) -> tuple[str, ...]:
         """The values of FACETS."""
         id = entry.id
-        return (
+        if (known := self._known.get(id)) is not None:
+            return known
+        known = self._known[id] = (
             entry.arm,
             entry.task,
             entry.controller,
@@ -166,6 +176,7 @@ class Index:
             self.marks.of(entry) or "none",
             "damaged" if id in self._damage else "whole",
         )
+        return known
 
     def _marked(self) -> dict[str, Any]:
         """How many are marked, and what an undo would undo."""

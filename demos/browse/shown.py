@@ -1,13 +1,11 @@
 """An episode as the page of a store is told it: everything but its pictures."""
 
-import dataclasses
-import json
 from itertools import groupby
 from typing import Any
 
 from demos.episode import CONTROLLERS, Episode
 from demos.manifest import Entry
-from demos.page import curves
+from demos.page import curves, facts
 from demos.store import EpisodeStore
 
 
@@ -30,7 +28,7 @@ def shown(store: EpisodeStore, entry: Entry) -> dict[str, Any]:
         "goals": [camera for camera in meta.cameras if f"goal/{camera}" in keys],
         "acted": _acted(episode),
         "curves": curves(episode),
-        "facts": _facts(episode, entry),
+        "facts": facts(episode) + _file_facts(entry),
     }
 
 
@@ -41,30 +39,5 @@ def _acted(episode: Episode) -> list[tuple[str, int]]:
     return [(CONTROLLERS[number], len(list(steps))) for number, steps in groupby(episode.actor.tolist())]
 
 
-def _facts(episode: Episode, entry: Entry) -> list[tuple[str, str]]:
-    """Names and values of what is told in words."""
-    meta, who = episode.meta, episode.meta.provenance
-    first, seconds = episode.first_success, episode.length / meta.control_hz
-    facts = {
-        "episode": meta.id,
-        "created": meta.created,
-        "acted by": who.controller,
-        "policy": who.policy,
-        "generation": who.generation,
-        "seed": who.seed,
-        "outcome": f"{'success' if episode.succeeded else 'failure'}, said the {meta.outcome.judged_by}",
-        "predicate held": "never" if first is None else f"first after step {first + 1}",
-        "length": f"{episode.length} steps, {seconds:.1f} s at {meta.control_hz:g} Hz",
-        "cameras": f"{', '.join(meta.cameras)}, {meta.image_size[1]} x {meta.image_size[0]} px",
-        "drawn by": meta.gl_renderer,
-        "MuJoCo": meta.mujoco_version,
-        "model": meta.model_hash,
-        "file": f"{entry.file}, {entry.bytes / 1e6:.2f} MB",
-        "content": entry.content,
-        "format": meta.format_version,
-    }
-    told = [(name, str(value)) for name, value in facts.items() if value is not None]
-    for name, record in (("randomisation", meta.randomisation), ("drawn", meta.drawn)):
-        if record is not None:
-            told.append((name, json.dumps(dataclasses.asdict(record))))
-    return told
+def _file_facts(entry: Entry) -> list[tuple[str, str]]:
+    return [("file", f"{entry.file}, {entry.bytes / 1e6:.2f} MB"), ("content", entry.content)]

@@ -149,7 +149,7 @@ function row(each) {
   write(link, "span", "name", title(each));
   if (each.damaged) write(link, "span", "right bad", "damaged");
   else write(link, "span", `right ${each.outcome === "success" ? "good" : "bad"}`, each.outcome);
-  write(link, "span", "small", `${actor(each)} · seed ${each.seed} · ${each.length} steps`);
+  write(link, "span", "small", `${actor(each).split("/").pop()} · seed ${each.seed} · ${each.length} steps`);
   write(link, "span", "right small mark", each.mark === "none" ? "" : `by hand: ${each.mark}`);
   item.append(link);
   return item;
@@ -218,7 +218,7 @@ const undo = () => inTurn(async () => {
 
 // Opens the episode before or after the open one, on another page of the list if need be.
 async function step(way) {
-  const place = listed.rows.findIndex(({ id }) => id === opened?.id), next = place + way;
+  const now = chosen().get("id"), place = listed.rows.findIndex(({ id }) => id === now), next = place + way;
   if (place < 0 && listed.rows.length) return choose({ id: listed.rows[0].id });
   if (listed.rows[next]) return choose({ id: listed.rows[next].id });
   const start = way > 0 ? listed.start + listed.rows.length : listed.start - listed.page;
