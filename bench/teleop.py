@@ -63,7 +63,7 @@ def main(presses: int = 80, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        page.goto(server.guard.address)
+        page.goto(server.web.guard.address)
         # Distances from 50 ms: of ticks, at which commands are given, and of what was recorded of them.
         ticks_ms: list[list[float]] = []
         recorded_ms: list[list[float]] = []

@@ -11,11 +11,12 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from demos.episode import ARRAYS, OPTIONAL, PER_CAMERA, Episode, EpisodeMeta
@@ -138,6 +139,58 @@ def decode_frames(data: bytes, camera: str, indices: Sequence[int]) -> NDArray[n
         return unpack(tensors[f"images/{camera}"], tensors[f"offsets/{camera}"], meta.image_size, indices)
     except _UNREADABLE as error:
         raise ValueError(f"episode {meta.id}: images/{camera}: {_line(error)}") from error
+
+
+def read_meta(path: Path) -> EpisodeMeta:
+    """What an episode is, from the head of its file alone: nothing else is read, so nothing else is verified.
+
+    Raises:
+        ValueError: A head that `encode` does not write, or a file that is shorter or longer than it says.
+        OSError: The file cannot be read.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            record = json.loads(file.metadata()["episode"])
+            return EpisodeMeta.from_json(json.dumps(record["meta"]))
+    except _UNREADABLE as error:
+        raise ValueError(_line(error)) from error
+
+
+def read_picture_keys(path: Path) -> list[str]:
+    """Keys of the pictures in a file, "images/<camera>" and "goal/<camera>", by its head alone.
+
+    Raises:
+        ValueError: A head that `encode` does not write.
+        OSError: The file cannot be read.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            return sorted(key for key in file.keys() if key.partition("/")[0] in PER_CAMERA)
+    except _UNREADABLE as error:
+        raise ValueError(_line(error)) from error
+
+
+def read_picture(path: Path, key: str, index: int = 0) -> NDArray[np.uint8]:
+    """One image (H, W, 3); only those packed with it are decompressed, and verified by their checksum.
+
+    Args:
+        path: The episode's file.
+        key: One of `read_picture_keys`.
+        index: Observation 0 to T; 0 for a goal.
+
+    Raises:
+        ValueError: An image that the episode lacks, or bytes that `encode` does not write.
+        OSError: The file cannot be read.
+    """
+    kind, _, camera = key.partition("/")
+    try:
+        with safe_open(path, "numpy") as file:
+            blobs = file.get_tensor(key)
+            offsets = file.get_tensor(f"offsets/{camera}") if kind == "images" else np.array([0, len(blobs)])
+            height, width = json.loads(file.metadata()["episode"])["meta"]["image_size"]
+            return unpack(blobs, offsets, (height, width), [index])[0]
+    except _UNREADABLE as error:
+        raise ValueError(_line(error)) from error
 
 
 def _seal(episode: Episode, content: str) -> str:

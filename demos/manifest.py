@@ -1,26 +1,18 @@
-"""The manifest: which episodes a store holds. One line each, and a reader trusts nothing else.
-
-A line is the CRC-32 of its JSON in eight hexadecimal digits, a space, the JSON of one `Entry`, and a newline:
-
-    9d1c3a44 {"arm": "panda", ..., "id": "panda-lift-red-expert-000042-3f9c01ab", ...}
-
-Lines are only ever appended, under a lock, by one write. Bytes after the last newline are the start of a line
-whose writer was killed: readers ignore them and the next writer cuts them off.
-"""
+"""The manifest: which episodes a store holds. A journal of one line each; a reader trusts nothing else."""
 
 import dataclasses
 import fcntl
 import hashlib
-import json
 import os
-import zlib
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from demos.episode import FORMAT_VERSION, Episode
-from demos.staging import sync_folders, write_all
+from demos.journal import Journal, line
+from demos.staging import sync_folders
 
 Data = bytes  # by another name, because an entry has a field `bytes`
 
@@ -81,20 +73,15 @@ class Entry:
         return len(data) == self.bytes and hashlib.sha256(data).hexdigest() == self.sha256
 
     def to_line(self) -> Data:
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True).encode()
-        return b"%08x %b\n" % (zlib.crc32(text), text)
+        return line(dataclasses.asdict(self))
 
     @staticmethod
-    def from_line(line: Data) -> "Entry | None":
-        """Reads a line without its newline; None if it is damaged.
+    def from_record(record: dict[str, Any]) -> "Entry":
+        """The entry in a line.
 
         Raises:
-            StoreError: An intact line of another format.
+            StoreError: It is of another format.
         """
-        text = line[9:]
-        if line[:9] != b"%08x " % zlib.crc32(text) or not text:
-            return None
-        record = json.loads(text)
         if (version := record.get("format_version")) != FORMAT_VERSION:
             raise StoreError(
                 f"episode {record.get('id')}: format_version: got {version}, expected {FORMAT_VERSION}, "
@@ -116,44 +103,31 @@ class Manifest:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.path = root / "manifest.jsonl"
-        self._forget(None)
+        self._journal = Journal(self.path, self._forget, self._take)
 
-    def _forget(self, inode: int | None) -> None:
-        self.exists = inode is not None
+    def _forget(self) -> None:
         self.entries: dict[str, Entry] = {}
-        self.damaged: set[int] = set()
-        self.torn = 0
-        self._inode, self._end, self._lines = inode, 0, 0
+
+    def _take(self, number: int, record: dict[str, Any]) -> None:
+        del number
+        entry = Entry.from_record(record)
+        self.entries.setdefault(entry.id, entry)
+
+    @property
+    def exists(self) -> bool:
+        return self._journal.exists
+
+    @property
+    def damaged(self) -> set[int]:
+        return self._journal.damaged
+
+    @property
+    def torn(self) -> int:
+        return self._journal.torn
 
     def refresh(self) -> None:
         """Reads what was appended since the last time, or all of it if the file is another one."""
-        known = len(self.damaged)
-        started = self._end
-        self._read_on()
-        if started and len(self.damaged) > known:
-            # A writer may have taken back a line that was read here (its disk was full) and another followed.
-            self._forget(None)
-            self._read_on()
-
-    def _read_on(self) -> None:
-        try:
-            with open(self.path, "rb") as file:
-                now = os.fstat(file.fileno())
-                if now.st_ino != self._inode or now.st_size < self._end:
-                    self._forget(now.st_ino)
-                file.seek(self._end)
-                tail = file.read()
-        except FileNotFoundError:
-            return self._forget(None)
-        *lines, rest = tail.split(b"\n")
-        for number, line in enumerate(lines, start=self._lines + 1):
-            if (entry := Entry.from_line(line)) is None:
-                self.damaged.add(number)
-            else:
-                self.entries.setdefault(entry.id, entry)
-        self._lines += len(lines)
-        self._end += len(tail) - len(rest)
-        self.torn = len(rest)
+        self._journal.refresh()
 
     @contextmanager
     def locked(self, shared: bool = False) -> Generator[None]:
@@ -179,16 +153,4 @@ class Manifest:
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Adds lines, all or none, and returns when they survive a power cut. Under the lock, refreshed."""
-        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-        try:
-            if os.fstat(fd).st_size > self._end:
-                os.ftruncate(fd, self._end)
-            try:
-                write_all(fd, b"".join(entry.to_line() for entry in entries))
-                os.fsync(fd)
-            except BaseException:
-                os.ftruncate(fd, self._end)
-                raise
-        finally:
-            os.close(fd)
-        self.refresh()
+        self._journal.append(dataclasses.asdict(entry) for entry in entries)

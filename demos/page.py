@@ -1,6 +1,7 @@
 """An episode as one self-contained page for the browser: cameras with a slider, a curve for each number."""
 
 import base64
+import dataclasses
 import io
 import json
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from PIL import Image
 from demos.episode import Episode
 
 TEMPLATE = Path(__file__).parent / "templates" / "episode.html"
+SHARED = Path(__file__).parent / "web" / "page"  # what the page of a store shows an episode with, too
 QUALITY = 92  # of JPEG: nothing to be seen at the size of a policy's pictures
 
 
@@ -35,34 +37,75 @@ def page(episode: Episode, goal: Mapping[str, NDArray[np.uint8]]) -> str:
         "moments": episode.length + 1,
         "images": {camera: [_source(frame) for frame in episode.images[camera]] for camera in meta.cameras},
         "goal": {camera: _source(goal[camera]) for camera in meta.cameras if camera in goal},
-        "curves": _curves(episode),
+        "curves": curves(episode),
     }
     # No "</script>" may stand in a script, whatever a name holds.
     text = json.dumps(said, allow_nan=False).replace("<", "\\u003c")
-    return TEMPLATE.read_text(encoding="utf-8").replace("@EPISODE@", text)
+    parts = {"STYLE": ("curves.css",), "SCRIPT": ("curves.js", "player.js")}
+    html = TEMPLATE.read_text(encoding="utf-8")
+    for name, files in parts.items():
+        html = html.replace(f"@{name}@", "\n".join((SHARED / file).read_text("utf-8") for file in files))
+    return html.replace("@EPISODE@", text)
 
 
-def _curves(episode: Episode) -> list[dict[str, Any]]:
-    """Progress and success, what was done, and what was felt: names, ranges and values over time."""
-    meta = episode.meta
+def facts(episode: Episode) -> list[tuple[str, str]]:
+    """Names and values of what is told in words."""
+    meta, who = episode.meta, episode.meta.provenance
+    first, seconds = episode.first_success, episode.length / meta.control_hz
+    said = {
+        "episode": meta.id,
+        "created": meta.created,
+        "acted by": who.controller,
+        "policy": who.policy,
+        "generation": who.generation,
+        "seed": who.seed,
+        "outcome": f"{'success' if episode.succeeded else 'failure'}, said the {meta.outcome.judged_by}",
+        "predicate held": "never" if first is None else f"first after step {first + 1}",
+        "length": f"{episode.length} steps, {seconds:.1f} s at {meta.control_hz:g} Hz",
+        "cameras": f"{', '.join(meta.cameras)}, {meta.image_size[1]} x {meta.image_size[0]} px",
+        "drawn by": meta.gl_renderer,
+        "MuJoCo": meta.mujoco_version,
+        "model": meta.model_hash,
+        "format": meta.format_version,
+    }
+    told = [(name, str(value)) for name, value in said.items() if value is not None]
+    for name, record in (("randomisation", meta.randomisation), ("drawn", meta.drawn)):
+        if record is not None:
+            told.append((name, json.dumps(dataclasses.asdict(record))))
+    return told
+
+
+def curves(episode: Episode) -> list[dict[str, Any]]:
+    """Progress and success, what was done, and what was felt: names, ranges and values over time.
+
+    Returns:
+        Of each curve its `group`, `name`, declared range `low` to `high`, and `values`: at each observation,
+        or, where there is one less, of each step from one to the next. `after` says that they hold at the end
+        of the step. Of an action that was teleoperated also what was `asked`, before limits of motion.
+    """
+    meta, asked = episode.meta, episode.commanded
     felt = zip(meta.proprio_names, meta.proprio_units, meta.proprio_ranges, strict=True)
     return [
-        _curve("progress", (0.0, 1.0), episode.progress),
-        _curve("success", (0.0, 1.0), episode.success),
+        _curve("outcome", "progress", (0.0, 1.0), episode.progress),
+        _curve("outcome", "success", (0.0, 1.0), episode.success) | {"after": True},
         *(
-            _curve(f"action {name}", (-1.0, 1.0), episode.action[:, i])
+            _curve("action", f"action {name}", (-1.0, 1.0), episode.action[:, i])
+            | ({} if asked is None else {"asked": _numbers(asked[:, i])})
             for i, name in enumerate(meta.action_names)
         ),
         *(
-            _curve(f"{name} [{unit}]", span, episode.proprio[:, i])
+            _curve("proprioception", f"{name} [{unit}]", span, episode.proprio[:, i])
             for i, (name, unit, span) in enumerate(felt)
         ),
     ]
 
 
-def _curve(name: str, span: tuple[float, float], values: NDArray[Any]) -> dict[str, Any]:
-    numbers = np.asarray(values, dtype=np.float64).round(4).tolist()
-    return {"name": name, "low": span[0], "high": span[1], "values": numbers}
+def _curve(group: str, name: str, span: tuple[float, float], values: NDArray[Any]) -> dict[str, Any]:
+    return {"group": group, "name": name, "low": span[0], "high": span[1], "values": _numbers(values)}
+
+
+def _numbers(values: NDArray[Any]) -> list[float]:
+    return np.asarray(values, dtype=np.float64).round(4).tolist()
 
 
 def _source(picture: NDArray[np.uint8]) -> str:

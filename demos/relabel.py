@@ -1,11 +1,14 @@
 """`robocat data relabel`: outcomes set by hand, into a store of its own; the old word is kept beside the new.
 
+robocat view runs/mine/all --serve    # mark episodes on the page, then
+robocat data relabel runs/mine/all --out runs/mine/better
 robocat data relabel runs/mine/all --ids <id> <id> --outcome failure --out runs/mine/better
 
 A store never changes what it holds, so the episodes go to another one. There the outcome says who judged as
 "hand, before: failure by predicate".
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -13,49 +16,88 @@ from typing import Literal
 from tyro.conf import Positional
 
 from demos.episode import Episode, Outcome
+from demos.episode_file import Packed
+from demos.marks import Marks
 from demos.progress import progress
 from demos.stock import AT_ONCE, refuse_itself
-from demos.store import EpisodeStore
+from demos.store import EpisodeStore, StoreError
 from sim.names import pick
 
 
 def relabel(
-    store: Positional[Path], *, ids: tuple[str, ...], outcome: Literal["success", "failure"], out: Path
+    store: Positional[Path],
+    *,
+    ids: tuple[str, ...] = (),
+    outcome: Literal["success", "failure"] | None = None,
+    out: Path,
 ) -> None:
     """Commits all episodes of a store to another one, some with an outcome that a person has set.
 
     Args:
         store: The store; it stays as it is.
-        ids: Episodes whose outcome is set.
-        outcome: What it is set to.
+        ids: Episodes whose outcome is set; without them, those marked on the page of `robocat view --serve`.
+        outcome: What it is set to; goes with ids.
         out: The store that takes them; it may be there already, without these episodes' old outcomes.
 
     Raises:
         UnknownName: There is no such episode; nothing was written then.
-        StoreError: `out` has one of the episodes with another outcome.
-        ValueError: `out` is the store itself, or no ids were given.
+        StoreError: `out` has one of the episodes with another outcome, or a mark is damaged.
+        ValueError: `out` is the store itself, nothing was marked, or ids and outcome were not given together.
     """
     refuse_itself(out, (store,))
-    source, target = EpisodeStore(store), EpisodeStore(out)
-    present = source.ids()
-    chosen = {id for id in ids if pick(dict.fromkeys(present, True), id, f"episode in {store}")}
-    if not chosen:
-        raise ValueError("no ids; expected those of the episodes whose outcome is set")
-    changed = 0
-    with progress(f"{store.name} to {out.name}", len(present)) as advance:
+    source = EpisodeStore(store)
+    if outcome is not None:
+        present = dict.fromkeys(source.ids(), True)
+        chosen = {id: outcome for id in ids if pick(present, id, f"episode in {store}")}
+        if not chosen:
+            raise ValueError("no ids; expected those of the episodes whose outcome is set")
+    elif ids:
+        raise ValueError(f"{len(ids)} ids without an outcome; expected --outcome success or failure")
+    else:
+        chosen = _marked(source)
+    _commit(source, EpisodeStore(out), chosen)
+
+
+def _marked(store: EpisodeStore) -> dict[str, str]:
+    """The outcomes that people have marked, by id."""
+    marks = Marks(store.path)
+    entries = {entry.id: entry for entry in store.entries()}
+    marks.refresh()
+    if marks.damaged:
+        numbers = ", ".join(map(str, sorted(marks.damaged)))
+        raise StoreError(
+            f"{marks.path} is damaged in line {numbers}; without such lines the others can be used"
+        )
+    if not (chosen := marks.among(entries)):
+        raise ValueError(
+            f"nothing is marked in {store.path}; do so in `robocat view {store.path} --serve`, or say --ids "
+            "and --outcome"
+        )
+    return dict[str, str](chosen)
+
+
+def _commit(source: EpisodeStore, target: EpisodeStore, chosen: Mapping[str, str]) -> None:
+    """Commits all episodes, the chosen ones with the outcome that each is to have."""
+    present, changed = source.ids(), {"success": 0, "failure": 0}
+    with progress(f"{source.path.name} to {target.path.name}", len(present)) as advance:
         for start in range(0, len(present), AT_ONCE):
             some = [source.load_packed(id) for id in present[start : start + AT_ONCE]]
-            new = [
-                each._replace(episode=judged(each.episode, outcome == "success"))
-                if each.episode.id in chosen
-                else each
-                for each in some
-            ]
+            new = [_judged(each, chosen.get(each.episode.id)) for each in some]
             target.commit_many(new)
-            changed += sum(a.episode is not b.episode for a, b in zip(some, new, strict=True))
+            for before, after in zip(some, new, strict=True):
+                changed["success" if after.episode.succeeded else "failure"] += before is not after
             advance(len(some))
-    kept = f"{len(chosen) - changed} had that outcome already; " if changed < len(chosen) else ""
-    print(f"{out}: {changed} set to {outcome} by hand; {kept}{len(target)} in all")
+    said = " and ".join(f"{n} set to {word}" for word, n in changed.items() if n) or "0 set"
+    left = len(chosen) - sum(changed.values())
+    kept = f"{left} had that outcome already; " if left else ""
+    print(f"{target.path}: {said} by hand; {kept}{len(target)} in all")
+
+
+def _judged(given: Packed, outcome: str | None) -> Packed:
+    """An episode with the outcome that was chosen, if one was, its images kept as they are."""
+    if outcome is None or (episode := judged(given.episode, outcome == "success")) is given.episode:
+        return given
+    return given._replace(episode=episode)
 
 
 def judged(episode: Episode, success: bool) -> Episode:

@@ -21,15 +21,30 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from demos import png
 from demos.audit import Finding, Watch, adopt, examine, mend, quarantine, set_aside
-from demos.episode import Episode
-from demos.episode_file import Packed, content_hash, decode, decode_frames, decode_packed, encode
+from demos.episode import Episode, EpisodeMeta
+from demos.episode_file import (
+    Packed,
+    content_hash,
+    decode,
+    decode_frames,
+    decode_packed,
+    encode,
+    read_meta,
+    read_picture,
+    read_picture_keys,
+)
 from demos.manifest import Entry, Manifest, StoreError
 from demos.staging import staging, sync_folders
+from sim.extras import MissingExtra
+
+T = TypeVar("T")
 
 # EFBIG is what a limit on file size gives, EDQUOT one on a user's space.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -55,6 +70,7 @@ class EpisodeStore:
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path} is a file, expected the folder of a store")
         self._manifest = Manifest(self.path)
+        self._sorted: tuple[dict[str, Entry], list[Entry]] = ({}, [])
 
     def commit(self, episode: Episode) -> Entry:
         """Adds one episode; see `commit_many`."""
@@ -100,7 +116,11 @@ class EpisodeStore:
         Raises:
             StoreError: There is no store, or its manifest is damaged, so that the list might be incomplete.
         """
-        return [entry for _, entry in sorted(self._listed().items())]
+        listed = self._listed()
+        # A page that shows a store asks every second, and mostly nothing is new.
+        if self._sorted[0] is not listed or len(self._sorted[1]) != len(listed):
+            self._sorted = (listed, [entry for _, entry in sorted(listed.items())])
+        return list(self._sorted[1])
 
     def __len__(self) -> int:
         return len(self._listed())
@@ -154,6 +174,42 @@ class EpisodeStore:
         """
         return decode_frames(self._read(id)[1], camera, indices)
 
+    def meta(self, id: str) -> EpisodeMeta:
+        """What an episode is, from the head of its file alone; only `load` verifies the rest.
+
+        Raises:
+            StoreError: There is no such episode, or the head of its file is damaged.
+        """
+        return self._part(id, read_meta)
+
+    def picture_keys(self, id: str) -> list[str]:
+        """Keys of an episode's pictures for `png`; a goal is there only if the agent was shown one.
+
+        Raises:
+            StoreError: There is no such episode, or the head of its file is damaged.
+        """
+        return self._part(id, read_picture_keys)
+
+    def png(self, id: str, key: str, index: int = 0) -> bytes:
+        """One image as a PNG, without reading or verifying the rest of the episode.
+
+        Args:
+            id: One of `ids()`.
+            key: "images/<camera>" or "goal/<camera>".
+            index: Observation 0 to T; 0 for a goal.
+
+        Raises:
+            StoreError: There is no such episode or image, or it is damaged.
+            MissingExtra: It is kept as video, and PyAV is not installed.
+        """
+        if key not in (keys := self.picture_keys(id)):
+            raise StoreError(f"episode {id} has no picture {key!r}; pictures: {', '.join(keys)}")
+        last = self._entry(id).length if key.startswith("images/") else 0
+        if not 0 <= index <= last:
+            raise StoreError(f"episode {id}: {key} {index}: expected an index from 0 to {last}")
+        image = self._part(id, lambda path: read_picture(path, key, index))
+        return png.pack(image[None])[0].tobytes()
+
     def check(self, watch: Watch = iter) -> list[Finding]:
         """Reads and verifies everything; empty if all is well. See `demos.audit`."""
         self._refresh(manifest=False)
@@ -199,12 +255,26 @@ class EpisodeStore:
     def _holds_files(self) -> bool:
         return any(path.is_file() for path in (self.path / "episodes").rglob("*"))
 
-    def _read(self, id: str) -> tuple[Entry, bytes]:
+    def _entry(self, id: str) -> Entry:
         if id not in self._manifest.entries:
             self._refresh()
         if (entry := self._manifest.entries.get(id)) is None:
             count = len(self._manifest.entries)
             raise StoreError(f"no episode {id!r} in {self.path}, which holds {count}; `ids()` lists them")
+        return entry
+
+    def _part(self, id: str, read: Callable[[Path], T]) -> T:
+        """What `read` finds in an episode's file."""
+        entry = self._entry(id)
+        try:
+            return read(self.path / entry.file)
+        except MissingExtra:
+            raise
+        except (ValueError, OSError) as error:
+            raise self._damaged(entry, str(error)) from error
+
+    def _read(self, id: str) -> tuple[Entry, bytes]:
+        entry = self._entry(id)
         try:
             data = (self.path / entry.file).read_bytes()
             problem = "" if entry.describes(data) else "its bytes changed"

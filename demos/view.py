@@ -2,6 +2,8 @@
 
 robocat view runs/cycle/stores/demos      # the first episode of a store
 robocat view runs/cycle/stores/demos --episode panda-lift-red-expert-000003-9a1b2c3d
+robocat view runs/cycle/stores/demos --serve    # all episodes on a page, to filter, scrub and mark by hand
+robocat view runs/cycle/stores/demos --rerun lift.rrd    # an episode for Rerun's viewer
 robocat view panda lift                   # an arm and a task: its scripted expert at work
 robocat view panda lift --native          # the same in MuJoCo's own viewer
 robocat view my_arm.py lift               # an arm of the user's own
@@ -15,9 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from tyro.conf import Positional
 
+from demos.browse.browser import browse
 from demos.episode import Episode
 from demos.expert import Expert
 from demos.page import page
+from demos.rerun_file import write_rerun
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
 from demos.viewer import watch
@@ -45,8 +49,14 @@ def view(
     seed: int = 0,
     size: int = 160,
     native: bool = False,
+    serve: bool = False,
+    port: int = 8766,
+    rerun: Path | None = None,
 ) -> None:
     """Writes pictures of a stored episode, or of a task with its expert at work, and prints where.
+
+    With --serve a store is browsed instead of one episode being written: the same question, what is in there,
+    asked of all of it, so it is no verb of its own.
 
     Args:
         what: Folder of a store; or an arm and a task, names or files that declare them; or both names as an
@@ -57,22 +67,41 @@ def view(
         seed: Scene of an arm and task.
         size: Height and width of its pictures [px].
         native: Show an arm and a task in MuJoCo's own viewer instead, one scene after the other.
+        serve: Answer at an address of this machine, where a browser shows all episodes of a store.
+        port: Port of that address.
+        rerun: Write the episode to this file of Rerun's instead, .rrd.
     """
+    ways = {"--native": native, "--serve": serve, "--rerun": rerun is not None}
+    if len(given := [way for way, is_given in ways.items() if is_given]) > 1:
+        raise ValueError(f"got {' and '.join(given)}; expected one way to show it")
     if frames < 2:
         raise ValueError(f"frames {frames} is too few; expected 2 or more")
+    store = _store(what, {"--episode": episode is not None, "--serve": serve})
+    if store is not None and native:
+        raise ValueError(f"{store.path} is a store; --native shows an arm and a task")
+    if native:
+        watch(*_environment(what), seed)
+    elif store is not None and serve:
+        browse(store, episode and _named(store, episode), port)
+    else:
+        shown = _stored(store, episode) if store is not None else _performed(*_environment(what), seed, size)
+        if rerun is None:
+            _write(*shown, out, frames)
+        else:
+            write_rerun(*shown, rerun)
+            print(rerun)
+
+
+def _store(what: Sequence[str], asks: Mapping[str, bool]) -> EpisodeStore | None:
+    """The store that is named, or None where an arm and a task are; refuses options that ask for one then."""
     if len(what) not in (1, 2):
         raise ValueError(f"got {len(what)} names; expected a store, or an arm and a task")
-    stored = len(what) == 1 and Path(what[0]).exists()
-    if episode is not None and not stored:
-        raise ValueError(f"no store at {' '.join(what)}; --episode names an episode of one")
-    if native:
-        if stored:
-            raise ValueError(f"{what[0]} is a store; --native shows an arm and a task")
-        watch(*_environment(what), seed)
-    elif stored:
-        _write(*_stored(EpisodeStore(what[0]), episode), out, frames)
-    else:
-        _write(*_performed(*_environment(what), seed, size), out, frames)
+    if len(what) == 1 and Path(what[0]).exists():
+        return EpisodeStore(what[0])
+    for option, is_given in asks.items():
+        if is_given:
+            raise ValueError(f"no store at {' '.join(what)}; {option} is for the episodes of one")
+    return None
 
 
 def _write(shown: Episode, goal: Pictures, out: Path, frames: int) -> None:
@@ -90,6 +119,12 @@ def _write(shown: Episode, goal: Pictures, out: Path, frames: int) -> None:
 
 
 def _stored(store: EpisodeStore, wanted: str | None) -> tuple[Episode, Pictures]:
+    episode = store.load(_named(store, wanted))
+    return episode, episode.goal
+
+
+def _named(store: EpisodeStore, wanted: str | None) -> str:
+    """The id that is wanted or begins so; the first one if none is."""
     ids = store.ids()
     if not ids:
         raise ValueError(f"the store {store.path} is empty; `robocat collect` fills one")
@@ -97,8 +132,7 @@ def _stored(store: EpisodeStore, wanted: str | None) -> tuple[Episode, Pictures]
     if wanted is not None and len(found) != 1 and wanted not in ids:
         some = ", ".join((found or ids)[:3])
         raise ValueError(f"{len(found)} episodes of {store.path} begin with {wanted!r}; it has {some}, ...")
-    episode = store.load(found[0])
-    return episode, episode.goal
+    return found[0]
 
 
 def _environment(what: Sequence[str]) -> tuple[str, str]:

@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "practise": ("finetune.practice:practise", "let a branch attempt its task and store what it did"),
     "improve": ("finetune.improve:improve", "run the whole cycle: the next generation, or the first"),
     "evaluate": ("robocat.evaluate:evaluate", "measure success rates with intervals, on given seeds"),
-    "view": ("demos.view:view", "show a stored episode, or an environment, as pictures"),
+    "view": ("demos.view:view", "show a stored episode, or an environment, as pictures; a store as a page"),
     "report": ("finetune.report:report", "write one self-contained page about a run"),
     "arms": ("sim.listing:arms", "list the arms"),
     "tasks": ("sim.listing:tasks", "list the tasks"),

@@ -1,4 +1,4 @@
-"""A teleoperation server in this process, on a free port, for tests to speak to."""
+"""Servers in this process, on free ports, for tests to speak to."""
 
 import socket
 import threading
@@ -9,36 +9,48 @@ from pathlib import Path
 from typing import Any
 
 from demos.store import EpisodeStore
-from demos.teleop.server import Address, Service
+from demos.teleop.server import Service
 from demos.teleop.session import Plan
+from demos.web.local_server import Address, LocalServer
 from sim.env import make
 
 
-def free_port() -> int:
-    """A port of this machine that nobody has."""
+def free_address() -> Address:
+    """An address on loopback that nobody has."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+        return Address(port=free.getsockname()[1])
 
 
 @contextmanager
 def driven(
     out: Path, arm: str = "panda", task: str = "lift", size: int = 32, **plan: Any
 ) -> Generator[Service]:
-    """Serves on loopback until the block ends."""
+    """Teleoperation, served on loopback until the block ends."""
     env = make(arm, task, size=size, control_hz=20)
     settings = Plan(**{"episodes": 5, "first_seed": 0, "limit_s": 60.0} | plan)
-    service = Service(env, EpisodeStore(out), settings, Address(port=free_port()))
-    thread = threading.Thread(target=service.server.run, args=([service.socket],), daemon=True)
-    thread.start()
-    service.session.start()
+    service = Service(env, EpisodeStore(out), settings, free_address())
     try:
-        until(lambda: service.server.started and "task" in service.hub.frame.state)
-        yield service
+        with served(service.web):
+            service.session.start()
+            until(lambda: "task" in service.hub.frame.state)
+            yield service
     finally:
-        service.server.should_exit = True
-        thread.join(10)
         service.close()
+
+
+@contextmanager
+def served(web: LocalServer) -> Generator[LocalServer]:
+    """Runs a server in a thread until the block ends."""
+    thread = threading.Thread(target=web.run, daemon=True)
+    thread.start()
+    try:
+        until(lambda: web.server.started)
+        yield web
+    finally:
+        web.server.should_exit = True
+        thread.join(10)
+        web.close()
 
 
 def until(holds: Callable[[], object], timeout_s: float = 20.0) -> None:

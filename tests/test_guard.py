@@ -1,8 +1,8 @@
-"""Who may speak to the server of teleoperation."""
+"""Who may speak to the server of a page."""
 
 import pytest
 
-from demos.teleop.guard import LOOPBACK, Guard, check_address
+from demos.web.guard import LOOPBACK, Guard, check_address
 
 GUARD = Guard("127.0.0.1", 8765, token="secret")
 

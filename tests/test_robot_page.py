@@ -16,9 +16,9 @@ from demos.robots.lerobot_arm import LeRobotArm
 from demos.robots.robot import Unplugged
 from demos.robots.robot_env import RealTask, RobotEnv
 from demos.store import EpisodeStore
-from demos.teleop.server import Address, Service
+from demos.teleop.server import Service
 from demos.teleop.session import Plan
-from tests.driven import free_port
+from tests.driven import free_address
 from tests.serial_arm import FOLDED, SerialArm, servos
 
 client = pytest.importorskip("websockets.sync.client")
@@ -31,14 +31,14 @@ def test_the_page_says_what_the_arm_does(tmp_path: Path) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
     with servos(tmp_path, FOLDED) as bench, sync_api.sync_playwright() as playwright:
         env = RobotEnv(LeRobotArm(SerialArm(bench.port)), RealTask("lift", "lift a cube"))
-        address = Address(port=free_port())
+        address = free_address()
         service = Service(env, EpisodeStore(tmp_path / "store"), Plan(5, 0, 60.0), address)
         thread = threading.Thread(target=service.server.run, args=([service.socket],), daemon=True)
         thread.start()
         service.session.start()
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        page.goto(service.guard.address)
+        page.goto(service.web.guard.address)
         page.wait_for_selector('body[data-phase="ready"]')
         page.wait_for_selector('img[id="view front"]')
         assert page.is_disabled('button[id="order expert"]') and page.is_hidden("#progress")
@@ -79,7 +79,7 @@ def test_the_command_records_a_real_arm(tmp_path: Path) -> None:
             "--out",
             str(store),
             "--port",
-            str(free_port()),
+            str(free_address().port),
         ]
         here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "robocat", *words]

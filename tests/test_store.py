@@ -1,6 +1,7 @@
 """The store: what goes in comes out, in one order, whoever writes and however often."""
 
 import dataclasses
+import io
 import json
 import time
 import zlib
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from demos.store import EpisodeStore, StoreError
 from tests.fakes import fake_episode, flat_shaded, same_episode
-from tests.small_store import assert_clean, file_of, filled, small_episode
+from tests.small_store import assert_clean, file_of, filled, flip, small_episode
 
 
 def test_commit_and_load(tmp_path: Path) -> None:
@@ -194,3 +196,41 @@ def test_commit_and_load_are_fast(tmp_path: Path) -> None:
     commit_s, load_s = (min(times) for times in zip(*took, strict=True))
     assert commit_s < 0.14 and load_s < 0.06, (commit_s, load_s)
     assert entry.bytes < 350_000  # 82 images raw are 1,007,616
+
+
+def test_parts_of_an_episode_are_read_without_the_rest(tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path)
+    episode = small_episode(0, controller="policy", policy="cat", generation=1)
+    store.commit(episode)
+    assert store.meta(episode.id) == episode.meta
+    for key, array in episode.arrays().items():
+        if key.startswith(("images/", "goal/")):
+            for index, picture in enumerate(array if key.startswith("images/") else array[None]):
+                with Image.open(io.BytesIO(store.png(episode.id, key, index))) as read:
+                    np.testing.assert_array_equal(np.asarray(read), picture)
+    for key, index in (("images/front", 3), ("images/front", -1), ("images/side", 0), ("action", 0)):
+        with pytest.raises(StoreError, match="expected an index from 0 to 2|no picture"):
+            store.png(episode.id, key, index)
+    with pytest.raises(StoreError, match="no episode 'nobody'"):
+        store.meta("nobody")
+
+
+def test_a_damaged_part_is_told(tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path)
+    episode = small_episode(0, size=32)
+    store.commit(episode)
+    file = file_of(store, episode)
+    data = file.read_bytes()
+    blobs, _ = store.load_packed(episode.id).images["front"]
+    flip(file, data.index(blobs.tobytes()) + len(blobs) // 2)
+    with pytest.raises(StoreError, match="is damaged .*ZstdError"):
+        store.png(episode.id, "images/front", 1)
+    assert store.png(episode.id, "images/wrist", 1), "the others are whole"
+    assert store.meta(episode.id) == episode.meta
+    for broken in (data[:-1], data + b"x", data[:20], b""):
+        file.write_bytes(broken)
+        with pytest.raises(StoreError, match="is damaged"):
+            store.meta(episode.id)
+    file.unlink()
+    with pytest.raises(StoreError, match="is damaged .No such file"):
+        store.meta(episode.id)

@@ -16,8 +16,9 @@ from demos.replay import replay
 from demos.store import EpisodeStore
 from demos.teleop.console import GONE_S, SILENT_S
 from demos.teleop.hub import MOST_A_SECOND
-from demos.teleop.server import Address, Service
+from demos.teleop.server import Service
 from demos.teleop.session import LastKept, Plan
+from demos.web.local_server import Address
 from tests.driven import driven, until
 from tests.fakes import fake_episode
 
@@ -34,8 +35,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
 
 @contextmanager
 def _talk(server: Service, token: str = "", **headers: str | None) -> Generator[Any]:
-    host = server.guard.address.split("/")[2]
-    address = f"ws://{host}/{token or server.guard.token}/talk"
+    host = server.web.guard.address.split("/")[2]
+    address = f"ws://{host}/{token or server.web.guard.token}/talk"
     given = {"origin": f"http://{host}"} | headers
     with client.connect(address, origin=given["origin"], max_size=2**22) as socket:
         yield socket
@@ -194,7 +195,7 @@ def test_a_plan_that_cannot_be_is_refused(plan: dict[str, Any], message: str) ->
 
 
 def test_addresses_that_cannot_be_had_are_told(server: Service, tmp_path: Path) -> None:
-    port = int(server.guard.address.split(":")[2].split("/")[0])
+    port = int(server.web.guard.address.split(":")[2].split("/")[0])
     with pytest.raises(OSError, match=f"cannot answer at 127.0.0.1, port {port}: .*another --port"):
         Service(server.session._env, EpisodeStore(tmp_path), Plan(1, 0, 60.0), Address(port=port))
     with pytest.raises(ValueError, match="port 70000 is out of range; expected 1 to 65535"):
@@ -281,7 +282,7 @@ def test_strangers_are_refused(server: Service, what: str) -> None:
 def test_another_host_is_refused_and_headers_are_strict(server: Service) -> None:
     import http.client
 
-    host, token = server.guard.address.split("/")[2:4]
+    host, token = server.web.guard.address.split("/")[2:4]
     connection = http.client.HTTPConnection(host)
     for path, named, status in (
         (f"/{token}/", host, 200),

@@ -1,6 +1,5 @@
 """Teleoperation in a real browser: keys drive, episodes are kept, undone, taken over, and a tab may close."""
 
-import shutil
 import time
 from collections.abc import Generator
 from typing import Any
@@ -10,20 +9,16 @@ import pytest
 
 from demos.episode import CONTROLLERS
 from demos.teleop.server import Service
+from tests.chromium import NEEDED, chromium, opened
 from tests.driven import driven, until
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install chromium brings one")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+pytestmark = NEEDED
 
 
 @pytest.fixture(scope="module")
 def browser() -> Generator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +29,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
 
 @pytest.fixture
 def page(browser: Any, server: Service) -> Generator[Any]:
-    page = browser.new_page(viewport={"width": 1250, "height": 900})
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: said.append(request.url) if "127.0.0.1" not in request.url else None)
-    page.goto(server.guard.address)
-    _wait(page, phase="ready")
-    yield page
-    page.close()
-    assert [line for line in said if not line.startswith("blob:")] == [], "nothing from elsewhere, no error"
+    with opened(browser, server.web.guard.address) as page:
+        _wait(page, phase="ready")
+        yield page
     until(lambda: server.hub._driver is None)
 
 
@@ -137,7 +125,7 @@ def test_a_closed_tab_leaves_the_episode_to_the_next(page: Any, browser: Any, se
     page.keyboard.press("Enter")
     _wait(page, phase="recording")
     second = browser.new_page()
-    second.goto(server.guard.address)
+    second.goto(server.web.guard.address)
     second.wait_for_selector("text=you watch; another page has the controls")
     assert second.locator("#orders button:enabled, #pushes button:enabled").count() == 0
     page.close()
@@ -192,7 +180,7 @@ def test_a_gamepad_drives_outside_its_dead_zone(browser: Any, server: Service) -
         window.pad = { id: "a pad of the tests", axes: [0, 0, 0, 0], buttons };
         navigator.getGamepads = () => [window.pad];
     """)
-    page.goto(server.guard.address)
+    page.goto(server.web.guard.address)
     _wait(page, phase="ready")
     page.wait_for_selector("text=a pad of the tests: left stick across")
     page.keyboard.press("Enter")

@@ -74,7 +74,7 @@ def test_what_is_neither_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ValueError, match="unknown store or environment 'panda-lft'; did you mean 'panda-lift'?"
     ):
         view(("panda-lft",))
-    with pytest.raises(ValueError, match="no store at panda-lift; --episode names an episode of one"):
+    with pytest.raises(ValueError, match="no store at panda-lift; --episode is for the episodes of one"):
         view(("panda-lift",), episode="x")
     with pytest.raises(ValueError, match="frames 1 is too few; expected 2 or more"):
         view(("panda-lift",), frames=1)

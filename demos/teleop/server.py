@@ -10,9 +10,7 @@ message: a byte with the length of its name, the name, and a JPEG; the state goe
 
 import asyncio
 import json
-import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,9 @@ from demos.environment import Environment
 from demos.robots.declared import find_robot
 from demos.robots.robot_env import RealTask, RobotEnv, goal_of
 from demos.store import EpisodeStore
-from demos.teleop.guard import HEADERS, Guard, check_address
 from demos.teleop.hub import Browser, Hub, Refused
 from demos.teleop.session import Plan, Session
+from demos.web.local_server import REFUSED, Address, LocalServer
 from sim.cameras import CAMERAS
 from sim.env import make
 from sim.extras import extra
@@ -32,37 +30,6 @@ from sim.own import arm_name, task_name
 from sim.tasks import find_task
 
 PAGE = Path(__file__).parent / "page"
-KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
-LONGEST = 2048  # bytes of a message from the page
-REFUSED = 1008  # WebSocket's code for what breaks the rules
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a server answers.
-
-    Attributes:
-        host: This machine's own address, or, with a certificate, one by which others reach it.
-        port: TCP port.
-        certificate: TLS certificate (PEM), or None.
-        key: Its key (PEM), or None.
-
-    Raises:
-        ValueError: See `demos.teleop.guard.check_address`; for a port that is none, or an absent file.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8765
-    certificate: Path | None = None
-    key: Path | None = None
-
-    def __post_init__(self) -> None:
-        check_address(self.host, self.certificate, self.key)
-        if not 1 <= self.port <= 65535:
-            raise ValueError(f"port {self.port} is out of range; expected 1 to 65535")
-        for file in (self.certificate, self.key):
-            if file is not None and not file.is_file():
-                raise ValueError(f"no file at {file}")
 
 
 def teleop(
@@ -140,10 +107,10 @@ def serve(env: Environment, store: EpisodeStore, plan: Plan, address: Address) -
         OSError: See `Service`; or if an episode could not be saved, or the arm is gone.
     """
     service = Service(env, store, plan, address)
-    print(f"open {service.guard.address} in a browser; Ctrl-C ends")
+    print(f"open {service.web.guard.address} in a browser; Ctrl-C ends")
     service.session.start()
     try:
-        service.server.run([service.socket])
+        service.web.run()
     finally:
         service.close()
         print(f"{store.path}: {len(store) if store.exists else 0} episodes")
@@ -155,9 +122,7 @@ class Service:
     Attributes:
         session: The loop.
         hub: Between it and the browsers.
-        guard: Who may come in, and the address.
-        server: Uvicorn's, which is to be run on `socket`.
-        socket: Where it listens, from now on.
+        web: The server.
     """
 
     def __init__(self, env: Environment, store: EpisodeStore, plan: Plan, address: Address) -> None:
@@ -168,24 +133,19 @@ class Service:
             MissingExtra: If the libraries of the extra are absent.
             Busy: If another sitting records into the store.
         """
-        uvicorn = extra("uvicorn", "teleop")
-        self.guard = Guard(address.host, address.port, encrypted=address.certificate is not None)
         self.hub = Hub()
-        config = uvicorn.Config(
-            application(self.hub, self.guard),
-            log_level="warning",
-            ws="websockets-sansio",
-            ws_max_size=LONGEST,
-            server_header=False,
-            ssl_certfile=address.certificate and str(address.certificate),
-            ssl_keyfile=address.key and str(address.key),
-        )
-        self.server = uvicorn.Server(config)
-        self.socket = _listening(address)
+        routing = extra("starlette.routing", "teleop")
+
+        async def talk(connection: Any) -> None:
+            await connection.accept()
+            await _serve(self.hub, connection)
+
+        routes = [routing.WebSocketRoute("/talk", talk)]
+        self.web = LocalServer(address, PAGE, routes, brought_by="teleop", websockets=True)
         try:
             self.session = Session(env, store, plan, self.hub.publish)
         except ValueError:
-            self.socket.close()
+            self.web.close()
             raise
         self.hub.console = self.session.console
 
@@ -195,68 +155,8 @@ class Service:
         Raises:
             OSError: If an episode could not be saved.
         """
-        self.socket.close()
+        self.web.close()
         self.session.close()
-
-
-def _listening(address: Address) -> socket.socket:
-    """A socket at an address, which nobody else has."""
-    try:
-        return socket.create_server(
-            (address.host, address.port), family=socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        )
-    except OSError as error:
-        raise OSError(
-            f"cannot answer at {address.host}, port {address.port}: {error.strerror}; another --port may be "
-            "free"
-        ) from error
-
-
-def application(hub: Hub, guard: Guard) -> Any:
-    """The server, as ASGI wants it."""
-    routing, responses = (extra(f"starlette.{name}", "teleop") for name in ("routing", "responses"))
-
-    async def page(request: Any) -> Any:
-        file = PAGE / request.path_params.get("name", "index.html")
-        # Only names that are in the folder: nothing that a path could mean besides.
-        there = file.name in {each.name for each in PAGE.iterdir()}
-        if not (guard.token_fits(request.path_params["token"]) and there):
-            return responses.Response("not found", status_code=404)
-        return responses.Response(file.read_bytes(), media_type=KINDS[file.suffix])
-
-    async def icon(request: Any) -> Any:
-        del request
-        return responses.Response(status_code=204)  # browsers ask for one
-
-    async def talk(connection: Any) -> None:
-        headers = connection.headers
-        allowed = guard.host_fits(headers.get("host")) and guard.origin_fits(headers.get("origin"))
-        if not (allowed and guard.token_fits(connection.path_params["token"])):
-            await connection.close(REFUSED)
-            return
-        await connection.accept()
-        await _serve(hub, connection)
-
-    async def checked(request: Any, call_next: Any) -> Any:
-        if not guard.host_fits(request.headers.get("host")):
-            return responses.Response("another host", status_code=421)
-        response = await call_next(request)
-        response.headers.update(HEADERS)
-        return response
-
-    return extra("starlette.applications", "teleop").Starlette(
-        routes=[
-            routing.Route("/favicon.ico", icon),
-            routing.Route("/{token}/", page),
-            routing.Route("/{token}/{name}", page),
-            routing.WebSocketRoute("/{token}/talk", talk),
-        ],
-        middleware=[
-            extra("starlette.middleware", "teleop").Middleware(
-                extra("starlette.middleware.base", "teleop").BaseHTTPMiddleware, dispatch=checked
-            )
-        ],
-    )
 
 
 async def _serve(hub: Hub, connection: Any) -> None:

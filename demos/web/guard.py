@@ -74,7 +74,7 @@ def check_address(host: str, certificate: object, key: object) -> None:
         )
     if host not in LOOPBACK and not (certificate and key):
         raise ValueError(
-            f"host {host!r} can be reached from other machines, where anyone in between could drive the arm; "
+            f"host {host!r} can be reached from other machines, where anyone in between could do as you do; "
             f"say --certificate and --key, or stay with {LOOPBACK[0]} and reach it through "
             "`ssh -L 8765:127.0.0.1:8765 <this machine>`"
         )

@@ -1,0 +1,166 @@
+"""What people say of a store's episodes after the fact: "success" or "failure", episode by episode.
+
+    <store>/marks.jsonl    a journal (`demos.journal`) of one `Mark` a line; under the store's lock
+
+A mark changes no outcome. Whatever reads the store reads what was recorded, so that its digest, what was
+derived from it and what was trained on it stay as they are; `robocat data relabel` makes another store of it
+and its marks, whose outcomes say so. Nothing is taken out of the journal either: an undo is one more line. A
+mark is of the content that its person saw: it does not hold for another attempt that takes the same id.
+
+Format history: 1, the first.
+"""
+
+import secrets
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from demos.journal import Journal
+from demos.manifest import Entry, Manifest, StoreError
+from demos.staging import sync_folders
+
+FORMAT_VERSION = 1
+SAID = ("success", "failure")
+Said = Literal["success", "failure"]
+
+
+class Outrun(ValueError):
+    """Somebody else marked meanwhile."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One line of the journal.
+
+    Attributes:
+        id: The episode's.
+        content: Its content hash; see `demos.manifest.Entry`.
+        said: What it is said to be; None takes back what was said before.
+        at: When, ISO 8601 in UTC.
+        key: Names the line.
+        undoes: Key of the line that this one undoes, or None; `said` and `content` are then that line's.
+    """
+
+    id: str
+    content: str
+    said: Said | None
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    key: str = field(default_factory=lambda: secrets.token_hex(6))
+    undoes: str | None = None
+    format_version: int = FORMAT_VERSION
+
+
+class Marks:
+    """The marks of a store; `refresh` reads on what others wrote."""
+
+    def __init__(self, store: Path) -> None:
+        """For the folder of a store, which is not written to before there is a mark."""
+        self._manifest = Manifest(store)
+        self._journal = Journal(store / "marks.jsonl", self._forget, self._take)
+
+    @property
+    def path(self) -> Path:
+        """Where they are, or will be."""
+        return self._journal.path
+
+    @property
+    def damaged(self) -> set[int]:
+        """Numbers of the lines that cannot be read."""
+        return self._journal.damaged
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are: this changes whenever a mark does."""
+        return self._journal.lines
+
+    @property
+    def last(self) -> Mark | None:
+        """What an undo would undo."""
+        return next(reversed(self._standing.values()), None)
+
+    def refresh(self) -> None:
+        """Reads what was written since.
+
+        Raises:
+            StoreError: The journal is of another format.
+        """
+        self._journal.refresh()
+
+    def of(self, entry: Entry) -> Said | None:
+        """What an episode is said to be now."""
+        mark = self._present.get(entry.id)
+        return mark.said if mark is not None and mark.content == entry.content else None
+
+    def among(self, entries: Mapping[str, Entry]) -> dict[str, Said]:
+        """What each marked one of some episodes is said to be, by id."""
+        return {id: said for id in self._present if id in entries and (said := self.of(entries[id]))}
+
+    def mark(self, entry: Entry, said: Said | None) -> None:
+        """Says what an episode is, or with None that nothing is said; returns when that is on the disk.
+
+        Raises:
+            StoreError: The journal cannot be written; it is as it was then.
+            ValueError: Another word.
+        """
+        if said is not None and said not in SAID:
+            raise ValueError(f"mark {said!r}: expected one of {', '.join(SAID)}, or none")
+        with self._writing():
+            if self.of(entry) != said:
+                self._append(Mark(entry.id, entry.content, said))
+
+    def undo(self, key: str) -> None:
+        """Undoes a mark, which must be the last that stands; returns when that is on the disk.
+
+        Raises:
+            Outrun: Another one is the last.
+            StoreError: The journal cannot be written; it is as it was then.
+        """
+        with self._writing():
+            if (last := self.last) is None or last.key != key:
+                raise Outrun("somebody marked or undid meanwhile; nothing was undone")
+            self._append(Mark(last.id, last.content, last.said, undoes=key))
+
+    @contextmanager
+    def _writing(self) -> Generator[None]:
+        """Alone, with all that others wrote read, and with errors on one line."""
+        try:
+            with self._manifest.locked():
+                self.refresh()
+                yield
+        except StoreError:
+            raise
+        except OSError as error:
+            problem = error.strerror or str(error)
+            raise StoreError(f"{problem} writing {self.path}; the marks are as they were") from error
+
+    def _append(self, mark: Mark) -> None:
+        if not self.path.exists():
+            self.path.touch()
+            sync_folders([self.path.parent])
+            self.refresh()
+        self._journal.append([asdict(mark)])
+
+    def _forget(self) -> None:
+        self._standing: dict[str, Mark] = {}  # what no later line undid, by its key
+        self._present: dict[str, Mark] = {}  # the last of them, by the episode's id
+
+    def _take(self, number: int, record: dict[str, Any]) -> None:
+        if (version := record.get("format_version")) != FORMAT_VERSION:
+            raise StoreError(
+                f"{self.path} line {number}: format_version: got {version}, expected {FORMAT_VERSION}, the "
+                "one this robocat reads and writes"
+            )
+        mark = Mark(**record)
+        if mark.undoes is None:
+            self._standing[mark.key] = self._present[mark.id] = mark
+            return
+        self._standing.pop(mark.undoes, None)
+        # An undo is rare: looking through all that stands keeps the rest simple.
+        before = [each for each in self._standing.values() if each.id == mark.id]
+        if before:
+            self._present[mark.id] = before[-1]
+        else:
+            self._present.pop(mark.id, None)

@@ -1,0 +1,63 @@
+// Curves of an episode, one small drawing each, with a cursor at the present moment.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function draw(tag, parent, attributes) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  parent.append(element);
+  return element;
+}
+
+function write(tag, parent, text) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  parent.append(element);
+  return element;
+}
+
+// Draws curves of {group, name, low, high, values, after, asked} into an element, which is emptied first.
+// `last` is the last moment, `seek` is called with the moment that a pointer asks for. As many values as
+// moments are those of the moments; one less are those of the steps between them, drawn flat, and said at the
+// moment before the step, or `after` it.
+// Returns a function that puts all cursors at a moment.
+export function drawCurves(element, curves, last, seek) {
+  element.replaceChildren();
+  const cursors = [];
+  let group = null;
+  for (const curve of curves) {
+    if (curve.group !== group) write("h2", element, (group = curve.group));
+    const box = write("div", element, "");
+    box.className = "curve";
+    const head = write("div", box, "");
+    write("span", head, curve.name).title = curve.name;
+    const number = write("span", head, "");
+    cursors.push([curved(box, curve, last, seek), number, curve]);
+  }
+  return (moment) => {
+    for (const [cursor, number, { values, after, asked }] of cursors) {
+      for (const end of ["x1", "x2"]) cursor.setAttribute(end, (100 * moment) / last);
+      const said = values[moment - (after ? 1 : 0)]?.toFixed(3) ?? "";
+      number.textContent = asked && said ? `${asked[moment].toFixed(3)} asked, ${said}` : said;
+    }
+  };
+}
+
+function curved(box, { name, low, high, values, asked }, last, seek) {
+  const drawing = draw("svg", box, { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": name });
+  // What passes its declared range is drawn too.
+  const bottom = Math.min(low, ...values), top = Math.max(high, ...values);
+  const place = (value) => 96 - (92 * (value - bottom)) / (top - bottom || 1);
+  const point = (value, i) => `${(100 * i) / last},${place(value).toFixed(2)}`;
+  const points = (numbers) => numbers.map((value, i) => (numbers.length > last ? point(value, i) : `${point(value, i)} ${point(value, i + 1)}`)).join(" ");
+  if (bottom < 0 && top > 0) draw("line", drawing, { class: "zero", x1: 0, x2: 100, y1: place(0), y2: place(0) });
+  if (asked) draw("polyline", drawing, { class: "asked", points: points(asked) });
+  draw("polyline", drawing, { points: points(values) });
+  const at = (event) => {
+    const { left, width } = drawing.getBoundingClientRect();
+    seek(Math.max(0, Math.min(last, Math.round((last * (event.clientX - left)) / width))));
+  };
+  drawing.addEventListener("pointerdown", (event) => { drawing.setPointerCapture(event.pointerId); at(event); });
+  drawing.addEventListener("pointermove", (event) => { if (event.buttons) at(event); });
+  return draw("line", drawing, { class: "cursor", x1: 0, x2: 0, y1: 0, y2: 100 });
+}
