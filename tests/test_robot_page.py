@@ -2,11 +2,9 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -18,11 +16,11 @@ from demos.robots.robot_env import RealTask, RobotEnv
 from demos.store import EpisodeStore
 from demos.teleop.server import Service
 from demos.teleop.session import Plan
-from tests.driven import free_address
+from tests.chromium import ARGUMENTS, CHROMIUM
+from tests.driven import free_address, served, until
 from tests.serial_arm import FOLDED, SerialArm, servos
 
 client = pytest.importorskip("websockets.sync.client")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.slow
 
 
@@ -31,34 +29,31 @@ def test_the_page_says_what_the_arm_does(tmp_path: Path) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
     with servos(tmp_path, FOLDED) as bench, sync_api.sync_playwright() as playwright:
         env = RobotEnv(LeRobotArm(SerialArm(bench.port)), RealTask("lift", "lift a cube"))
-        address = free_address()
-        service = Service(env, EpisodeStore(tmp_path / "store"), Plan(5, 0, 60.0), address)
-        thread = threading.Thread(target=service.server.run, args=([service.socket],), daemon=True)
-        thread.start()
-        service.session.start()
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.goto(service.web.guard.address)
-        page.wait_for_selector('body[data-phase="ready"]')
-        page.wait_for_selector('img[id="view front"]')
-        assert page.is_disabled('button[id="order expert"]') and page.is_hidden("#progress")
-        page.keyboard.press("Enter")
-        page.wait_for_selector('body[data-phase="homing"]')
-        assert page.inner_text("#phase") == "the arm goes home; then recording starts"
-        page.wait_for_selector('body[data-phase="recording"]')
-        page.keyboard.down("w")
-        time.sleep(0.5)
-        bench.fault("mute_s 2")
-        page.wait_for_selector('body[data-phase="paused"]')
-        page.wait_for_function("document.getElementById('phase').textContent.startsWith('paused: robot')")
-        page.wait_for_selector('body[data-phase="recording"]')
-        page.keyboard.up("w")
-        bench.fault("unplug")
-        page.wait_for_selector('body[data-phase="broken"]')
-        assert page.inner_text("#note").startswith("Unplugged: robot 'serial_arm' is gone")
-        browser.close()
-        service.server.should_exit = True
-        thread.join(10)
+        service = Service(env, EpisodeStore(tmp_path / "store"), Plan(5, 0, 60.0), free_address())
+        with served(service.web):
+            service.session.start()
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+            page = browser.new_page()
+            page.goto(service.web.guard.address)
+            page.wait_for_selector('body[data-phase="ready"]')
+            page.wait_for_selector('img[id="view front"]')
+            assert page.is_disabled('button[id="order expert"]') and page.is_hidden("#progress")
+            assert page.inner_text("#force") == "nothing tells"
+            page.keyboard.press("Enter")
+            page.wait_for_selector('body[data-phase="homing"]')
+            assert page.inner_text("#phase") == "the arm goes home; then recording starts"
+            page.wait_for_selector('body[data-phase="recording"]')
+            page.keyboard.down("w")
+            time.sleep(0.5)
+            bench.fault("mute_s 2")
+            page.wait_for_selector('body[data-phase="paused"]')
+            until(lambda: page.inner_text("#phase").startswith("paused: robot"))
+            page.wait_for_selector('body[data-phase="recording"]')
+            page.keyboard.up("w")
+            bench.fault("unplug")
+            page.wait_for_selector('body[data-phase="broken"]')
+            assert page.inner_text("#note").startswith("Unplugged: robot 'serial_arm' is gone")
+            browser.close()
         with pytest.raises(Unplugged):
             service.close()
         env.close()
