@@ -77,8 +77,14 @@ class Policy:
         """Forgets the slot's last episode.
 
         Raises:
-            CheckpointError: If the environment's cameras are not as many as the agent reads.
+            CheckpointError: If the environment's cameras are not as many as the agent reads, or its pictures
+                are of another size than the tokeniser's.
         """
+        if env.size != self._tokeniser.config.size:
+            raise CheckpointError(
+                f"{self.card.name} reads pictures of {self._tokeniser.config.size} px, the environment's are "
+                f"of {env.size} px"
+            )
         if len(env.cameras) != self._agent.config.cameras:
             raise CheckpointError(
                 f"{self.card.name} reads {self._agent.config.cameras} cameras, the environment has "

@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from demos.controller import Controller
+from demos.environment import Environment
 from demos.store import EpisodeStore
 from demos.teleop.server import Service
 from demos.teleop.session import Plan
 from demos.web.local_server import Address, LocalServer
 from sim.env import make
+from sim.tasks.task import Task
 
 
 def free_address() -> Address:
@@ -24,12 +27,17 @@ def free_address() -> Address:
 
 @contextmanager
 def driven(
-    out: Path, arm: str = "panda", task: str = "lift", size: int = 32, **plan: Any
+    out: Path,
+    arm: str = "panda",
+    task: str | Task = "lift",
+    size: int = 32,
+    helper: Controller[Environment] | None = None,
+    **plan: Any,
 ) -> Generator[Service]:
     """Teleoperation, served on loopback until the block ends."""
     env = make(arm, task, size=size, control_hz=20)
     settings = Plan(**{"episodes": 5, "first_seed": 0, "limit_s": 60.0} | plan)
-    service = Service(env, EpisodeStore(out), settings, free_address())
+    service = Service(env, EpisodeStore(out), settings, free_address(), helper)
     try:
         with served(service.web):
             service.session.start()

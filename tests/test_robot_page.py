@@ -37,7 +37,7 @@ def test_the_page_says_what_the_arm_does(tmp_path: Path) -> None:
             page.goto(service.web.guard.address)
             page.wait_for_selector('body[data-phase="ready"]')
             page.wait_for_selector('img[id="view front"]')
-            assert page.is_disabled('button[id="order expert"]') and page.is_hidden("#progress")
+            assert page.is_disabled('button[id="order helper"]') and page.is_hidden("#progress")
             assert page.inner_text("#force") == "nothing tells"
             page.keyboard.press("Enter")
             page.wait_for_selector('body[data-phase="homing"]')

@@ -83,7 +83,7 @@ def _sitting(
 def test_an_episode_is_recorded_with_all_that_was_asked_left_and_done(tmp_path: Path) -> None:
     with _sitting(tmp_path, FOLDED, most_deg=1.5) as (sitting, bench):
         state = sitting.until(phase="ready")
-        assert (state["cameras"], state["expert"], state["judged"]) == (["front", "around"], False, False)
+        assert (state["cameras"], state["helper"], state["judged"]) == (["front", "around"], "", False)
         sitting.order("start")
         sitting.until(phase="homing")
         sitting.there = False

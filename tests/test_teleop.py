@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,13 @@ from demos.teleop.hub import MOST_A_SECOND
 from demos.teleop.server import Service
 from demos.teleop.session import LastKept, Plan
 from demos.web.local_server import Address
+from robocat.checkpoint import CheckpointError
+from robocat.policy import Policy
+from sim.env import Observation, make
+from sim.tasks import find_task
 from tests.driven import driven, until
 from tests.fakes import fake_episode
+from tests.tiny import SIZE
 
 pytest.importorskip("starlette")
 client = pytest.importorskip("websockets.sync.client")
@@ -74,12 +80,64 @@ def _record(socket: Any, ticks: int = 6) -> None:
         time.sleep(0.05)
 
 
+def test_a_policy_is_let_act_and_taken_over(agent: Path, tokeniser: Path, tmp_path: Path) -> None:
+    """With the controls it does what it does alone, from what it sees then on; its name is recorded."""
+    policy = Policy(agent, tokeniser)
+    with driven(tmp_path / "store", size=SIZE, helper=policy) as server:
+        with _talk(server) as socket:
+            _record(socket)
+            assert _state(socket)["helper"] == "policy"
+            _say(socket, type="order", order="helper")
+            _wait_for(socket, actor="policy")
+            time.sleep(0.3)
+            _say(socket, type="order", order="person")
+            _wait_for(socket, actor="teleop")
+            _say(socket, type="order", order="keep")
+            _wait_for(socket, phase="ready", kept=1)
+        last = server.session._last.episode
+    assert last is not None and last.actor is not None
+    who, alone = last.meta.provenance, policy.provenance(0)
+    assert (who.controller, who.policy, who.generation) == ("teleop", alone.policy, alone.generation)
+    acted = np.flatnonzero(last.actor == CONTROLLERS.index("policy"))
+    assert len(acted) >= 2 and acted[0] > 0 and acted[-1] < last.length - 1
+    other, env = Policy(agent, tokeniser), make("panda", "lift", size=SIZE, control_hz=20)
+    env.reset(seed=0)
+    other.begin(0, env, 0)
+    for t in acted:
+        images = {camera: last.images[camera][t] for camera in last.meta.cameras}
+        seen: Observation = {"images": images, "proprio": last.proprio[t], "goal": dict(last.goal)}
+        np.testing.assert_array_equal(other.act([0], [seen])[0].action, last.action[t])
+    np.testing.assert_array_equal(replay(last).state, last.state)
+
+
+def test_a_policy_that_cannot_act_here_is_refused_at_once(
+    agent: Path, tokeniser: Path, tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(CheckpointError, match=f"reads pictures of {SIZE} px, the environment's are of 64 px"),
+        driven(tmp_path / "store", size=64, helper=Policy(agent, tokeniser)),
+    ):
+        pass
+
+
+def test_a_task_without_an_expert_is_driven_by_hand(tmp_path: Path) -> None:
+    task = replace(find_task("lift"), name="lift-by-hand", family="unheard-of")
+    with driven(tmp_path / "store", task=task) as server, _talk(server) as socket:
+        _record(socket)
+        _say(socket, type="order", order="helper")
+        time.sleep(0.2)
+        state = _wait_for(socket, phase="recording", actor="teleop")
+        assert state["helper"] == ""
+        _say(socket, type="order", order="discard")
+        _wait_for(socket, phase="ready")
+
+
 def test_an_episode_is_driven_and_kept_with_all_that_was_asked(server: Service) -> None:
     with _talk(server) as socket:
         _record(socket)
         kept = server.hub.frame.state["kept"]
         _say(socket, type="order", order="failure")
-        _say(socket, type="order", order="expert")
+        _say(socket, type="order", order="helper")
         _wait_for(socket, actor="expert")
         _say(socket, type="order", order="person")
         _wait_for(socket, actor="teleop")
@@ -127,7 +185,7 @@ def test_taking_over_keeps_what_the_expert_holds(server: Service) -> None:
     with _talk(server) as socket:
         _wait_for(socket, phase="ready", driving=True)
         _say(socket, type="order", order="start")
-        _say(socket, type="order", order="expert")
+        _say(socket, type="order", order="helper")
         wanted = server.session._env.variation
         while not scene.grasped(wanted):
             _wait_for(socket, phase="recording")
@@ -144,7 +202,7 @@ def test_the_expert_stops_when_the_page_is_gone_and_time_stands_still(server: Se
     with _talk(server) as socket:
         _wait_for(socket, phase="ready", driving=True)
         _say(socket, type="order", order="start")
-        _say(socket, type="order", order="expert")
+        _say(socket, type="order", order="helper")
         _wait_for(socket, phase="recording", actor="expert")
     time.sleep(SILENT_S + 0.2)
     at = server.hub.frame.state["tools_m"]

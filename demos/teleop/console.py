@@ -26,7 +26,7 @@ ORDERS = (
     "unmark",
     "next",
     "again",
-    "expert",
+    "helper",
     "person",
 )
 

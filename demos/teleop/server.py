@@ -11,11 +11,11 @@ message: a byte with the length of its name, the name, and a JPEG; the state goe
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tyro.conf import Positional
-
+from demos.controller import Controller
 from demos.environment import Environment
 from demos.robots.declared import find_robot
 from demos.robots.robot_env import RealTask, RobotEnv, goal_of
@@ -32,29 +32,11 @@ from sim.tasks import find_task
 PAGE = Path(__file__).parent / "page"
 
 
-def teleop(
-    arm: Positional[str],
-    task: Positional[str],
-    *,
-    robot: str | None = None,
-    goal: Path | None = None,
-    out: Path = Path("runs/teleop/stores/teleop"),
-    episodes: int = 50,
-    first_seed: int = 0,
-    control_hz: int = 20,
-    cameras: tuple[str, ...] | None = None,
-    size: int = 64,
-    limit_s: float = 120.0,
-    host: str = Address.host,
-    port: int = Address.port,
-    certificate: Path | None = None,
-    key: Path | None = None,
-) -> None:
-    """Records demonstrations by a person at a browser; prints the address to open.
+@dataclass(frozen=True)
+class Options:
+    """What a sitting is to be.
 
-    Args:
-        arm: Arm, or the .py file that declares one.
-        task: Task, or the .py file that declares one.
+    Attributes:
         robot: A real arm instead of the simulated one: the .py file that declares it, or a type of LeRobot's
             and its port, as in so101_follower:/dev/ttyACM0.
         goal: For a real arm, a folder with a picture for each camera of what is to be brought about, such as
@@ -71,16 +53,47 @@ def teleop(
         certificate: TLS certificate (PEM).
         key: Its key (PEM).
     """
-    address, plan = Address(host, port, certificate, key), Plan(episodes, first_seed, limit_s)
+
+    robot: str | None = None
+    goal: Path | None = None
+    out: Path = Path("runs/teleop/stores/teleop")
+    episodes: int = 50
+    first_seed: int = 0
+    control_hz: int = 20
+    cameras: tuple[str, ...] | None = None
+    size: int = 64
+    limit_s: float = 120.0
+    host: str = Address.host
+    port: int = Address.port
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def sit(arm: str, task: str, options: Options, helper: Controller[Environment] | None = None) -> None:
+    """Records demonstrations by a person at a browser; prints the address to open.
+
+    Args:
+        arm: Arm, or the .py file that declares one.
+        task: Task, or the .py file that declares one.
+        options: What else was asked for.
+        helper: Whom the person may hand the controls to; in simulation the scripted expert if not given.
+
+    Raises:
+        ValueError: For what cannot be; one line.
+        OSError: See `serve`.
+    """
+    address = Address(options.host, options.port, options.certificate, options.key)
+    plan = Plan(options.episodes, options.first_seed, options.limit_s)
     named = arm_name(arm), task_name(task)
-    if robot is not None:
-        env = real_env(robot, *named, goal, cameras=cameras, size=size, control_hz=control_hz)
-    elif goal is not None:
+    how: dict[str, int] = {"size": options.size, "control_hz": options.control_hz}
+    if options.robot is not None:
+        env = real_env(options.robot, *named, options.goal, options.cameras, **how)
+    elif options.goal is not None:
         raise ValueError("--goal goes with --robot: a simulated scene poses its own")
     else:
-        env = make(*named, cameras=CAMERAS if cameras is None else cameras, size=size, control_hz=control_hz)
+        env = make(*named, cameras=CAMERAS if options.cameras is None else options.cameras, **how)
     try:
-        serve(env, EpisodeStore(out), plan, address)
+        serve(env, EpisodeStore(options.out), plan, address, helper)
     finally:
         env.close()
 
@@ -88,7 +101,7 @@ def teleop(
 def real_env(
     robot: str, arm: str, task: str, goal: Path | None, cameras: tuple[str, ...] | None, **options: int
 ) -> RobotEnv:
-    """A real arm, connected, as the environment of a task; see `teleop`.
+    """A real arm, connected, as the environment of a task; see `Options`.
 
     Raises:
         ValueError: If it is no robot, or another arm's, or lacks a camera or a picture of the goal.
@@ -100,13 +113,19 @@ def real_env(
     return RobotEnv(found, RealTask(known.name, known.summary), cameras=cameras, goal=shown, **options)
 
 
-def serve(env: Environment, store: EpisodeStore, plan: Plan, address: Address) -> None:
+def serve(
+    env: Environment,
+    store: EpisodeStore,
+    plan: Plan,
+    address: Address,
+    helper: Controller[Environment] | None = None,
+) -> None:
     """Serves a sitting until it is interrupted.
 
     Raises:
         OSError: See `Service`; or if an episode could not be saved, or the arm is gone.
     """
-    service = Service(env, store, plan, address)
+    service = Service(env, store, plan, address, helper)
     print(f"open {service.web.guard.address} in a browser; Ctrl-C ends")
     service.session.start()
     try:
@@ -125,7 +144,14 @@ class Service:
         web: The server.
     """
 
-    def __init__(self, env: Environment, store: EpisodeStore, plan: Plan, address: Address) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        store: EpisodeStore,
+        plan: Plan,
+        address: Address,
+        helper: Controller[Environment] | None = None,
+    ) -> None:
         """For an environment and a store.
 
         Raises:
@@ -143,7 +169,7 @@ class Service:
         routes = [routing.WebSocketRoute("/talk", talk)]
         self.web = LocalServer(address, PAGE, routes, brought_by="teleop", websockets=True)
         try:
-            self.session = Session(env, store, plan, self.hub.publish)
+            self.session = Session(env, store, plan, self.hub.publish, helper)
         except ValueError:
             self.web.close()
             raise

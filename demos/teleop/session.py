@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from demos.controller import Controller
 from demos.environment import Environment
 from demos.episode import NOBODY, Episode, Outcome
 from demos.locks import alone
@@ -71,18 +72,26 @@ class Session:
     """Runs the loop in a thread of its own; the page speaks to its `console` and gets its frames."""
 
     def __init__(
-        self, env: Environment, store: EpisodeStore, plan: Plan, show: Callable[[Frame], None]
+        self,
+        env: Environment,
+        store: EpisodeStore,
+        plan: Plan,
+        show: Callable[[Frame], None],
+        helper: Controller[Environment] | None = None,
     ) -> None:
         """For an environment and a store; what a sitting that was killed left over is stored first.
 
         Raises:
             Busy: If another sitting records into the store.
+            ValueError: If the helper cannot act in the environment.
         """
+        if helper is not None:
+            helper.begin(0, env, plan.first_seed)
         self.console = Console(env.arm, cameras=env.views)
         self._env, self._store, self._plan, self._show = env, store, plan, show
         env.max_steps = round(plan.limit_s * env.control_hz)
         self._last = LastKept(store)
-        self._operator = Teleoperator(self.console, env.control_hz, self._tick, self._undo)
+        self._operator = Teleoperator(self.console, env.control_hz, self._tick, self._undo, helper)
         self._seed = plan.first_seed
         self._kept = 0
         self._note = ""
@@ -219,7 +228,7 @@ class Session:
             "progress": round(status.progress, 3),
             "success": status.success,
             "judged": env.judged_by != NOBODY,
-            "expert": self._operator.has_expert,
+            "helper": self._operator.helper,
             "trouble": status.note,
             "marked": self._operator.marked,
             "kept": self._kept,

@@ -1,17 +1,19 @@
-"""A person as a controller in the environment loop, who may let the expert act and take over again."""
+"""A person as a controller in the environment loop, who may let a helper act and take over again."""
 
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
-from demos.controller import Act
+from demos.controller import Act, Controller
 from demos.environment import Environment
 from demos.episode import Provenance
-from demos.expert import Expert
+from demos.expert import Expert, aims
 from demos.teleop.cadence import Cadence
 from demos.teleop.console import GONE_S, SILENT_S, Console
 from sim.env import ManipulationEnv, Observation
+from sim.names import UnknownName
 
 Phase = Literal["ready", "homing", "recording", "paused"]
 LOST_S = 0.25  # own choice: so long an arm may be silent before the episode waits for it
@@ -24,7 +26,8 @@ class Abandoned(Exception):
 class Teleoperator:
     """Acts for the person at a console, in one environment, at the control rate.
 
-    The scripted expert knows simulations alone: elsewhere the person has nobody to hand the controls to.
+    The person may hand the controls to a helper: a policy, or the scripted expert, which knows simulations
+    alone. Each time it begins anew, with no memory of what the person did.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Teleoperator:
         control_hz: int,
         show: Callable[[Phase, str, Observation], None],
         undo: Callable[[], None],
+        helper: Controller[Environment] | None = None,
     ) -> None:
         """For a console.
 
@@ -41,31 +45,35 @@ class Teleoperator:
             control_hz: Steps a second.
             show: Is told the phase, who acts and what is seen, once a tick.
             undo: Undoes the episode that was kept last.
+            helper: Whom the person may hand the controls to; in simulation the expert if not given.
         """
         self._console, self._show, self._undo = console, show, undo
         self.cadence = Cadence(control_hz)
-        self._expert: Expert | None = None
+        self._given, self._helper = helper, helper
+        self._slot, self._seed = 0, 0
         self._actor = "teleop"
         self._started = self._recording = self._ending = False
         self.marked: bool | None = None
 
     def provenance(self, seed: int) -> Provenance:
-        """Teleoperated; who acted at each step stands in the episode's `actor`."""
-        return Provenance(controller="teleop", seed=seed)
+        """Teleoperated, perhaps beside a policy; who acted at each step is in the episode's `actor`."""
+        if self._given is None:
+            return Provenance(controller="teleop", seed=seed)
+        return replace(self._given.provenance(seed), controller="teleop")
 
     def begin(self, slot: int, env: Environment, seed: int) -> None:
         """Waits, from the first `act` on, for the order to start."""
         self._started = self._recording = self._ending = False
         self.marked, self._actor = None, "teleop"
         self._console.rest()
-        self._env = env
+        self._env, self._slot, self._seed = env, slot, seed
         self.cadence = env.cadence or self.cadence
-        if isinstance(env, ManipulationEnv):
-            self._expert = Expert()
-            self._expert.begin(slot, env, seed)
+        if self._given is None:
+            self._helper = _expert_of(env)
+        self._hand_over()
 
     def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
-        """One step, at its time: the person's or the expert's; none moves without a person at the controls.
+        """One step, at its time: the person's or the helper's; none moves without a person at the controls.
 
         Raises:
             Abandoned: At the order "discard", "next" or "again".
@@ -84,16 +92,20 @@ class Teleoperator:
         self._obey()
         ends = self._ending
         command = self._console.command()
-        if self._actor == "teleop" or self._expert is None or self._console.silence_s > SILENT_S:
+        if self._actor == "teleop" or self._helper is None or self._console.silence_s > SILENT_S:
             return [Act(command.limited, command.limited, ends, command.commanded, "teleop", seen_s, seen)]
-        expert = self._expert.act(slots, observations)[0]
-        self._console.follow(expert.action)
-        return [Act(expert.action, expert.label, ends, command.commanded, "expert", seen_s, seen)]
+        helped = self._helper.act(slots, observations if seen is None else [seen])[0]
+        self._console.follow(helped.action)
+        return [Act(helped.action, helped.label, ends, command.commanded, self._actor, seen_s, seen)]
 
     @property
-    def has_expert(self) -> bool:
-        """Whether there is one to hand the controls to."""
-        return self._expert is not None
+    def helper(self) -> str:
+        """Who it is that the controls may be handed to, one of `demos.episode.CONTROLLERS`; "" if nobody."""
+        return "" if self._helper is None else self._helper.provenance(self._seed).controller
+
+    def _hand_over(self) -> None:
+        if self._helper is not None:
+            self._helper.begin(self._slot, self._env, self._seed)
 
     def _is_away(self) -> bool:
         """Whether the person is, or an arm that may still come back."""
@@ -133,5 +145,36 @@ class Teleoperator:
                 self.marked = order == "success"
             elif order == "unmark":
                 self.marked = None
-            elif order in ("expert", "person"):
-                self._actor = "expert" if order == "expert" and self._expert else "teleop"
+            elif order == "person":
+                self._actor = "teleop"
+            elif order == "helper" and self._helper is not None:
+                self._hand_over()
+                self._actor = self.helper
+
+
+def _expert_of(env: Environment) -> "_Beside | None":
+    """The scripted expert, if there is one for what is simulated."""
+    if not isinstance(env, ManipulationEnv):
+        return None
+    try:
+        aims(env.task, env.scene, env.variation)
+    except UnknownName:
+        return None
+    return _Beside(env)
+
+
+class _Beside:
+    """The scripted expert of one simulation, whatever environment it is told to begin in."""
+
+    def __init__(self, env: ManipulationEnv) -> None:
+        self._env, self._expert = env, Expert()
+
+    def provenance(self, seed: int) -> Provenance:
+        return self._expert.provenance(seed)
+
+    def begin(self, slot: int, env: Environment, seed: int) -> None:
+        del env
+        self._expert.begin(slot, self._env, seed)
+
+    def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
+        return self._expert.act(slots, observations)

@@ -6,7 +6,7 @@ const ORDERS = [
   ["start", "start", "Enter"], ["keep", "stop and keep", "Enter"], ["discard", "discard", "Backspace"],
   ["undo", "undo the last", "u"], ["again", "same scene", "b"], ["next", "next scene", "n"],
   ["success", "mark success", "y"], ["failure", "mark failure", "x"], ["unmark", "no mark", "z"],
-  ["expert", "let the expert act", "t"], ["person", "take over", "t"],
+  ["helper", "let the helper act", "t"], ["person", "take over", "t"],
 ];
 const KEYS = {
   w: [1, 0, 0, 0, 0, 0], s: [-1, 0, 0, 0, 0, 0], a: [0, 1, 0, 0, 0, 0], d: [0, -1, 0, 0, 0, 0],
@@ -95,7 +95,7 @@ function show(news) {
   byId("role").textContent = news.driving ? "you have the controls" : news.driven ? "you watch; another page has the controls" : "the controls are free";
   const mark = news.marked === null ? "" : `, marked ${news.marked ? "success" : "failure"}`;
   if (news.phase !== "ready" || !news.driving) stopCounting();
-  const phase = left ? `recording starts in ${left} s; Enter calls it off` : (news.phase === "paused" && news.trouble ? `paused: ${news.trouble}` : PHASES[news.phase]) ?? `recording, ${news.actor === "expert" ? "the expert acts" : "you act"}`;
+  const phase = left ? `recording starts in ${left} s; Enter calls it off` : (news.phase === "paused" && news.trouble ? `paused: ${news.trouble}` : PHASES[news.phase]) ?? `recording, ${news.actor === "teleop" ? "you act" : `the ${news.actor} acts`}`;
   byId("phase").textContent = `${phase}${mark}${news.success ? ", success now" : ""}`;
   document.querySelector(".large").classList.toggle("recording", news.phase === "recording");
   byId("progress").value = news.progress;
@@ -127,8 +127,8 @@ function possible(order) {
   if (["keep", "discard"].includes(order)) return !ready;
   if (state.phase === "unsaved") return false;
   if (["start", "undo"].includes(order)) return ready;
-  if (order === "expert") return state.expert && state.actor !== "expert";
-  if (order === "person") return state.actor === "expert";
+  if (order === "helper") return Boolean(state.helper) && state.actor === "teleop";
+  if (order === "person") return state.actor !== "teleop";
   return true;
 }
 
@@ -143,6 +143,7 @@ function orders() {
       button.onclick = () => { ask(order); button.blur(); };
       place.append(button);
     }
+    if (order === "helper" && state.helper) button.textContent = `let the ${state.helper} act (${key})`;
     button.disabled = !possible(order);
     button.classList.toggle("on", (order === "success" && state.marked === true) || (order === "failure" && state.marked === false));
   }

@@ -1,0 +1,45 @@
+"""`robocat teleop`: a person at the controls, with the scripted expert or a policy beside them.
+
+robocat teleop panda lift --out runs/mine/stores/teleop
+robocat teleop panda lift --policy runs/cycle/models/generalist-1 --control-hz 10
+robocat teleop so101 lift --robot my_so101.py --policy runs/mine/models/branch
+
+What teleoperation is stands in `demos.teleop`, which knows no networks; here it is handed one.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional
+
+from demos.teleop.server import Options, sit
+
+
+def teleop(
+    arm: Positional[str],
+    task: Positional[str],
+    *,
+    options: Annotated[Options, OmitArgPrefixes] = Options(),  # noqa: B008, it is frozen
+    policy: Path | None = None,
+    tokeniser: Path | None = None,
+) -> None:
+    """Records demonstrations by a person at a browser; prints the address to open.
+
+    Args:
+        arm: Arm, or the .py file that declares one.
+        task: Task, or the .py file that declares one.
+        options: What else was asked for.
+        policy: An agent that may be let act, be taken over and given back the controls; in simulation it is
+            the scripted expert if not given.
+        tokeniser: The agent's tokeniser; that of the run it belongs to if not given.
+
+    Raises:
+        CheckpointError: The agent or its tokeniser is absent, or they do not belong together.
+        ValueError: For anything else that cannot be.
+    """
+    helper = None
+    if policy is not None:
+        from robocat.policy import Policy  # With torch, which takes seconds that others need not wait.
+
+        helper = Policy(policy, tokeniser or policy.parent.parent / "tokeniser")
+    sit(arm, task, options, helper)
