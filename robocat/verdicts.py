@@ -12,6 +12,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from demos.episode import NOBODY
+from demos.episode_file import Packed
 from demos.progress import progress
 from demos.stock import AT_ONCE, refuse_itself
 from demos.store import EpisodeStore
@@ -44,10 +45,13 @@ def judge_store(
     ids, verdicts = source.ids(), list[bool]()
     with progress(f"{store.name} to {out.name}", len(ids)) as advance:
         for start in range(0, len(ids), AT_ONCE):
-            some = [source.load(id) for id in ids[start : start + AT_ONCE]]
-            new = [judging(each) if each.meta.outcome.judged_by == NOBODY else each for each in some]
-            target.commit_many(new)
-            verdicts += [b.succeeded for a, b in zip(some, new, strict=True) if a is not b]
+            some: list[Packed] = []
+            for given in map(source.load_packed, ids[start : start + AT_ONCE]):
+                if given.episode.meta.outcome.judged_by == NOBODY:
+                    given = given._replace(episode=judging(given.episode))
+                    verdicts.append(given.episode.succeeded)
+                some.append(given)
+            target.commit_many(some)
             advance(len(some))
     said = f"{len(verdicts)} judged by {judging.name}, {sum(verdicts)} of them successes"
     print(f"{out}: {said}; {len(target)} in all")
