@@ -25,6 +25,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "pictures": ("bench.pictures:main", "docs/arms.png and docs/tasks.png"),
     "loop": ("bench.pictures:loop", "docs/loop.svg, from a run"),
     "agent": ("bench.agent:main", "how fast an agent trains and acts, and its data comes"),
+    "loaders": ("bench.loaders:main", "how fast training's data comes beside LeRobot's own loader"),
     "policy": ("bench.policy:policy", "how fast a trained policy acts"),
     "ablation": ("bench.ablation:main", "what a part of the agent is worth, trained anew on a run's data"),
     "parity": ("bench.parity:parity", "whether AdaTape tells odd from even, which the plain trunk does not"),

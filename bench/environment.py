@@ -5,6 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+# With numpy 2.4 LeRobot 0.4.4 cannot read columns of one number; the last three are what this project's arms
+# need beside it.
+LEROBOT = ("lerobot[feetech]==0.4.4", "numpy<2.4", "mujoco==3.17.0", "mink", "daqp")
+
 
 class NotInstalled(OSError):
     """An environment could not be made."""

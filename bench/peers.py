@@ -57,7 +57,7 @@ def main(
         with ExitStack() as stack:
             worlds: dict[str, Ours | Peer] = {OURS: Ours(size)}
             for name, python in pythons.items():
-                worlds[name] = stack.enter_context(Peer(name, python, size))
+                worlds[name] = stack.enter_context(Peer(name, python, WORLDS, name, str(size)))
             figures[f"{size} px" if size else "no camera"] = compare(worlds, repeats)
     _show(figures)
     write("peers", {"n": repeats, "absent": sorted(set(peers) - set(pythons)), "settings": figures})
@@ -90,12 +90,15 @@ class Ours:
 
 
 class Peer:
-    """A peer's environment in a process of its own, see `bench/peer_worlds.py`."""
+    """A peer in a process of its own: `bench/peer_worlds.py` or `bench/peer_loader.py`, by its own Python.
 
-    def __init__(self, name: str, python: Path, size: int) -> None:
+    The script says what it is, as JSON, and then answers each number of steps with the seconds they took.
+    """
+
+    def __init__(self, name: str, python: Path, script: Path, *words: str) -> None:
         self._name = name
         self._process = subprocess.Popen(
-            [str(python), str(WORLDS), name, str(size)],
+            [str(python), str(script), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

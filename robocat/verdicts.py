@@ -46,7 +46,8 @@ def judge_store(
     with progress(f"{store.name} to {out.name}", len(ids)) as advance:
         for start in range(0, len(ids), AT_ONCE):
             some: list[Packed] = []
-            for given in map(source.load_packed, ids[start : start + AT_ONCE]):
+            for id in ids[start : start + AT_ONCE]:
+                given = source.load_packed(id)
                 if given.episode.meta.outcome.judged_by == NOBODY:
                     given = given._replace(episode=judging(given.episode))
                     verdicts.append(given.episode.succeeded)

@@ -4,11 +4,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from bench.environment import environment
+from bench.environment import LEROBOT, environment
 
 ROOT = Path(__file__).parents[1]
-# With numpy 2.4 it cannot read columns of one number; the last three are what an arm's twin needs.
-REQUIREMENTS = ("lerobot[feetech]==0.4.4", "numpy<2.4", "mujoco==3.17.0", "mink", "daqp")
 
 
 def start_lerobot(script: str, folder: Path, *words: str, with_ours: bool = False) -> subprocess.Popen[str]:
@@ -23,7 +21,7 @@ def start_lerobot(script: str, folder: Path, *words: str, with_ours: bool = Fals
     Raises:
         NotInstalled: If LeRobot cannot be.
     """
-    python = environment("lerobot", REQUIREMENTS, ROOT / "runs" / "peers")
+    python = environment("lerobot", LEROBOT, ROOT / "runs" / "peers")
     own = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub")}
     surroundings = {**os.environ, **own, "HF_LEROBOT_CALIBRATION": str(folder / "calibration")}
     surroundings.pop("PYTHONPATH", None)
