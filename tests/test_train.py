@@ -138,6 +138,32 @@ def test_numbers_that_are_not_finite_stop_it(
     _train(data, tmp_path, learning_rate=1e-5)
 
 
+def _own_bytes() -> int:
+    """Memory of this process that is no file's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (row,) = (line.split() for line in lines if line.startswith("RssAnon:"))
+    return 1024 * int(row[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux says how much memory is held")
+def test_memory_stays_flat(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over several epochs. To keep each step's losses would take 18 MB by then."""
+    held: list[int] = []
+    check = loop.check_finite
+
+    def noted(losses: dict[str, float], folder: Path, step: int) -> None:
+        check(losses, folder, step)
+        held.append(_own_bytes())
+
+    monkeypatch.setattr(loop, "check_finite", noted)
+    training = replace(TRAINING, steps=100, batch=64, evaluate_every=50, checkpoint_every=50)
+    learn(data, tmp_path / "agent", AGENT, training)
+    windows = sum(episode.rows for source in sources_of(data) for episode in source.tokens.episodes)
+    assert len(held) == 100 and 60 * 64 > 3 * windows, "what is compared lies epochs apart"
+    early, late = np.median(held[20:30]), np.median(held[90:])
+    assert late - early < 8e6, f"{(late - early) / 1e6:.1f} MB more after 70 steps"
+
+
 def test_nothing_to_learn(data: Data, tmp_path: Path) -> None:
     with pytest.raises(NothingToLearn, match="no successful episode to learn from"):
         _train(data, tmp_path, held_out=1.0)
