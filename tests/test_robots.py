@@ -1,7 +1,7 @@
 """A real arm on a serial bus, played by a process of its own: limits, beat, silence, and what is recorded."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from demos.robots.declared import find_robot
 from demos.robots.lerobot_arm import LeRobotArm
 from demos.robots.robot import DropOut, Robot, Unplugged, action_space
 from demos.robots.robot_env import RealTask, RobotEnv, goal_of, square
-from demos.robots.twin import HOMING_RAD_S, Twin
+from demos.robots.twin import HOMING_RAD_S, SPEED_SHARE, Twin
 from sim.arms import find_arm
 from sim.extras import MissingExtra
 from sim.names import UnknownName
@@ -48,6 +48,14 @@ def _home(env: RobotEnv) -> int:
         env.cadence.wait()
         env.look(homing=True)
     raise AssertionError("it did not come home")
+
+
+def _until(holds: Callable[[], bool], meanwhile: Callable[[], object]) -> None:
+    """Does something again and again until something else holds."""
+    end_s = time.monotonic() + 20.0
+    while not holds():
+        assert time.monotonic() < end_s, "it did not come to hold in time"
+        meanwhile()
 
 
 def _action(**numbers: float) -> Any:
@@ -118,7 +126,8 @@ def test_home_is_reached_slowly_and_actions_never_exceed_the_limits(tmp_path: Pa
         goals = _goals_rad(bench)
     slack = 1.5 * STEP_RAD
     assert np.abs(np.diff(homing, axis=0)).max() <= HOMING_RAD_S / HZ + slack
-    limits = np.array([*SO101.velocity_limit_rad_s, min(SO101.velocity_limit_rad_s)]) / HZ
+    speeds = SPEED_SHARE * np.array([*SO101.velocity_limit_rad_s, min(SO101.velocity_limit_rad_s)])
+    limits = speeds / HZ
     assert (np.abs(np.diff(goals, axis=0)) <= limits + slack).all()
     model = arm_model(SO101)
     for name, column in zip(SO101.joints, goals.T, strict=False):
@@ -152,8 +161,8 @@ def test_the_beat_holds_with_latency(bench: Bench) -> None:
 
 @pytest.mark.parametrize("fault", ["drop", "corrupt"])
 def test_one_answer_that_is_missing_is_asked_for_again(bench: Bench, fault: str) -> None:
-    robot = LeRobotArm(SerialArm(bench.port, timeout_s=0.006))
-    env = RobotEnv(robot, TASK, control_hz=HZ)
+    robot = LeRobotArm(SerialArm(bench.port, timeout_s=0.015))
+    env = RobotEnv(robot, TASK, control_hz=10)
     env.reset()
     bench.fault(f"{fault} 1")
     time.sleep(0.1)
@@ -172,12 +181,12 @@ def test_an_answer_that_there_is_no_time_to_ask_for_again_is_held_and_counted(be
     steps = [env.step(_action(z=-0.5)) for _ in range(5)]
     env.close()
     held = [info["held"] for *_, info in steps]
-    assert (held.count(True), env.dropped) == (1, 1)
+    assert 1 <= held.count(True) == env.dropped <= 2
     at = held.index(True)
     if at:
         np.testing.assert_array_equal(steps[at][0]["proprio"], steps[at - 1][0]["proprio"])
     assert not np.array_equal(steps[-1][0]["proprio"], steps[at][0]["proprio"])
-    assert max(env.cadence.periods_s) < 0.065
+    assert max(env.cadence.periods_s) < 0.1, "no period is lost"
     assert env.status.silence_s == 0.0 and env.status.note == ""
 
 
@@ -211,15 +220,11 @@ def test_joints_far_out_of_their_range_are_told_and_come_home(tmp_path: Path) ->
 
 def test_silence_is_told_and_nothing_moves_then(bench: Bench) -> None:
     env = _env(bench)
-    bench.fault("mute_s 0.6")
-    time.sleep(0.05)
-    while env.status.silence_s < 0.3:
-        env.step(_action(x=0.5))
+    bench.fault("mute_s 60")
+    _until(lambda: env.status.silence_s > 0.3, lambda: env.step(_action(x=0.5)))
     assert env.status.note.startswith("robot 'serial_arm' does not answer: no status packet of servo 1")
-    until_s = time.monotonic() + 2.0
-    while env.status.silence_s > 0.0 and time.monotonic() < until_s:
-        env.cadence.wait()
-        env.look()
+    bench.fault("mute_s 0")
+    _until(lambda: env.status.silence_s == 0.0, env.look)
     np.testing.assert_allclose(env.scene.limbs[0].joint_command_rad, env.scene.limbs[0].joints_rad, atol=1e-9)
     env.close()
 
