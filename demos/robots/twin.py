@@ -73,9 +73,11 @@ class Twin:
 
     @property
     def homed(self) -> bool:
-        """Whether home was sent, and what was reported is near it."""
-        at_home = np.allclose(self.sent.joints_rad, self.home.joints_rad)
-        return at_home and bool(np.abs(self._limb.joints_rad - self.home.joints_rad).max() < HOMED_RAD)
+        """Whether home was sent, with an open gripper, and the joints that were reported are near it."""
+        home, sent = self.home, self.sent
+        near = np.abs(self._limb.joints_rad - home.joints_rad).max() < HOMED_RAD
+        told = np.allclose(sent.joints_rad, home.joints_rad) and sent.gripper_rad == home.gripper_rad
+        return bool(near and told)
 
     def report(self, pose: Pose) -> None:
         """Stands as an arm says that it stands."""
