@@ -15,7 +15,7 @@ from tyro.conf import Positional
 
 from demos.episode import Episode, EpisodeMeta
 from demos.progress import progress
-from demos.replay import environment, replay
+from demos.replay import environment, refuse_real, replay
 from demos.rollout import model_hash
 from demos.select import ALL, Choice
 from demos.store import EpisodeStore
@@ -75,8 +75,10 @@ def deviation(episode: Episode, env: ManipulationEnv | None = None) -> Deviation
         env: Where; None makes the environment that it was recorded in.
 
     Raises:
-        ValueError: There is no such environment, or its state has another size than the recorded one.
+        ValueError: It is of a real arm, there is no such environment, or its state has another size than the
+            recorded one.
     """
+    refuse_real(episode)
     env = env or environment(episode.meta)
     second = replay(episode, env, any_build=True)
     common = min(len(episode.proprio), len(second.proprio))

@@ -18,6 +18,7 @@ action channels and simulator-state numbers; H and W are `meta.image_size`.
     actor            uint8    (T,)            a CONTROLLERS    who held the controls at each step
     held             bool     (T+1,)          true or false    a real arm did not answer: the one before again
 
+Nor have real arms a goal unless they are given one: what an episode came to is its goal then.
 `commanded` and `actor` are of teleoperation alone, where `label` is what the limits left of `commanded`, and
 `held` is of real arms alone. Of these `action` is the motion that the arm said it took, `state` is that of
 the arm's own simulated model, with the joints that it reported as positions and the joint targets that it was

@@ -81,6 +81,16 @@ def environment(meta: EpisodeMeta) -> ManipulationEnv:
     )
 
 
+def refuse_real(episode: Episode) -> None:
+    """Sees that an episode can be acted again.
+
+    Raises:
+        ValueError: If it is of a real arm: no state puts a real table back.
+    """
+    if episode.held is not None:
+        raise ValueError(f"episode {episode.id} is of a real arm: nothing can be acted again as it was")
+
+
 def replay(episode: Episode, env: ManipulationEnv | None = None, any_build: bool = False) -> Episode:
     """Replays an episode and records what happens.
 
@@ -90,8 +100,9 @@ def replay(episode: Episode, env: ManipulationEnv | None = None, any_build: bool
         any_build: Whether the model may be another than the one recorded in, as after MuJoCo changed.
 
     Raises:
-        ValueError: The environment is another one, or the replay outlasts its episode.
+        ValueError: The environment is another one, the replay outlasts its episode, or that is of a real arm.
     """
+    refuse_real(episode)
     controller = Replay(episode, any_build)
     world = env or environment(episode.meta)
     horizon = world.max_steps

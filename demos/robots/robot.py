@@ -58,7 +58,7 @@ class Robot(Protocol):
 
     @property
     def scene(self) -> Scene:
-        """Its simulated model, which stands as the robot last reported."""
+        """Its simulated model, as the robot last reported; at home before it is connected."""
         ...
 
     def connect(self, control_hz: int) -> None:

@@ -2,8 +2,8 @@
 
 A step is one control period of real time: the action is sent, the beat awaited, then the arm observed, so
 that an observation is as fresh as it can be when the next action is chosen. A missing answer is not waited
-for: the last observation stands in, which is recorded as `held`, and the arm stays where it was told to be.
-An arm that is gone ends the episode, which is whole up to there; the next one cannot begin.
+for: the last observation stands in, which is recorded as `held`, and soon the arm is told to stay where it
+is. An arm that is gone ends the episode, which is whole up to there; the next one cannot begin.
 """
 
 import math
@@ -27,6 +27,7 @@ from sim.proprioception import Channel
 from sim.randomisation import NOTHING
 from sim.scene import Scene
 
+BLIND_S = 0.1  # own choice: an arm that is silent for longer is asked to move no further
 FIRST_S = 1.0  # so long the first answer is waited for
 KINDS = (".png", ".jpg", ".jpeg")  # of a goal's pictures
 
@@ -150,8 +151,7 @@ class RobotEnv:
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One control period; truncated at `max_steps`, and when the robot is gone."""
-        self._note = ""
-        executed = self._tell(action)
+        executed = self._tell(action if self.status.silence_s <= BLIND_S else self._still(action))
         self.cadence.wait()
         held = self._see()
         self._steps += 1
@@ -194,9 +194,12 @@ class RobotEnv:
 
     def _tell(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """Sends an action; returns what was executed: no motion where nobody took it."""
+        self._note = ""
         executed = self._try(lambda: self._robot.send(action))
-        if executed is not None:
-            return executed
+        return self._still(action) if executed is None else executed
+
+    def _still(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
+        """An action (A,) without its motion; the gripper is as it was asked."""
         still = np.array(action, np.float32)
         still[: self.arm.cartesian_dof] = 0.0
         return still

@@ -5,6 +5,7 @@ to be stands in the model as joint positions, what was sent to it last as contro
 be as in any simulation: `sim.scene.Scene.state` holds all three.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import mujoco
@@ -17,6 +18,7 @@ from sim.proprioception import channels, read
 from sim.scene import Scene
 from sim.tool_control import RAMP_PIECES, ToolControl, fence_m
 
+SPEED_SHARE = 0.5  # own choice: of the rated speeds of joints, which hold without a load
 HOMING_RAD_S = 0.5  # own choice: each joint's speed on the way home, which nobody steers
 SAME_RAD = 1e-3  # a rounding of joint targets on their way; a servo's step is 1.5e-3
 OUTSIDE_M = 0.001  # so far beyond the workspace a joint target may put the tool
@@ -45,15 +47,16 @@ class Twin:
                 f"arm {arm.name!r}: {len(arm.limbs)} with a gripper of {', '.join(arm.gripper.joints)}; "
                 "expected one arm, whose gripper has one joint"
             )
-        self._arm, self._period_s = arm, 1.0 / control_hz
-        self.scene, self._told, self._tried = (Scene(arm, ()) for _ in range(3))
+        speeds = tuple(SPEED_SHARE * speed for speed in arm.velocity_limit_rad_s)
+        self._arm, self._period_s = replace(arm, velocity_limit_rad_s=speeds), 1.0 / control_hz
+        self.scene, self._told, self._tried = (Scene(self._arm, ()) for _ in range(3))
         self._limb = self.scene.limbs[0]
         self._control = ToolControl(self._limb, self._period_s)
         self._fence_low_m, self._fence_high_m = fence_m(arm)
         bounds = np.array([(channel.low, channel.high) for channel in channels(arm)])
         self._low, self._high = bounds.T
         # A gripper's servo is taken for as fast as the slowest joint's.
-        self._jaw_step_rad = min(arm.velocity_limit_rad_s) * self._period_s
+        self._jaw_step_rad = min(speeds) * self._period_s
         self.scene.reset()
         self.sent = self.home
         self.tell(self.home)
@@ -70,9 +73,11 @@ class Twin:
 
     @property
     def homed(self) -> bool:
-        """Whether home was sent, and what was reported is near it."""
-        at_home = np.allclose(self.sent.joints_rad, self.home.joints_rad)
-        return at_home and bool(np.abs(self._limb.joints_rad - self.home.joints_rad).max() < HOMED_RAD)
+        """Whether home was sent, with an open gripper, and the joints that were reported are near it."""
+        home, sent = self.home, self.sent
+        near = np.abs(self._limb.joints_rad - home.joints_rad).max() < HOMED_RAD
+        told = np.allclose(sent.joints_rad, home.joints_rad) and sent.gripper_rad == home.gripper_rad
+        return bool(near and told)
 
     def report(self, pose: Pose) -> None:
         """Stands as an arm says that it stands."""
