@@ -235,6 +235,25 @@ def test_damage_is_shown_with_its_line(browser: Any, store: EpisodeStore, tmp_pa
         assert page.locator("#damage").is_hidden()
 
 
+def test_a_picture_that_does_not_come_is_not_another_moments(
+    browser: Any, store: EpisodeStore, tmp_path: Path
+) -> None:
+    store = EpisodeStore(shutil.copytree(store.path, tmp_path / "store"))
+    episode = store.load(store.ids()[0])
+    with served(serving(store, free_address())) as web:
+        page = browser.new_page()
+        page.goto(web.guard.address)
+        page.wait_for_selector("#rows a")
+        _open(page, episode.id)
+        file = file_of(store, episode)
+        flip(file, file.read_bytes().rindex(store.png(episode.id, "images/front", 20)) + 60)
+        page.locator("#moment").fill("20")
+        until(lambda: page.locator("#views").get_attribute("data-drawn") == "20")
+        front, wrist = (_picture(canvas) for canvas in page.locator("#views canvas").all())
+        assert not front.any() and wrist[0, 0, 0] == 20
+        page.close()
+
+
 def test_thousands_are_gone_through_page_by_page(browser: Any, tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path / "store")
     rng = np.random.default_rng(0)
