@@ -75,6 +75,7 @@ class Views {
   }
 
   async show(moment) {
+    const onward = moment > this.wanted && moment - this.wanted < AHEAD;
     this.wanted = moment;
     if (this.busy) return;
     this.busy = true;
@@ -90,6 +91,7 @@ class Views {
       byId("views").dataset.drawn = now;
     }
     this.busy = false;
+    if (!onward) return; // who jumps about waits for nothing but what is wanted
     for (let next = moment + 1; next <= Math.min(moment + AHEAD, this.moments - 1); next++) this.moment(next);
   }
 }
