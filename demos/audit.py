@@ -13,6 +13,7 @@ from typing import Literal
 
 from demos.episode_file import decode_sealed
 from demos.manifest import Entry, Manifest
+from demos.marks import Marks
 from demos.staging import leftovers, staging, sync_folders, write_durably
 
 Kind = Literal[
@@ -22,6 +23,7 @@ Kind = Literal[
     "orphan",  # a file without an entry: interrupted just before, or the entry was lost
     "damaged line",  # a complete line of the manifest that its checksum does not fit
     "no manifest",
+    "damaged mark",  # a complete line of the marks that its checksum does not fit
     "torn line",  # the start of a line at the manifest's end
     "leftover",  # a file that a killed writer had not finished
 ]
@@ -79,8 +81,13 @@ def mend(root: Path, watch: Watch = iter) -> list[Finding]:
         folder = quarantine(root)
         entries = dict(manifest.entries)
         mended = [_mend_one(root, folder, entries, finding) for finding in findings]
-        if any(finding.kind != "leftover" for finding in findings):
-            _replace_manifest(manifest, folder, entries)
+        kinds = {finding.kind for finding in findings}
+        if "damaged mark" in kinds:
+            marks = Marks(root)
+            _replace(root, marks.path, folder, marks.intact())
+        if kinds - {"leftover", "damaged mark"}:
+            lines = b"".join(entry.to_line() for _, entry in sorted(entries.items()))
+            _replace(root, manifest.path, folder, lines)
     return mended
 
 
@@ -130,6 +137,12 @@ def _survey(manifest: Manifest) -> list[Finding]:
         findings.append(Finding("no manifest", manifest.path.name, f"but {len(files)} files in episodes"))
     if manifest.torn:
         findings.append(Finding("torn line", f"{manifest.path.name} end", f"{manifest.torn} bytes"))
+    marks = Marks(root)
+    marks.refresh()
+    findings += [
+        Finding("damaged mark", f"{marks.path.name} line {number}", "the checksum does not fit")
+        for number in sorted(marks.damaged)
+    ]
     findings += [
         Finding("leftover", path.relative_to(root).as_posix(), "an interrupted write")
         for path in leftovers(root)
@@ -182,16 +195,18 @@ def _mend_one(root: Path, folder: Path, entries: dict[str, Entry], finding: Find
             remedy = "taken out of the manifest"
             if finding.kind != "missing":
                 remedy = set_aside(folder, path, finding.detail)
+        case "damaged mark":
+            remedy = f"marks rewritten without it; as they were: quarantine/{folder.name}"
         case _:
             remedy = f"manifest rewritten; as it was: quarantine/{folder.name}"
     return replace(finding, remedy=remedy)
 
 
-def _replace_manifest(manifest: Manifest, folder: Path, entries: dict[str, Entry]) -> None:
-    if manifest.exists:
-        write_durably(folder / manifest.path.name, manifest.path.read_bytes())
+def _replace(root: Path, path: Path, folder: Path, data: bytes) -> None:
+    """Puts other bytes into a journal of the store, in one step; what it held goes to quarantine."""
+    if path.exists():
+        write_durably(folder / path.name, path.read_bytes())
         sync_folders([folder])
-    with staging(manifest.root) as write:
-        lines = b"".join(entry.to_line() for _, entry in sorted(entries.items()))
-        os.rename(write(lines), manifest.path)
-        sync_folders([manifest.root])
+    with staging(root) as write:
+        os.rename(write(data), path)
+        sync_folders([root])

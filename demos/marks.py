@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from demos.journal import Journal
+from demos.journal import Journal, parsed
 from demos.manifest import Entry, Manifest, StoreError
 from demos.staging import sync_folders
 
@@ -97,6 +97,11 @@ class Marks:
     def among(self, entries: Mapping[str, Entry]) -> dict[str, Said]:
         """What each marked one of some episodes is said to be, by id."""
         return {id: said for id in self._present if id in entries and (said := self.of(entries[id]))}
+
+    def intact(self) -> bytes:
+        """The lines that can be read, as they are. Under the store's lock, for what mends it."""
+        lines = self.path.read_bytes().split(b"\n")[:-1]
+        return b"".join(each + b"\n" for each in lines if parsed(each) is not None)
 
     def mark(self, entry: Entry, said: Said | None) -> None:
         """Says what an episode is, or with None that nothing is said; returns when that is on the disk.

@@ -66,7 +66,8 @@ def _marked(store: EpisodeStore) -> dict[str, str]:
     if marks.damaged:
         numbers = ", ".join(map(str, sorted(marks.damaged)))
         raise StoreError(
-            f"{marks.path} is damaged in line {numbers}; without such lines the others can be used"
+            f"{marks.path} is damaged in line {numbers}; `robocat data repair {store.path}` sets the damage "
+            "aside"
         )
     if not (chosen := marks.among(entries)):
         raise ValueError(

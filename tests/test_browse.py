@@ -188,6 +188,10 @@ def test_damage_is_told_in_a_line_and_the_others_go_on(ask: Asker, store: Episod
     assert ask.told(f"episode/{whole.id}")["moments"] == 3
     until(lambda: ask.told("list")["unread"] == 0)
     assert [row["id"] for row in ask.told("list?file=damaged")["rows"]] == sorted([short.id, flipped.id])
+    _flip(file_of(store, flipped))
+    assert ask.told(f"episode/{flipped.id}")["moments"] == 3, "it is whole again, and said to be"
+    assert [row["id"] for row in ask.told("list?file=damaged")["rows"]] == [short.id]
+    _flip(file_of(store, flipped))
     store.repair()
     assert ask.told("list")["total"] == 10 and ask.told("list?file=damaged")["rows"] == []
 

@@ -111,8 +111,32 @@ def test_relabel_makes_marks_into_outcomes(tmp_path: Path, capsys: pytest.Captur
     assert better.load(episodes[0].id).meta.outcome.judged_by == "hand, before: success by predicate"
     assert [each.succeeded for each in map(better.load, (e.id for e in episodes))] == [False, True, True]
     flip(marks.path, 20)
-    with pytest.raises(StoreError, match="marks.jsonl is damaged in line 1; without"):
+    with pytest.raises(StoreError, match="marks.jsonl is damaged in line 1; `robocat data repair"):
         relabel(store.path, out=tmp_path / "again")
+
+
+def test_repair_sets_damaged_marks_aside(tmp_path: Path) -> None:
+    store, _ = filled(tmp_path / "all")
+    one, two, three = store.entries()
+    marks = Marks(store.path)
+    for entry in (one, two, three):
+        marks.mark(entry, "failure")
+    written = marks.path.read_bytes()
+    flip(marks.path, written.index(b"\n") + 30)
+    damaged = marks.path.read_bytes()
+    assert [(each.kind, each.where) for each in store.check()] == [("damaged mark", "marks.jsonl line 2")]
+    manifest = (store.path / "manifest.jsonl").read_bytes()
+    (mended,) = store.repair()
+    assert "as they were: quarantine/" in mended.remedy
+    marks.refresh()
+    assert (marks.of(one), marks.of(two), marks.of(three)) == ("failure", None, "failure")
+    assert marks.path.read_bytes().splitlines() == [written.splitlines()[0], written.splitlines()[2]]
+    (aside,) = store.path.glob("quarantine/*/marks.jsonl")
+    assert aside.read_bytes() == damaged
+    assert (store.path / "manifest.jsonl").read_bytes() == manifest
+    assert_clean(store)
+    marks.undo(marks.last.key if marks.last else "")
+    assert marks.of(three) is None
 
 
 def test_what_cannot_be_written_is_said_in_a_line(tmp_path: Path) -> None:

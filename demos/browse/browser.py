@@ -110,11 +110,13 @@ class Answers:
 
         def found() -> dict[str, Any]:
             entry = self._index.entry(id)
+            told: dict[str, Any] = {}
             try:
-                return shown(self._store, entry) | {"row": self._index.row(entry)}
+                told = shown(self._store, entry)
+                self._index.found(id, None)
             except StoreError as error:
-                self._index.damaged(id, str(error))
-                return {"row": self._index.row(entry)}
+                self._index.found(id, str(error))
+            return told | {"row": self._index.row(entry)}
 
         return self._said(found)
 

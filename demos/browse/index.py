@@ -93,11 +93,16 @@ class Index:
             raise StoreError(f"no episode {id!r} in {self._store.path}")
         return self._by_id[id]
 
-    def damaged(self, id: str, line: str) -> None:
-        """Remembers that an episode turned out damaged, with the line that says so."""
-        if self._damage.get(id) != line:
-            self._damage[id] = line
-            self._news()
+    def found(self, id: str, damage: str | None) -> None:
+        """Remembers how an episode turned out when all of it was read: the line that says so, or whole."""
+        if self._damage.get(id) == damage:
+            return
+        if damage is not None:
+            self._damage[id] = damage
+        else:
+            del self._damage[id]  # a disk may be there again
+            self._unread.append(id)
+        self._news()
 
     def row(self, entry: Entry) -> dict[str, Any]:
         """What the list says of one episode."""

@@ -135,7 +135,7 @@ class Gate:
             return HTTPStatus.MISDIRECTED_REQUEST
         if scope["path"] == "/favicon.ico":
             return None  # browsers ask for one
-        if not self._guard.token_fits(scope["path"].split("/")[1]):
+        if not self._guard.token_fits(scope["path"][1:].partition("/")[0]):
             return HTTPStatus.NOT_FOUND
         harmless = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         if not (harmless or self._guard.origin_fits(headers.get("origin"))):

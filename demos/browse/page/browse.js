@@ -72,6 +72,8 @@ async function open(id, number) {
   document.body.toggleAttribute("data-open", Boolean(opened));
   byId("episode").hidden = !opened;
   byId("none").hidden = Boolean(opened);
+  byId(opened ? "episode" : "none").append(byId("keys"));
+  byId("keys").open = !opened;
   byId("episode").scrollTop = 0;
   showEpisode(told);
   if (opened) showHead();
@@ -82,7 +84,7 @@ function showList() {
   const { store, total, meant, successful, unread, marked, start, rows, last, lost_marks: lost } = listed;
   document.title = `robocat: ${store.split("/").pop()}`;
   byId("store").textContent = store;
-  const share = meant ? ` · ${successful} successful (${Math.round((100 * successful) / meant)} %)` : "";
+  const share = meant ? ` · ${Math.round((100 * successful) / meant)} % successful` : "";
   const reading = unread ? ` · ${unread} still to be read` : "";
   const damaged = lost.length ? ` · marks.jsonl is damaged in line ${lost.join(", ")}` : "";
   byId("counts").textContent = `${meant === total ? `${total} episodes` : `${meant} of ${total}`}${share} · ${marked} marked${reading}${damaged}`;
@@ -149,8 +151,9 @@ function row(each) {
   write(link, "span", "name", title(each));
   if (each.damaged) write(link, "span", "right bad", "damaged");
   else write(link, "span", `right ${each.outcome === "success" ? "good" : "bad"}`, each.outcome);
-  write(link, "span", "small", `${actor(each).split("/").pop()} · seed ${each.seed} · ${each.length} steps`);
-  write(link, "span", "right small mark", each.mark === "none" ? "" : `by hand: ${each.mark}`);
+  const marked = each.mark !== "none";
+  write(link, "span", marked ? "small" : "small wide", `seed ${each.seed} · ${each.length} steps · ${actor(each).split("/").pop()}`);
+  if (marked) write(link, "span", "right small mark", `by hand: ${each.mark}`);
   item.append(link);
   return item;
 }
@@ -187,8 +190,7 @@ function showHead() {
     about.append(" · ");
     write(about, "span", row.mark === "success" ? "good" : "bad", `${row.mark} by hand`);
   }
-  about.append(` · acted by ${actor(row)}`);
-  write(about, "small", "", id);
+  for (const words of [`acted by ${actor(row)}`, id]) write(about, "small", "", words);
   byId("damage").textContent = row.damaged ?? "";
   byId("damage").hidden = !row.damaged;
   byId("marks").hidden = Boolean(row.damaged); // nobody can have seen how it went

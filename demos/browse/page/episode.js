@@ -71,26 +71,28 @@ class Views {
   }
 
   moment(moment) {
-    return Promise.all(this.cameras.map((camera) => this.picture("images", camera, moment)));
+    return Promise.allSettled(this.cameras.map((camera) => this.picture("images", camera, moment)));
   }
 
   async show(moment) {
+    const onward = moment > this.wanted && moment - this.wanted < AHEAD;
     this.wanted = moment;
     if (this.busy) return;
     this.busy = true;
     while (this.drawn !== this.wanted) {
-      const now = this.wanted;
-      try {
-        const images = await this.moment(now);
-        images.forEach((image, i) => this.canvases[i].getContext("2d").drawImage(image, 0, 0));
-      } catch {
-        this.cache.clear(); // another time it may come
-      }
+      const now = this.wanted, images = await this.moment(now);
+      images.forEach(({ value }, i) => {
+        const pencil = this.canvases[i].getContext("2d");
+        pencil.clearRect(0, 0, this.canvases[i].width, this.canvases[i].height); // rather none than another moment's
+        if (value) pencil.drawImage(value, 0, 0);
+      });
+      if (images.some(({ value }) => !value)) this.cache.clear(); // another time it may come
       this.drawn = now;
       byId("views").dataset.drawn = now;
     }
     this.busy = false;
-    for (let next = moment + 1; next <= Math.min(moment + AHEAD, this.moments - 1); next++) this.moment(next).catch(() => {});
+    if (!onward) return; // who jumps about waits for nothing but what is wanted
+    for (let next = moment + 1; next <= Math.min(moment + AHEAD, this.moments - 1); next++) this.moment(next);
   }
 }
 

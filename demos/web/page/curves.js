@@ -1,6 +1,7 @@
 // Curves of an episode, one small drawing each, with a cursor at the present moment.
 
 const SVG = "http://www.w3.org/2000/svg";
+const MOST = 400; // so many moments are drawn one by one
 
 function draw(tag, parent, attributes) {
   const element = document.createElementNS(SVG, tag);
@@ -36,20 +37,35 @@ export function drawCurves(element, curves, last, seek) {
   }
   return (moment) => {
     for (const [cursor, number, { values, after, asked }] of cursors) {
-      for (const end of ["x1", "x2"]) cursor.setAttribute(end, (100 * moment) / last);
+      cursor.style.transform = `translateX(${(100 * moment) / last}%)`;
       const said = values[moment - (after ? 1 : 0)]?.toFixed(3) ?? "";
-      number.textContent = asked && said ? `${asked[moment].toFixed(3)} asked, ${said}` : said;
+      const words = asked && said ? `${asked[moment].toFixed(3)} asked, ${said}` : said;
+      if (number.textContent !== words) number.textContent = words;
     }
   };
 }
 
+// Numbers as [moment, value], flat over each step if they are of steps; of many moments the least and the
+// greatest of every few, which looks the same: a drawing is a few hundred pixels wide.
+function thinned(numbers, ofSteps) {
+  if (numbers.length <= MOST) return numbers.flatMap((value, i) => (ofSteps ? [[i, value], [i + 1, value]] : [[i, value]]));
+  const few = Math.ceil(numbers.length / MOST), kept = [];
+  for (let start = 0; start < numbers.length; start += few) {
+    const some = numbers.slice(start, start + few);
+    const ends = [some.indexOf(Math.min(...some)), some.indexOf(Math.max(...some))].sort((a, b) => a - b);
+    for (const i of ends) kept.push([start + i, some[i]]);
+  }
+  return kept;
+}
+
 function curved(box, { name, low, high, values, asked }, last, seek) {
-  const drawing = draw("svg", box, { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": name });
+  const well = write("figure", box, "");
+  const drawing = draw("svg", well, { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": name });
   // What passes its declared range is drawn too.
   const bottom = Math.min(low, ...values), top = Math.max(high, ...values);
   const place = (value) => 96 - (92 * (value - bottom)) / (top - bottom || 1);
-  const point = (value, i) => `${(100 * i) / last},${place(value).toFixed(2)}`;
-  const points = (numbers) => numbers.map((value, i) => (numbers.length > last ? point(value, i) : `${point(value, i)} ${point(value, i + 1)}`)).join(" ");
+  const point = (i, value) => `${((100 * i) / last).toFixed(3)},${place(value).toFixed(2)}`;
+  const points = (numbers) => thinned(numbers, numbers.length <= last).map(([i, value]) => point(i, value)).join(" ");
   if (bottom < 0 && top > 0) draw("line", drawing, { class: "zero", x1: 0, x2: 100, y1: place(0), y2: place(0) });
   if (asked) draw("polyline", drawing, { class: "asked", points: points(asked) });
   draw("polyline", drawing, { points: points(values) });
@@ -59,5 +75,8 @@ function curved(box, { name, low, high, values, asked }, last, seek) {
   };
   drawing.addEventListener("pointerdown", (event) => { drawing.setPointerCapture(event.pointerId); at(event); });
   drawing.addEventListener("pointermove", (event) => { if (event.buttons) at(event); });
-  return draw("line", drawing, { class: "cursor", x1: 0, x2: 0, y1: 0, y2: 100 });
+  // Beside the drawing, not in it: it moves without thousands of points being drawn again.
+  const cursor = write("i", well, "");
+  cursor.className = "cursor";
+  return cursor;
 }
