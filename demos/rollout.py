@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demos.controller import Act, Controller
-from demos.episode import CONTROLLERS, Episode, EpisodeMeta, Outcome, Provenance, episode_id
+from demos.episode import CONTROLLERS, SCRIPTED, Episode, EpisodeMeta, Outcome, Provenance, episode_id
 from sim.cameras import Image
 from sim.env import ManipulationEnv, Observation
 from sim.randomisation import Drawn
@@ -115,7 +115,7 @@ def _advance(env: ManipulationEnv, recording: _Recording, act: Act) -> bool:
 def _episode(env: ManipulationEnv, recording: _Recording, controller: Controller) -> Episode:
     provenance = controller.provenance(recording.attempt.seed)
     observations = recording.observations
-    goal = {} if provenance.controller == "expert" else observations[0]["goal"]
+    goal = {} if provenance.controller in SCRIPTED else observations[0]["goal"]
     commanded = [act.commanded for act in recording.acts if act.commanded is not None]
     actors = [CONTROLLERS.index(act.actor) for act in recording.acts if act.actor is not None]
     return Episode(
@@ -148,6 +148,7 @@ def episode_meta(env: ManipulationEnv, provenance: Provenance, success: bool) ->
             who.generation,
             who.seed,
             ranges,
+            who.sources,
         ),
         arm=env.arm.name,
         task=env.task.name,
