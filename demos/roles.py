@@ -5,7 +5,6 @@ Variations name things, such as "red-on-green": word for word they say what take
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import permutations
 
 from sim.things.thing import Fixture, Shape, Thing
 
@@ -18,7 +17,8 @@ def casts(
     """All ways in which things of a scene can stand for those that a demonstration uses.
 
     What the variation names is replaced by what the other variation names in its place; what it does not
-    name, by anything like it.
+    name, by anything like it, where all names that share a word change it alike: with "blue" for "red" comes
+    "blue-disc" for "red-disc".
 
     Args:
         used: Names of what the demonstration uses.
@@ -26,30 +26,35 @@ def casts(
         before: The demonstration's variation.
         after: The scene's.
     """
-    words = _words(before, after)
-    if words is None:
-        return
-    spoken = {name: _spelt(name, words) for name in used if set(name.split("-")) & set(words)}
-    if not all(new in things and alike(things[old], things[new]) for old, new in spoken.items()):
-        return
-    silent = [name for name in used if name not in spoken]
-    others = [name for name in things if name not in spoken.values()]
-    for chosen in permutations(others, len(silent)):
-        if all(alike(things[old], things[new]) for old, new in zip(silent, chosen, strict=True)):
-            yield {**spoken, **dict(zip(silent, chosen, strict=True))}
+    words = _matched(before, after, {})
+    if words is not None:
+        spoken = [name for name in used if set(name.split("-")) & set(words)]
+        yield from _cast([*spoken, *(name for name in used if name not in spoken)], things, words)
 
 
-def _words(before: str, after: str) -> dict[str, str] | None:
-    """What each word of a variation becomes in another; None if they do not go together word for word."""
+def _cast(
+    used: Sequence[str], things: Mapping[str, Thing], words: Mapping[str, str]
+) -> Iterator[dict[str, str]]:
+    """As `casts`, with some words settled already."""
+    if not used:
+        yield {}
+        return
+    first, rest = used[0], used[1:]
+    for new in things:
+        known = _matched(first, new, words) if alike(things[first], things[new]) else None
+        for others in _cast(rest, things, known) if known is not None else ():
+            yield {first: new, **others}
+
+
+def _matched(before: str, after: str, words: Mapping[str, str]) -> dict[str, str] | None:
+    """Some words and those that follow if one name becomes another; None if they do not go together."""
     old, new = before.split("-"), after.split("-")
-    words = dict(zip(old, new, strict=False))
-    if len(old) != len(new) or [words[word] for word in old] != new or len(set(words.values())) != len(words):
-        return None
-    return words
-
-
-def _spelt(name: str, words: Mapping[str, str]) -> str:
-    return "-".join(words.get(word, word) for word in name.split("-"))
+    known = dict(words)
+    for one, other in zip(old, new, strict=False):
+        if known.setdefault(one, other) != other:
+            return None
+    fits = len(old) == len(new) and len(set(known.values())) == len(known)
+    return known if fits else None
 
 
 def alike(one: Thing, other: Thing) -> bool:

@@ -95,19 +95,20 @@ def segments(track: Track, things: Mapping[str, Thing]) -> list[Segment]:
     since = 0
     for work, after in zip(works, [*works, None][1:], strict=True):
         until = track.length if after is None else _top(track, work.stop, after.start)[0]
-        found += _of_work(track, things, work, since, until)
+        # Of several running at one thing all but the last were tries.
+        if after is None or after.thing != work.thing:
+            found += _of_work(track, things, work, since, until)
         since = until
     return found
 
 
 def find_works(track: Track) -> list[Work]:
-    """The works of a demonstration in their order; of several running at one thing, tries, the last."""
+    """The works of a demonstration in their order."""
     carries = [work for name in track.grasped for work in _carries(track, name)]
     slides = [work for name in track.slide_m for work in _slides(track, name)]
     # Who carries things and also pushes one has run into it.
     pushes = [] if carries else [work for name in track.touched for work in _pushes(track, name)]
-    works = sorted([*carries, *slides, *pushes], key=lambda work: work.start)
-    return [a for a, b in zip(works, [*works, None][1:], strict=True) if b is None or a.thing != b.thing]
+    return sorted([*carries, *slides, *pushes], key=lambda work: work.start)
 
 
 def _carries(track: Track, name: str) -> Iterator[Work]:

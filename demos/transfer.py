@@ -12,7 +12,8 @@ from sim.scene import Scene
 from sim.tool_control import TILT_LIMIT_RAD, fence_m
 
 SPEED = 0.8  # of what the arm's actions can ask for: the rest is for catching up
-ASIDE_M = 0.03  # a way farther across than that begins by rising to the height of its end
+ASIDE_M = 0.03  # a way farther across than that goes over what lies between,
+CLEAR_M = 0.10  # at least so high
 JAW_TURNS = 2  # yaws a turn at which shut jaws are the same
 
 Roles = Mapping[str, str]  # a thing of the demonstration to the one that stands for it
@@ -88,11 +89,8 @@ def path(segment: Segment, scene: Scene, control_hz: int) -> Path:
         scene: Where the tool is.
         control_hz: Points per second.
     """
-    arm, here, tilt = scene.limbs[0].arm, scene.grip_m, scene.tool_tilt_rad
-    first = segment.grip_m[0]
-    joints = [here]
-    if np.linalg.norm(first[:2] - here[:2]) > ASIDE_M and here[2] < first[2]:
-        joints.append(np.array([*here[:2], first[2]]))
+    arm, tilt = scene.limbs[0].arm, scene.tool_tilt_rad
+    joints = _joints(segment, scene.grip_m)
     grip = np.clip(np.vstack([*joints, segment.grip_m]), *fence_m(arm))
     tilts = np.vstack([*[tilt] * len(joints), segment.tilt_rad])
     least = np.array([*[0.0] * len(joints), *[segment.period_s] * (len(segment.grip_m) - 1)])
@@ -101,6 +99,20 @@ def path(segment: Segment, scene: Scene, control_hz: int) -> Path:
     times = np.linspace(when[-1] / count, when[-1], count)
     legs = np.clip(np.searchsorted(when, times - 1e-9) - len(joints), 0, len(segment.opened) - 1)
     return Path(_at(times, when, grip), _at(times, when, tilts), segment.opened[legs])
+
+
+def _joints(segment: Segment, here_m: Array) -> list[Array]:
+    """From where the tool is to before a segment's first point: straight, or up, across and down."""
+    first, joints = segment.grip_m[0], [here_m]
+    pushes_on = segment.way is not None and segment.at == segment.way[1]
+    if pushes_on or np.linalg.norm(first[:2] - here_m[:2]) < ASIDE_M:
+        return joints
+    clear = max(first[2], CLEAR_M)
+    if here_m[2] < clear:
+        joints.append(np.array([*here_m[:2], clear]))
+    if first[2] < clear:
+        joints.append(np.array([*first[:2], clear]))
+    return joints
 
 
 def _durations(arm: Arm, grip_m: Array, tilt_rad: Array) -> Array:

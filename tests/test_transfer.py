@@ -136,6 +136,8 @@ def test_a_path_begins_by_rising() -> None:
          [{"red": "green", "red-disc": "green-disc", "blue": "blue", "blue-disc": "blue-disc"}]),
         ("push", ["red", "target"], "red", "green", [{"red": "green", "target": "target"}]),
         ("sort", ["red"], "all", "red-and-blue", []),
+        ("sort", ["red", "red-disc"], "all", "all", [
+            {"red": name, "red-disc": f"{name}-disc"} for name in ("red", "green", "blue")]),
         ("lift-fruit", ["apple"], "apple", "banana", []),
         ("lift-fruit", ["apple"], "apple", "apple", [{"apple": "apple"}]),
         ("pyramid", ["red", "green", "blue"], "blue", "red", [
