@@ -1,12 +1,14 @@
 """Demonstrations that can be done again: the successful episodes of a store, cut into segments."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from demos.segments import Segment, segments
 from demos.store import EpisodeStore
-from demos.track import read_track
+from demos.track import Track, read_track
 from sim.names import pick
 from sim.tasks import find_task
+from sim.things.thing import Thing
 
 
 @dataclass(frozen=True)
@@ -17,12 +19,14 @@ class Demonstration:
         id: The episode's.
         content: Hash of what that holds.
         variation: What was meant in it.
+        took_s: How long it took [s].
         segments: What the tool did, in order.
     """
 
     id: str
     content: str
     variation: str
+    took_s: float
     segments: tuple[Segment, ...]
 
     @property
@@ -53,5 +57,11 @@ def read_demonstrations(store: EpisodeStore, task: str) -> tuple[Demonstration, 
     made: list[Demonstration] = []
     for entry in good:
         track = read_track(store.load(entry.id, images=False))
-        made.append(Demonstration(entry.id, entry.content, track.variation, tuple(segments(track, things))))
+        made.append(demonstration(track, things, entry.content))
     return tuple(made)
+
+
+def demonstration(track: Track, things: Mapping[str, Thing], content: str = "") -> Demonstration:
+    """What can be done again of an episode's motion; the things are its task's, the content is its hash."""
+    took_s, cut = track.length * track.period_s, tuple(segments(track, things))
+    return Demonstration(track.id, content, track.variation, took_s, cut)

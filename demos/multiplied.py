@@ -10,16 +10,18 @@ from demos.demonstration import Demonstration
 from demos.episode import Provenance
 from demos.expert import SILENT, Noise, Straying, numbers_towards
 from demos.roles import casts
-from demos.segments import Segment
+from demos.segments import Segment, heading
 from demos.transfer import Path, Roles, frame_turn_rad, moved, path
 from sim.env import ManipulationEnv, Observation
-from sim.poses import Array
+from sim.poses import Array, rotation_z
 from sim.scene import Scene
 from sim.things.thing import Thing
 
-TURN_M = 0.1  # what a radian of a frame's turn counts as, when scenes are compared
+TURN_M = 0.1  # what a radian of a frame's turn counts as, when scenes are compared,
+SECOND_M = 0.05  # and each second that a demonstration took: in a quick one less went wrong
 ON_WAY_M = 0.03  # from a point of the way, within which the tool may go on to the next
 THERE_M = 0.01  # the same where the gripper then opens or shuts
+MORE_M = 0.04  # at most, that a push goes on beyond where it ended in the demonstration
 PATIENCE_S = 0.8  # waited for the tool to be there, or for the jaws to hold something, before going on
 LOST_S = 0.3  # without what should be between the jaws, before it is fetched again
 
@@ -88,12 +90,15 @@ def fitting(
 
 
 def _distance_m(plan: Plan, scene: Scene) -> float:
-    """How far a scene is from a demonstration's: by how much the frames of its segments are moved [m]."""
+    """How far a scene is from a demonstration's, and that from a perfect one [m].
+
+    The first is by how much the frames of its segments are moved, on average.
+    """
     far = 0.0
     for segment in plan.demonstration.segments:
         far += float(np.linalg.norm(scene.position_m(plan.roles[segment.at]) - segment.origin_m))
         far += TURN_M * abs(frame_turn_rad(segment, plan.roles, scene))
-    return far / len(plan.demonstration.segments)
+    return far / len(plan.demonstration.segments) + SECOND_M * plan.demonstration.took_s
 
 
 class _Follower:
@@ -108,7 +113,7 @@ class _Follower:
         env, limb = self._env, self._env.scene.limbs[0]
         self._go_on()
         way, i = self._path, self._next
-        tool = way.grip_m[i] - (limb.grip_m - limb.tool_m)
+        tool = self._target_m() - (limb.grip_m - limb.tool_m)
         gripper = self._gripper(way.opened[i])
         label = numbers_towards(limb, tool, way.tilt_rad[i], gripper, env.control_hz)
         return Act(self._stray.from_(label), label)
@@ -121,6 +126,8 @@ class _Follower:
         self._number, self._next, self._waited, self._lost = number, 0, 0, 0
         scene = self._env.scene
         segment = moved(self._segment, self._plan.roles, scene)
+        if segment.way is not None:
+            self._way_m = [scene.position_m(self._plan.roles[name]) for name in segment.way]
         self._path: Path = path(segment, scene, self._env.control_hz)
 
     def _go_on(self) -> None:
@@ -148,10 +155,19 @@ class _Follower:
             self._begin(self._number + 1)
 
     def _is_there(self) -> bool:
-        way, i, scene = self._path, self._next, self._env.scene
-        far = float(np.linalg.norm(way.grip_m[i] - scene.grip_m))
+        way, i = self._path, self._next
+        far = float(np.linalg.norm(self._target_m() - self._env.scene.grip_m))
         turns = i + 1 < len(way.opened) and np.any(np.sign(way.opened[i]) != np.sign(way.opened[i + 1]))
         return far < (THERE_M if turns else ON_WAY_M)
+
+    def _target_m(self) -> Array:
+        """Where the grip should be now (3,) [m]: a push ends when what is pushed is where it was."""
+        point, segment = self._path.grip_m[self._next], self._segment
+        if segment.way is None or segment.at != segment.way[1] or self._next + 1 < len(self._path.grip_m):
+            return point
+        thing, goal = (self._env.scene.position_m(self._plan.roles[name]) for name in segment.way)
+        along = rotation_z(heading(*self._way_m)) @ np.array([1.0, 0.0, 0.0])
+        return point + np.clip((goal - thing) @ along - segment.left_m, 0.0, MORE_M) * along
 
     def _holds(self, name: str) -> bool:
         return self._env.scene.grasped(self._plan.roles[name])

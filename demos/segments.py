@@ -37,6 +37,7 @@ class Work:
     Attributes:
         start: When the tool first has hold of it.
         stop: When it no longer has.
+        moved_m: How far it is moved meanwhile, or its part [m].
         carried: Whether it is between the jaws.
         goal: The thing that it is brought to; None where it is nearest to where it lay itself.
     """
@@ -44,6 +45,7 @@ class Work:
     thing: str
     start: int
     stop: int
+    moved_m: float
     carried: bool
     goal: str | None
 
@@ -69,6 +71,7 @@ class Segment:
         in_hand_m: Where what is held is, from the grip, as if the tool were unturned (3,) [m].
         in_hand_rad: Its yaw less the tool's [rad].
         held_turns: As `turns`, of what is held.
+        left_m: How far what is pushed is from its goal in the end, along the way [m].
     """
 
     at: str
@@ -84,6 +87,7 @@ class Segment:
     in_hand_m: Array
     in_hand_rad: float
     held_turns: int
+    left_m: float
 
 
 def segments(track: Track, things: Mapping[str, Thing]) -> list[Segment]:
@@ -103,35 +107,39 @@ def segments(track: Track, things: Mapping[str, Thing]) -> list[Segment]:
 
 
 def find_works(track: Track) -> list[Work]:
-    """The works of a demonstration in their order."""
+    """The works of a demonstration in their order, one at a time: what is moved most is what is meant."""
     carries = [work for name in track.grasped for work in _carries(track, name)]
     slides = [work for name in track.slide_m for work in _slides(track, name)]
     # Who carries things and also pushes one has run into it.
     pushes = [] if carries else [work for name in track.touched for work in _pushes(track, name)]
-    return sorted([*carries, *slides, *pushes], key=lambda work: work.start)
+    works: list[Work] = []
+    for work in sorted([*carries, *slides, *pushes], key=lambda work: work.moved_m, reverse=True):
+        if all(work.stop <= other.start or other.stop <= work.start for other in works):
+            works.append(work)
+    return sorted(works, key=lambda work: work.start)
 
 
 def _carries(track: Track, name: str) -> Iterator[Work]:
     at = track.at_m[name]
     for start, stop in _runs(track, track.grasped[name]):
-        if _strays(at[start : stop + 1]) > MOVED_M:
-            yield Work(name, start, stop, True, _goal(track, name, start, stop))
+        if (far := _strays(at[start : stop + 1])) > MOVED_M:
+            yield Work(name, start, stop, far, True, _goal(track, name, start, stop))
 
 
 def _pushes(track: Track, name: str) -> Iterator[Work]:
     at = track.at_m[name]
     stirs = np.append(np.linalg.norm(np.diff(at, axis=0), axis=1) > STIR_M_S * track.period_s, False)
     for start, stop in _runs(track, stirs | track.touched[name]):
-        if _strays(at[start : stop + 1]) > MOVED_M:
-            yield Work(name, start, stop, False, _goal(track, name, start, stop))
+        if (far := _strays(at[start : stop + 1])) > MOVED_M:
+            yield Work(name, start, stop, far, False, _goal(track, name, start, stop))
 
 
 def _slides(track: Track, name: str) -> Iterator[Work]:
     along = track.slide_m[name]
     stirs = np.append(np.abs(np.diff(along)) > SLIDE_M_S * track.period_s, False)
     for start, stop in _runs(track, stirs):
-        if np.ptp(along[start : stop + 1]) > SLID_M:
-            yield Work(name, start, stop, False, None)
+        if (far := float(np.ptp(along[start : stop + 1]))) > SLID_M:
+            yield Work(name, start, stop, far, False, None)
 
 
 def _strays(at_m: Array) -> float:
@@ -230,7 +238,13 @@ def _segment(track: Track, things: Mapping[str, Thing], about: About, start: int
         in_hand_m=in_hand,
         in_hand_rad=in_hand_rad,
         held_turns=turns(things[held]) if held else 1,
+        left_m=_left_m(track, way, start, stop) if way else 0.0,
     )
+
+
+def _left_m(track: Track, way: tuple[str, str], start: int, stop: int) -> float:
+    before, after = (track.at_m[way[1]][t, :2] - track.at_m[way[0]][t, :2] for t in (start, stop))
+    return float(after @ before / np.linalg.norm(before))
 
 
 def heading(start_m: Array, end_m: Array) -> float:

@@ -5,12 +5,11 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from demos.demonstration import Demonstration
+from demos.demonstration import Demonstration, demonstration
 from demos.episode import Episode
 from demos.expert import SILENT, Expert, Noise
 from demos.multiplied import Multiplied
 from demos.rollout import Attempt, rollout
-from demos.segments import segments
 from demos.track import read_track
 from sim.env import ManipulationEnv, make
 from sim.tasks import find_task
@@ -30,8 +29,7 @@ def _demonstrations(
     made: list[Demonstration] = []
     for episode in _shown(task, variations, arm, hz):
         assert episode.succeeded
-        track = read_track(episode)
-        made.append(Demonstration(episode.id, "", track.variation, tuple(segments(track, things))))
+        made.append(demonstration(read_track(episode), things))
     return made
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,16 @@ import pytest
 
 from demos import workers
 from demos.collect import Collection, collect_experts
+from demos.controller import Act
 from demos.episode import EpisodeMeta, Provenance
+from demos.multiplied import Multiplied
 from demos.select import Selection
 from demos.store import EpisodeStore
 from demos.workers import Ended, Piece, WorkerDied, work
 from robocat import multiply as verb
 from robocat.multiply import multiply
 from robocat.tally import FILE, Tally
+from sim.env import ManipulationEnv, Observation
 from sim.names import UnknownName
 from tests.fakes import fake_episode
 
@@ -53,19 +57,45 @@ def test_what_is_asked_for(few: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert not store.check()
 
 
+class Lazy(Multiplied):
+    """Does nothing where the seed is a multiple of three."""
+
+    def begin(self, slot: int, env: ManipulationEnv, seed: int) -> None:
+        super().begin(slot, env, seed)
+        self._lazy = {**getattr(self, "_lazy", {}), slot: seed % 3 == 0}
+
+    def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
+        acts = super().act(slots, observations)
+        still = [np.zeros_like(act.action) for act in acts]
+        return [
+            Act(none, none) if self._lazy[slot] else act
+            for slot, act, none in zip(slots, acts, still, strict=True)
+        ]
+
+
 def test_failures_are_counted_and_made_up_for(
-    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Stacking fails sometimes: never one too many is kept, and every attempt stands in the count."""
-    monkeypatch.setattr("demos.multiplied.LOST_S", 1e9)  # What is dropped stays where it fell.
-    store = _many(few, tmp_path / "a", 12, tasks=("stack",))
+    """Never one too many is kept, and every attempt stands in the count."""
+    monkeypatch.setattr(verb, "Multiplied", Lazy)
+    store = _many(few, tmp_path / "a", 5, first_seed=901)
     (record,) = json.loads((store.path / FILE).read_text()).values()
     (row,) = record["yields"]
-    assert row["rate"]["successes"] == 12 == len(store) < row["rate"]["n"] == len(record["attempts"])
-    assert 0.0 < row["rate"]["low"] < 12 / row["rate"]["n"] < row["rate"]["high"] < 1.0
-    kept = _many(few, tmp_path / "b", 12, tasks=("stack",), keep_failures=True)
-    assert len(kept) == row["rate"]["n"] and sum(e.success for e in kept.entries()) == 12
-    assert set(store.ids()) == {e.id for e in kept.entries() if e.success}
+    # Seeds 901 to 905 have one multiple of three; for the fifth success 906 is tried, and then 907.
+    assert [attempt[4] for attempt in record["attempts"]] == [*range(901, 908)]
+    assert row["rate"]["successes"] == 5 == len(store) and row["rate"]["n"] == 7
+    assert "71 %" in capsys.readouterr().out
+    kept = _many(few, tmp_path / "b", 5, first_seed=901, keep_failures=True)
+    assert len(kept) == 7 and set(store.ids()) == {e.id for e in kept.entries() if e.success}
+
+
+def test_what_hardly_ever_succeeds_is_given_up(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verb, "Multiplied", Lazy)
+    monkeypatch.setattr(verb, "MOST", 1)
+    assert len(_many(few, tmp_path, 3, first_seed=900)) == 2
+    assert "panda reach: given up after 3 attempts, 1 for each episode" in capsys.readouterr().out
 
 
 def test_what_is_there_is_not_made_again(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

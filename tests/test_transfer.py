@@ -31,6 +31,7 @@ def _segment(**changes: object) -> Segment:
         in_hand_m=np.zeros(3),
         in_hand_rad=0.0,
         held_turns=4,
+        left_m=0.0,
     )
     return replace(plain, **changes)  # pyright: ignore[reportArgumentType]
 
