@@ -22,6 +22,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "collect": ("bench.collect:main", "how many demonstrations an hour are stored, and what takes the time"),
     "exchange": ("bench.exchange:main", "how long other projects' formats take, and how much memory"),
     "experts": ("bench.experts:main", "how often the scripted experts succeed"),
+    "multiply": ("bench.multiply:main", "how often demonstrations done again in new scenes succeed"),
     "pictures": ("bench.pictures:main", "docs/arms.png and docs/tasks.png"),
     "loop": ("bench.pictures:loop", "docs/loop.svg, from a run"),
     "agent": ("bench.agent:main", "how fast an agent trains and acts, and its data comes"),

@@ -13,7 +13,7 @@ action channels and simulator-state numbers; H and W are `meta.image_size`.
     progress         float32  (T+1,)          in [0, 1]        how far the task says it is at each observation
     state            float64  (T+1, S)        MuJoCo's         mjSTATE_INTEGRATION of `meta.model_hash`
     wall_time        float64  (T+1,)          unix time [s]    when each observation was taken
-    goal/<camera>    uint8    (H, W, 3)       RGB, 0 to 255    what the agent was shown; none for experts
+    goal/<camera>    uint8    (H, W, 3)       RGB, 0 to 255    what the agent was shown; none if scripted
     commanded        float32  (T, A)          in [-1, 1]       what the device asked, before limits of motion
     actor            uint8    (T,)            a CONTROLLERS    who held the controls at each step
     held             bool     (T+1,)          true or false    a real arm did not answer: the one before again
@@ -23,12 +23,13 @@ Nor have real arms a goal unless they are given one: what an episode came to is 
 `held` is of real arms alone. Of these `action` is the motion that the arm said it took, `state` is that of
 the arm's own simulated model, with the joints that it reported as positions and the joint targets that it was
 sent as controls, and `success` and `progress` are never true and 0: an outcome judged by `NOBODY` is none.
+A multiplied episode was acted by what does other episodes again in a new scene (`demos.multiplied`).
 All numbers are finite. `wall_time` and `meta.created` say when, not what: recordings that differ only
 there are the same episode. What an episode is besides its arrays stands in `EpisodeMeta`.
 
 Format history: 1, the first, before any release; 2 adds `progress`, and to the record `randomisation`
-and `drawn`, which are left out of an episode whose world was not randomised, what is teleoperation's, and
-what is of real arms.
+and `drawn`, which are left out of an episode whose world was not randomised, what is teleoperation's, what is
+of real arms, and the `sources` of a multiplied episode, left out of all others.
 """
 
 import dataclasses
@@ -36,7 +37,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
@@ -66,7 +67,8 @@ ARRAYS: dict[str, tuple[str, tuple[str, ...]]] = {
 OPTIONAL = ("commanded", "actor", "held")  # None where there is nothing to say
 PER_CAMERA = ("images", "goal")
 NOBODY = "nobody"  # has judged an episode, of which nothing is known but that it took place
-CONTROLLERS = ("expert", "policy", "teleop", "replay")
+CONTROLLERS = ("expert", "policy", "teleop", "replay", "multiplied")  # `actor` has their numbers
+SCRIPTED = ("expert", "multiplied")  # those that read the simulator and are shown no goal
 
 # Names become parts of ids, and ids become file names: nothing here may mean something to a file system.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,159}")
@@ -86,12 +88,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Who acted (one of CONTROLLERS; for a policy its checkpoint and generation) and the scene's seed."""
+    """Who acted (one of CONTROLLERS; for a policy its checkpoint and generation) and the scene's seed.
+
+    Attributes:
+        sources: Ids of the episodes that a multiplied one was made of.
+    """
 
     controller: str
     policy: str | None = None
     generation: int | None = None
     seed: int = 0
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,8 @@ class EpisodeMeta:
         plain["image_size"] = tuple(int(size) for size in self.image_size)
         plain["proprio_ranges"] = tuple((float(low), float(high)) for low, high in self.proprio_ranges)
         plain["outcome"] = dataclasses.replace(self.outcome, success=bool(self.outcome.success))
-        plain["provenance"] = dataclasses.replace(self.provenance, seed=int(self.provenance.seed))
+        who = self.provenance
+        plain["provenance"] = dataclasses.replace(who, seed=int(who.seed), sources=tuple(who.sources))
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         _check_version(self.format_version, self.id)
@@ -156,6 +164,8 @@ class EpisodeMeta:
         record = dataclasses.asdict(self)
         if self.drawn is None:
             del record["randomisation"], record["drawn"]
+        if not self.provenance.sources:
+            del record["provenance"]["sources"]
         return json.dumps(record, sort_keys=True, allow_nan=False)
 
     @staticmethod
@@ -168,7 +178,7 @@ class EpisodeMeta:
         record = json.loads(text)
         _check_version(record.get("format_version"), str(record.get("id")))
         record["outcome"] = _build(Outcome, record["outcome"])
-        record["provenance"] = _build(Provenance, record["provenance"])
+        record["provenance"] = _build(Provenance, {"sources": (), **record["provenance"]})
         for key, kind in (("randomisation", Randomisation), ("drawn", Drawn)):
             record[key] = _build(kind, record[key]) if key in record else None
         return _build(EpisodeMeta, record)
@@ -254,6 +264,7 @@ def episode_id(  # noqa: PLR0917 all that names an attempt, in the order of the 
     generation: int | None,
     seed: int,
     randomisation: Randomisation | None = None,
+    sources: Sequence[str] = (),
 ) -> str:
     """Names an attempt by what determines it, so that repeating the attempt repeats the name.
 
@@ -263,6 +274,8 @@ def episode_id(  # noqa: PLR0917 all that names an attempt, in the order of the 
     named: list[object] = [arm, task, variation, controller, policy, generation, int(seed)]
     if randomisation is not None:
         named.append(dataclasses.asdict(randomisation))
+    if sources:
+        named.append([*sources])
     digest = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:8]
     return "-".join(part for part in (arm, task, variation, controller, f"{seed:06d}", digest) if part)
 
@@ -297,6 +310,9 @@ def _check_names(meta: EpisodeMeta) -> None:
         _fail(meta.id, "controller", repr(who.controller), "one of " + ", ".join(CONTROLLERS))
     if who.controller == "policy" and not who.policy:
         _fail(meta.id, "policy", who.policy, "the checkpoint that acted")
+    if (who.controller == "multiplied") != bool(who.sources):
+        expected = "the ids of what it was made of" if not who.sources else f"none of a {who.controller}'s"
+        _fail(meta.id, "sources", who.sources, expected)
 
 
 def _check_numbers(meta: EpisodeMeta) -> None:

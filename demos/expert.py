@@ -64,14 +64,18 @@ def aims(task: Task, scene: Scene, variation: str) -> tuple[Aim, ...]:
 
 def action_towards(limb: Limb, wanted: Aim, control_hz: int) -> Action:
     """The numbers (A,) of an arm that move its tool to where it is wanted, slowing down as it arrives."""
-    arm = limb.arm
-    move = GAIN * (wanted.tool_m - limb.tool_m) * control_hz / arm.linear_m_s
-    move /= max(1.0, float(np.linalg.norm(move)))
-    tilt = limb.tool_tilt_rad
     upright = np.array([0.0, 0.0, wanted.yaw_rad])
-    turn = np.clip(GAIN * (upright - tilt) * control_hz / arm.angular_rad_s, -1.0, 1.0)
+    gripper = np.full(len(limb.arm.gripper.numbers), 1.0 if wanted.opened else -1.0)
+    return numbers_towards(limb, wanted.tool_m, upright, gripper, control_hz)
+
+
+def numbers_towards(limb: Limb, tool_m: Array, tilt_rad: Array, gripper: Array, control_hz: int) -> Action:
+    """The numbers (A,) of an arm that move its tool to a pose: position (3,) [m], tilt (3,) [rad]."""
+    arm = limb.arm
+    move = GAIN * (tool_m - limb.tool_m) * control_hz / arm.linear_m_s
+    move /= max(1.0, float(np.linalg.norm(move)))
+    turn = np.clip(GAIN * (tilt_rad - limb.tool_tilt_rad) * control_hz / arm.angular_rad_s, -1.0, 1.0)
     turn = turn[2:] if arm.cartesian_dof == 4 else turn
-    gripper = [1.0 if wanted.opened else -1.0] * len(arm.gripper.numbers)
     return np.array([*move, *turn, *gripper], dtype=np.float32)
 
 
@@ -89,7 +93,7 @@ class Expert:
     def begin(self, slot: int, env: ManipulationEnv, seed: int) -> None:
         """Looks the task's expert up; a task without one raises `UnknownName`."""
         aims(env.task, env.scene, env.variation)
-        self._slots[slot] = _Slot(env, np.random.default_rng([seed, 1]), self._noise)
+        self._slots[slot] = _Slot(env, Straying(env, self._noise, seed))
 
     def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
         """Reads the simulator, not the observations."""
@@ -100,14 +104,8 @@ class Expert:
 class _Slot:
     """One environment with its own noise."""
 
-    def __init__(self, env: ManipulationEnv, rng: np.random.Generator, noise: Noise) -> None:
-        self._env, self._rng, self._noise = env, rng, noise.scaled(env.task.noise_share)
-        # Which numbers of an action move tools; the others are grippers'.
-        limbs = [arm for _, arm in env.arm.limbs]
-        self._cartesian = np.concatenate([np.arange(len(a.numbers)) < a.cartesian_dof for a in limbs])
-        self._burst_left = 0
-        self._burst: Array = np.zeros(env.arm.action_size)
-        self._flip = False
+    def __init__(self, env: ManipulationEnv, stray: "Straying") -> None:
+        self._env, self._stray = env, stray
 
     def act(self) -> Act:
         env = self._env
@@ -117,9 +115,24 @@ class _Slot:
             for limb, wanted in zip(env.scene.limbs, where, strict=True)
         ]
         label = np.concatenate(parts)
-        return Act(self._stray(label), label)
+        return Act(self._stray.from_(label), label)
 
-    def _stray(self, label: Action) -> Action:
+
+class Straying:
+    """The noise of one episode: what is executed instead of what is meant."""
+
+    def __init__(self, env: ManipulationEnv, noise: Noise, seed: int) -> None:
+        """Noise of an episode with this seed, as strong as the task bears it."""
+        self._rng, self._noise = np.random.default_rng([seed, 1]), noise.scaled(env.task.noise_share)
+        # Which numbers of an action move tools; the others are grippers'.
+        limbs = [arm for _, arm in env.arm.limbs]
+        self._cartesian = np.concatenate([np.arange(len(a.numbers)) < a.cartesian_dof for a in limbs])
+        self._burst_left = 0
+        self._burst: Array = np.zeros(env.arm.action_size)
+        self._flip = False
+
+    def from_(self, label: Action) -> Action:
+        """The action (A,) that strays from a label (A,)."""
         noise, rng, cartesian = self._noise, self._rng, self._cartesian
         action = label.astype(np.float64)
         action[cartesian] += rng.normal(0.0, noise.std, int(cartesian.sum()))

@@ -65,7 +65,10 @@ class Entry:
             variation=meta.variation,
             success=meta.outcome.success,
             length=episode.length,
-            **dataclasses.asdict(meta.provenance),
+            controller=meta.provenance.controller,
+            policy=meta.provenance.policy,
+            generation=meta.provenance.generation,
+            seed=meta.provenance.seed,
         )
 
     def describes(self, data: Data) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from demos.controller import Act, Controller
 from demos.environment import Environment
-from demos.episode import CONTROLLERS, Episode, EpisodeMeta, Outcome, Provenance, episode_id
+from demos.episode import CONTROLLERS, SCRIPTED, Episode, EpisodeMeta, Outcome, Provenance, episode_id
 from sim.cameras import Image
 from sim.env import Observation
 from sim.randomisation import Drawn
@@ -126,7 +126,7 @@ def _advance(env: Environment, recording: _Recording, act: Act) -> bool:
 def _episode(env: E, recording: _Recording, controller: Controller[E]) -> Episode:
     provenance = controller.provenance(recording.attempt.seed)
     observations = recording.observations
-    goal = {} if provenance.controller == "expert" else observations[0]["goal"]
+    goal = {} if provenance.controller in SCRIPTED else observations[0]["goal"]
     commanded = [act.commanded for act in recording.acts if act.commanded is not None]
     actors = [CONTROLLERS.index(act.actor) for act in recording.acts if act.actor is not None]
     return Episode(
@@ -160,6 +160,7 @@ def episode_meta(env: Environment, provenance: Provenance, success: bool) -> Epi
             who.generation,
             who.seed,
             ranges,
+            who.sources,
         ),
         arm=env.arm.name,
         task=env.task.name,

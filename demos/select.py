@@ -21,7 +21,7 @@ class Selection:
         arms: Of one of these arms.
         tasks: Of one of these tasks.
         variations: Of one of these variations.
-        controllers: Acted by one of "expert", "policy", "teleop" and "replay".
+        controllers: Acted by one of "expert", "policy", "teleop", "replay" and "multiplied".
         outcome: "success", "failure" or "any".
         generation: By a policy of this generation.
     """

@@ -50,6 +50,7 @@ class Piece:
         randomise: How far the episodes' worlds differ.
         judge: Makes what judges each episode, in the process that does the work; must be picklable. None
             leaves the predicate's verdict.
+        failures: Whether episodes that failed are stored too.
     """
 
     arm: str
@@ -61,6 +62,7 @@ class Piece:
     keep: int | None = None
     randomise: Randomisation = NOTHING
     judge: Callable[[], Callable[[Episode], Episode]] | None = None
+    failures: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ def work(piece: Piece) -> list[Ended]:
         made = list(map(piece.judge(), made))
     if piece.store is not None:
         store = EpisodeStore(piece.store)
-        new = [e for e in made[: piece.keep] if not (store.exists and e.id in store)]
+        kept = [e for e in made[: piece.keep] if piece.failures or e.succeeded]
+        new = [e for e in kept if not (store.exists and e.id in store)]
         if new:
             store.commit_many(new)
     return [
@@ -188,16 +191,24 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def run(pieces: Sequence[Piece], workers: int, description: str) -> list[Ended]:
+def run(
+    pieces: Sequence[Piece],
+    workers: int,
+    description: str,
+    told: Callable[[list[Ended]], object] | None = None,
+) -> list[Ended]:
     """Makes all pieces' attempts with a progress bar.
 
-    No more processes than there is work for are started: each takes seconds to load what it needs.
+    No more processes than there is work for are started: each takes seconds to load what it needs. What came
+    of a piece is `told` as soon as it is done, in the order of the pieces.
     """
     ended: list[Ended] = []
     total = sum(len(piece.attempts) for piece in pieces)
     with progress(description, total) as advance:
         for results in in_parallel(work, pieces, min(workers, math.ceil(total / PIECE))):
             ended += results
+            if told is not None:
+                told(results)
             done = sum(result.success for result in ended)
             advance(len(results), note=f"{done}/{len(ended)} succeeded")
     return ended
