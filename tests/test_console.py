@@ -1,5 +1,7 @@
 """The console and the beat: silence stops the arm, nothing jumps, orders arrive once, no drift."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from demos.teleop.cadence import Cadence
 from demos.teleop.console import ORDERS, SILENT_S, SLEW, Console
 from sim.arms import find_arm
+from sim.arms.grippers import PANDA_HAND
 
 numbers = st.floats(-1.0, 1.0, allow_nan=False)
 axes = st.lists(numbers, min_size=6, max_size=6)
@@ -124,6 +127,36 @@ def test_another_action_is_gone_on_from(done: list[float], shut: bool) -> None:
     assert console.closed == (shut,)
     console.move([1.0] * 6)
     assert np.all(console.command().limited[:6] <= action[:6] + SLEW + 1e-6)
+
+
+def test_fingers_are_moved_one_by_one_and_stay_so() -> None:
+    """A hand's every shape, and whoever acted before."""
+    arm = find_arm("kuka_hand")
+    console = Console(arm)
+    assert arm.gripper.shapes
+    for name, numbers in arm.gripper.shapes:
+        console.shape(numbers)
+        command = console.command()
+        np.testing.assert_array_equal(command.commanded[6:], np.float32(numbers), err_msg=name)
+        np.testing.assert_array_equal(command.limited[6:], np.float32(numbers))
+        assert console.fingers == (numbers,)
+    mine = np.linspace(-1.0, 1.0, 8)
+    console.follow(np.array([*[0.0] * 6, *mine], np.float32))
+    np.testing.assert_allclose(console.command().limited[6:], mine, atol=1e-6)
+    console.grip(True)
+    assert console.closed == (True,) and console.fingers == ((-1.0,) * 8,)
+    for wrong in ([0.0] * 7, [1.1] * 8, [float("nan")] * 8, "open", [10**400] * 8):
+        with pytest.raises(
+            ValueError, match=r"fingers: got .*, expected 8 numbers in \[-1, 1\]|could not convert"
+        ):
+            console.shape(wrong)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="expected one of 0"):
+        console.shape([1.0] * 8, limb=1)
+
+
+def test_a_shape_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"shape 'odd': got \(2.0,\), expected 1 numbers in"):
+        replace(PANDA_HAND, shapes=(("odd", (2.0,)),))
 
 
 def test_a_person_who_is_there_need_not_move() -> None:

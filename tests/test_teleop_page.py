@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -225,7 +226,7 @@ def started(browser: Any, server: Service) -> Generator[Any]:
         page = browser.new_page(**context)
         opened.append(page)
         page.add_init_script(script)
-        page.goto(server.guard.address)
+        page.goto(server.web.guard.address)
         _wait(page, phase="ready")
         page.keyboard.press("Enter")
         _wait(page, phase="recording")
@@ -322,3 +323,32 @@ def test_a_device_that_does_not_say_how_it_is_held_is_told(started: Any) -> None
     page.mouse.down()
     page.wait_for_selector("text=this device does not tell how it is held")
     page.mouse.up()
+
+
+def test_a_hand_has_shapes_and_every_finger_a_slider(browser: Any, tmp_path: Path) -> None:
+    with driven(tmp_path / "store", arm="kuka_hand") as hand, opened(browser, hand.web.guard.address) as page:
+        _wait(page, phase="ready")
+        page.keyboard.press("Enter")
+        _wait(page, phase="recording")
+        limb = hand.session._env.scene.limbs[0]
+        start = limb.fingers
+        page.locator("#shape").select_option("two fingers")
+        expected = dict(limb.arm.gripper.shapes)["two fingers"]
+        until(lambda: hand.hub.frame.state["fingers"][0] == expected)
+        until(lambda: abs(limb.fingers[6] - start[6]) > 0.3)
+        assert abs(limb.fingers[4] - start[4]) < 0.1, "the second finger stays open"
+        slider = page.get_by_role("slider", name="finger 2 upper")
+        slider.focus()
+        page.keyboard.press("Home")
+        until(lambda: hand.hub.frame.state["fingers"][0][4] == -1.0)
+        until(lambda: abs(limb.fingers[4] - start[4]) > 0.3)
+        assert page.locator("#shape").input_value() == ""
+        page.locator("#operator").click()
+        page.keyboard.press(" ")
+        until(lambda: hand.hub.frame.state["fingers"][0] == (1.0,) * 8)  # more shut than open: it opens
+        page.keyboard.press("Backspace")
+        _wait(page, phase="ready")
+
+
+def test_jaws_have_no_sliders(page: Any) -> None:
+    assert page.is_hidden("#hand")

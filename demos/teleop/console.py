@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from demos.controller import Action
 from sim.arms.arm import Arm
@@ -74,7 +75,7 @@ class Console:
         """Lets go of everything: no motion, open grippers."""
         with self._lock:
             self._axes = [np.zeros(AXES) for _ in self._limbs]
-            self._closed = [False] * len(self._limbs)
+            self._fingers = [np.ones(len(limb.gripper.numbers)) for limb in self._limbs]
             self._moved_s = -np.inf
             self._before = [np.zeros(limb.cartesian_dof) for limb in self._limbs]
 
@@ -104,12 +105,7 @@ class Console:
         Raises:
             ValueError: For another number of axes or arms, or numbers beyond [-1, 1].
         """
-        try:
-            numbers = np.asarray(axes, dtype=np.float64)
-        except OverflowError:  # a whole number that no float holds
-            numbers = np.array(np.inf)
-        if numbers.shape != (AXES,) or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1.0:
-            raise ValueError(f"axes: got {str(axes)[:60]}, expected {AXES} numbers in [-1, 1]")
+        numbers = _numbers(axes, AXES, "axes")
         self._check(limb)
         with self._lock:
             for each in self._axes:
@@ -121,7 +117,22 @@ class Console:
         """Shuts or opens an arm's gripper, all its fingers; it stays so."""
         self._check(limb)
         with self._lock:
-            self._closed[limb] = closed
+            self._fingers[limb][:] = -1.0 if closed else 1.0
+
+    def shape(self, fingers: Sequence[float], limb: int = 0) -> None:
+        """Moves each of a gripper's numbers by itself; it stays so.
+
+        Args:
+            fingers: One for each number of the gripper, from -1, closed, to 1, open.
+            limb: Which arm.
+
+        Raises:
+            ValueError: For another number of them or of arms, or numbers beyond [-1, 1].
+        """
+        self._check(limb)
+        numbers = _numbers(fingers, len(self._fingers[limb]), "fingers")
+        with self._lock:
+            self._fingers[limb][:] = numbers
 
     def look_from(self, camera: str, azimuth_deg: float, elevation_deg: float, distance_m: float) -> None:
         """Changes what the person sees; see `Look`.
@@ -169,9 +180,8 @@ class Console:
                 allowed = np.zeros_like(asked) if silent else np.clip(asked, before - SLEW, before + SLEW)
                 allowed = np.where(np.abs(asked) < np.abs(allowed), asked, allowed)
                 self._before[number] = allowed
-                grip = [-1.0 if self._closed[number] else 1.0] * len(limb.gripper.numbers)
-                commanded += [*asked, *grip]
-                limited += [*allowed, *grip]
+                commanded += [*asked, *self._fingers[number]]
+                limited += [*allowed, *self._fingers[number]]
         return Command(np.array(commanded, np.float32), np.array(limited, np.float32))
 
     def follow(self, action: Action) -> None:
@@ -181,16 +191,35 @@ class Console:
             for number, limb in enumerate(self._limbs):
                 own = action[begin : begin + len(limb.numbers)].astype(np.float64)
                 self._before[number] = own[: limb.cartesian_dof]
-                self._closed[number] = bool(own[limb.cartesian_dof] < 0.0)
+                fingers = own[limb.cartesian_dof :]
+                self._fingers[number][:] = fingers if len(fingers) > 1 else np.where(fingers < 0.0, -1.0, 1.0)
                 begin += len(limb.numbers)
 
     @property
     def closed(self) -> tuple[bool, ...]:
-        """Whether each gripper is asked to be shut."""
-        return tuple(self._closed)
+        """Whether each gripper is asked to be shut, rather than open."""
+        with self._lock:
+            return tuple(bool(fingers.mean() < 0.0) for fingers in self._fingers)
+
+    @property
+    def fingers(self) -> tuple[tuple[float, ...], ...]:
+        """What each number of each gripper is asked to be, from -1, closed, to 1, open."""
+        with self._lock:
+            return tuple(tuple(fingers.tolist()) for fingers in self._fingers)
 
     def _check(self, limb: int) -> None:
         if limb not in range(len(self._limbs)):
             raise ValueError(
                 f"limb: got {limb}, expected one of {', '.join(map(str, range(len(self._limbs))))}"
             )
+
+
+def _numbers(given: Sequence[float], count: int, noun: str) -> NDArray[np.float64]:
+    """What was said, as numbers; refused unless so many, in [-1, 1]."""
+    try:
+        numbers = np.asarray(given, dtype=np.float64)
+    except OverflowError:  # a whole number that no float holds
+        numbers = np.array(np.inf)
+    if numbers.shape != (count,) or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1.0:
+        raise ValueError(f"{noun}: got {str(given)[:60]}, expected {count} numbers in [-1, 1]")
+    return numbers

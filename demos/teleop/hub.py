@@ -109,6 +109,7 @@ HANDLERS: dict[str, Callable[[Console, dict[str, Any]], None]] = {
     "here": lambda console, said: console.here(),
     "move": lambda console, said: console.move(said["axes"], said["limb"]),
     "grip": lambda console, said: console.grip(said["closed"] is True, said["limb"]),
+    "shape": lambda console, said: console.shape(said["fingers"], said["limb"]),
     "look": lambda console, said: console.look_from(
         said["camera"], said["azimuth_deg"], said["elevation_deg"], said["distance_m"]
     ),

@@ -23,6 +23,7 @@ from demos.store import EpisodeStore
 from demos.teleop.cadence import Cadence
 from demos.teleop.console import AROUND, Console
 from demos.teleop.teleoperator import Abandoned, Phase, Teleoperator
+from sim.arms.arm import Gripper
 from sim.cameras import pictures
 from sim.env import Observation
 from sim.touch import Touch
@@ -99,6 +100,7 @@ class Session:
         self._goal: dict[str, bytes] = {}
         long = round(TRAIL_S * env.control_hz)
         self._trails = [deque[NDArray[np.float64]](maxlen=long) for _ in env.scene.limbs]
+        self._hands = [_hand(limb.gripper) for _, limb in env.arm.limbs]
         self._stop = threading.Event()
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="teleoperation", daemon=True)
@@ -225,6 +227,8 @@ class Session:
             "widths_m": [round(limb.width_m, 4) for limb in scene.limbs],
             "touch": [_forces(each) for each in status.touch],
             "closed": list(self.console.closed),
+            "fingers": self.console.fingers,
+            "hands": self._hands,
             "progress": round(status.progress, 3),
             "success": status.success,
             "judged": env.judged_by != NOBODY,
@@ -237,6 +241,12 @@ class Session:
             "note": self._note,
             "cadence": dataclasses.asdict(self.cadence.figures),
         }
+
+
+def _hand(gripper: Gripper) -> dict[str, Any]:
+    """What the page offers of a gripper: nothing but to shut and open it, where it has one number."""
+    names = [name.replace("_", " ") for name in gripper.actuators] if len(gripper.numbers) > 1 else []
+    return {"fingers": names, "shapes": dict(gripper.shapes)}
 
 
 def _forces(felt: Touch) -> list[float]:

@@ -49,6 +49,7 @@ class Gripper:
         source: Where the figures come from.
         middle_m: At each of the openings, how far along x from the tool the middle between the pads is [m];
             empty where it is always at the tool. A jaw that stands still leaves the middle to the other.
+        shapes: Of a hand with several numbers, what a person may want it to be: name, and its numbers.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Gripper:
     pads: tuple[tuple[str, ...], tuple[str, ...]]
     source: str
     middle_m: tuple[float, ...] = ()
+    shapes: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         what = f"gripper {self.name!r}"
@@ -84,6 +86,11 @@ class Gripper:
                 f"{what}: numbers: got {len(self.numbers)} names, expected 1, or {len(self.actuators)}, "
                 f"one for each of {', '.join(self.actuators)}"
             )
+        for shape, values in self.shapes:
+            if len(values) != len(self.numbers) or max(map(abs, values)) > 1.0:
+                raise ValueError(
+                    f"{what}: shape {shape!r}: got {values}, expected {len(self.numbers)} numbers in [-1, 1]"
+                )
         sides = [set(side) for side in self.pads]
         if not all(sides) or sides[0] & sides[1]:
             raise ValueError(f"{what}: pads: got {self.pads}, expected different geom names on two sides")

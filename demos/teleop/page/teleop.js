@@ -1,6 +1,7 @@
 // The page of teleoperation: shows the newest frame, and says what keys, pointer and devices ask for.
 
 import { devices, letGo, startDevices } from "./devices.js";
+import { showHand } from "./hand.js";
 
 const ORDERS = [
   ["start", "start", "Enter"], ["keep", "stop and keep", "Enter"], ["discard", "discard", "Backspace"],
@@ -103,6 +104,7 @@ function show(news) {
   byId("note").textContent = news.trouble || news.note;
   cameras(news.cameras);
   byId("pushes").disabled = !news.driving;
+  showHand(news, limb(), (fingers) => say({ type: "shape", fingers, limb: limb() }));
   byId("limbs").hidden = news.limbs < 2;
   const { p50_ms, p95_ms, late, ticks } = news.cadence;
   byId("cadence").textContent = `${p50_ms.toFixed(1)} ms, of twenty the longest ${p95_ms.toFixed(1)} ms; ${late} of ${ticks} late`;
