@@ -117,7 +117,13 @@ def _layout(episode: Episode, goal: Mapping[str, NDArray[np.uint8]]) -> Any:
         ("action", ["action/**", "commanded/**"]),
         ("proprioception", ["proprioception/**"]),
     )
-    series = [rrb.TimeSeriesView(origin="/", contents=paths, name=name) for name, paths in curves]
-    words = rrb.TextDocumentView(origin="episode", name="episode")
-    left = rrb.Vertical(pictures, words, row_shares=[3, 1])
+    unnamed = rrb.PlotLegend(visible=False)  # dozens of names would hide the curves; the pointer tells them
+    series = [
+        rrb.TimeSeriesView(origin="/", contents=paths, name=name, plot_legend=unnamed)
+        for name, paths in curves
+    ]
+    words = [rrb.TextDocumentView(origin="episode", name="episode")]
+    if episode.actor is not None:
+        words.append(rrb.TextLogView(origin="actor", name="actor"))
+    left = rrb.Vertical(pictures, rrb.Tabs(*words), row_shares=[3, 1])
     return rrb.Blueprint(rrb.Horizontal(left, rrb.Vertical(*series)), collapse_panels=True)
