@@ -113,7 +113,7 @@ def test_an_episode_is_recorded_with_all_that_was_asked_left_and_done(tmp_path: 
     assert np.abs(np.diff(limited)).max() <= 0.4 + 1e-6 < commanded.max()
     assert executed.max() < 0.6 < limited.max(), "1.5 degrees a step are less than was asked"
     assert last.held.mean() < 0.2 and last.meta.gl_renderer == "cameras of serial_arm"
-    assert np.median(np.diff(last.wall_time)) == pytest.approx(0.05, abs=0.005)
+    assert np.median(np.diff(last.wall_time)) == pytest.approx(0.05, abs=0.01)
     joints = last.proprio[:, :5]
     np.testing.assert_allclose(joints[0], sitting.env.arm.home_rad, atol=0.15)
     np.testing.assert_array_equal(last.goal.keys(), [])
