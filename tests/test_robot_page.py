@@ -80,6 +80,7 @@ def test_the_command_records_a_real_arm(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "robocat", *words]
         with subprocess.Popen(command, env=here, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
+            assert "SO-101 must stand with its base 0.114 m above the table" in process.stdout.readline()
             address = process.stdout.readline().split()[1]
             host = address.split("/")[2]
             talk = address.replace("http", "ws") + "talk"

@@ -88,18 +88,18 @@ def test_an_episode_is_recorded_with_all_that_was_asked_left_and_done(tmp_path: 
         sitting.order("start")
         sitting.until(phase="homing")
         sitting.there = False
-        time.sleep(0.4)
+        time.sleep(0.35)
         arrived = len(bench.log())
-        time.sleep(0.3)
+        time.sleep(0.2)
         assert len(bench.log()) == arrived, "without a person the arm does not go home"
         sitting.there = True
         sitting.until(phase="recording")
         sitting.axes = [1.0, 0.0, -0.5, 0.0, 0.0, 0.0]
-        time.sleep(1.0)
+        time.sleep(0.8)
         sitting.order("success")
         sitting.keep()
         last = sitting.session._last.episode
-        sitting.record(0.3)
+        sitting.record(0.2)
         sitting.keep()
         unmarked = sitting.session._last.episode
     assert last is not None and last.commanded is not None and last.held is not None and unmarked is not None
@@ -113,7 +113,7 @@ def test_an_episode_is_recorded_with_all_that_was_asked_left_and_done(tmp_path: 
     assert np.abs(np.diff(limited)).max() <= 0.4 + 1e-6 < commanded.max()
     assert executed.max() < 0.6 < limited.max(), "1.5 degrees a step are less than was asked"
     assert last.held.mean() < 0.2 and last.meta.gl_renderer == "cameras of serial_arm"
-    assert np.median(np.diff(last.wall_time)) == pytest.approx(0.05, abs=0.005)
+    assert np.median(np.diff(last.wall_time)) == pytest.approx(0.05, abs=0.01)
     joints = last.proprio[:, :5]
     np.testing.assert_allclose(joints[0], sitting.env.arm.home_rad, atol=0.15)
     np.testing.assert_array_equal(last.goal.keys(), [])
@@ -138,7 +138,7 @@ def test_silence_pauses_the_episode_and_loses_nothing(tmp_path: Path) -> None:
         time.sleep(0.4)
         assert len(bench.log()) == arrived, "it holds still: no target is sent"
         sitting.until(phase="recording", trouble="")
-        time.sleep(0.5)
+        time.sleep(0.3)
         sitting.keep()
         episode = sitting.session._last.episode
         positions = [line["position"] for line in bench.log()]
@@ -146,7 +146,7 @@ def test_silence_pauses_the_episode_and_loses_nothing(tmp_path: Path) -> None:
     assert episode is not None and episode.held is not None
     count = int(episode.held.sum())
     assert 2 <= count <= 12, "held until it paused"
-    assert episode.length > 20
+    assert episode.length > 14
     for stuck in np.flatnonzero(episode.held):
         np.testing.assert_array_equal(episode.proprio[stuck], episode.proprio[stuck - 1])
     assert np.diff(episode.wall_time).max() > 0.6, "the time that it was paused is to be seen"

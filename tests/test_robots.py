@@ -121,12 +121,12 @@ def test_home_is_reached_slowly_and_actions_never_exceed_the_limits(tmp_path: Pa
         assert _home(env) > 15
         homing = _goals_rad(bench)
         for held in ([1, 1, -1, 1, -1], [-1, -1, 0, -1, 1]):
-            for _ in range(22):
+            for _ in range(18):
                 env.step(np.array(held, np.float32))
         env.close()
         goals = _goals_rad(bench)
     slack = 1.5 * STEP_RAD
-    assert np.abs(np.diff(homing, axis=0)).max() <= HOMING_RAD_S / HZ + slack
+    assert np.abs(np.diff(homing[:, :5], axis=0)).max() <= HOMING_RAD_S / HZ + slack
     speeds = SPEED_SHARE * np.array([*SO101.velocity_limit_rad_s, min(SO101.velocity_limit_rad_s)])
     limits = speeds / HZ
     assert (np.abs(np.diff(goals, axis=0)) <= limits + slack).all()
@@ -140,7 +140,7 @@ def test_home_is_reached_slowly_and_actions_never_exceed_the_limits(tmp_path: Pa
         scene.limbs[0].set_joints(joints[:5])
         scene.forward()
         tools.append(scene.tool_m)
-    assert len(tools) >= 44
+    assert len(tools) >= 36
     assert min(tool[2] for tool in tools) < low_m[2] + 0.01, "it was driven against the workspace's floor"
     assert (np.array(tools) >= low_m - 0.002).all() and (np.array(tools) <= high_m + 0.002).all()
 
@@ -151,19 +151,19 @@ def test_the_beat_holds_with_latency(bench: Bench) -> None:
     bench.fault("latency_ms 8")
     bench.fault("jitter_ms 6")
     env.cadence.start()
-    for step in range(40):
+    for step in range(30):
         env.step(_action(x=0.3 * np.sin(step / 5)))
     periods = np.array(env.cadence.periods_s)
     env.close()
-    assert env.dropped <= 4, "of 40; none unless the machine is busy"
+    assert env.dropped <= 4, "of 30; none unless the machine is busy"
     assert np.median(periods) == pytest.approx(1 / HZ, abs=0.01)
     assert len(periods) / HZ * 0.95 < periods.sum() < len(periods) / HZ * 1.2, "it does not drift"
 
 
 @pytest.mark.parametrize("fault", ["drop", "corrupt"])
 def test_one_answer_that_is_missing_is_asked_for_again(bench: Bench, fault: str) -> None:
-    robot = LeRobotArm(SerialArm(bench.port, timeout_s=0.08))
-    env = RobotEnv(robot, TASK, control_hz=4)
+    robot = LeRobotArm(SerialArm(bench.port, timeout_s=0.06))
+    env = RobotEnv(robot, TASK, control_hz=5)
     env.reset()
     bench.fault(f"{fault} 1")
     time.sleep(0.1)
@@ -329,6 +329,18 @@ def test_a_goal_comes_from_files(bench: Bench, tmp_path: Path) -> None:
 def test_a_camera_that_is_not_there_is_refused(bench: Bench) -> None:
     with pytest.raises(UnknownName, match="unknown camera 'wrist'.*cameras: front"):
         _env(bench, cameras=("wrist",))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"control_hz": 0}, "control_hz 0 is out of range; expected 1 to 100"),
+        ({"size": 4096}, "size 4096 is out of range; expected 8 to 1024"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RobotEnv(_Perfect(), TASK, **options)
 
 
 class _Wrong(SerialArm):

@@ -12,10 +12,14 @@ from typing import Any
 
 from demos.robots.lerobot_arm import LeRobotArm, is_lerobot
 from demos.robots.robot import Robot
+from demos.robots.robot_env import RealTask, RobotEnv, goal_of
 from sim.arms import find_arm
+from sim.arms.arm import Arm
 from sim.extras import extra
 from sim.names import pick
 from sim.own import SUFFIX, run_file
+from sim.tasks import find_task
+from sim.tool_control import fence_m
 
 
 def _so101(port: str, id: str) -> Any:
@@ -24,6 +28,42 @@ def _so101(port: str, id: str) -> Any:
 
 
 TYPES: dict[str, Callable[[str, str], Any]] = {"so101_follower": _so101}
+
+
+def real_env(
+    robot: str, arm: str, task: str, goal: Path | None, cameras: tuple[str, ...] | None, **options: int
+) -> RobotEnv:
+    """A real arm, connected, as the environment of a task; says where the arm must stand.
+
+    Args:
+        robot: See `find_robot`.
+        arm: Name of the simulated arm that it is one of.
+        task: Name of a task.
+        goal: Folder of the goal's pictures, if there is one.
+        cameras: Which are recorded; all if None.
+        options: `size` [px] and `control_hz` of `demos.robots.robot_env.RobotEnv`.
+
+    Raises:
+        ValueError: If it is no robot, or another arm's, or lacks a camera or a picture of the goal.
+        Unplugged: If it cannot be connected.
+    """
+    found = find_robot(robot, arm)
+    shown = None if goal is None else goal_of(goal, found.cameras if cameras is None else cameras)
+    known = find_task(task)
+    print(standing(found.arm))
+    return RobotEnv(found, RealTask(known.name, known.summary), cameras=cameras, goal=shown, **options)
+
+
+def standing(arm: Arm) -> str:
+    """Where a real arm must stand for its workspace to be where it is thought to be, in a line."""
+    low_m, high_m = (corner - arm.base_m for corner in fence_m(arm))
+    ranges = ", ".join(
+        f"{axis} {low:.2f} to {high:.2f}" for axis, low, high in zip("xyz", low_m, high_m, strict=True)
+    )
+    return (
+        f"{arm.title} must stand with its base {arm.base_m[2]:.3f} m above the table; from there its tool is "
+        f"kept in {ranges} m"
+    )
 
 
 def find_robot(given: str, arm: str) -> Robot:

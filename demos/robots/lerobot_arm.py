@@ -46,7 +46,7 @@ class LeRobotArm:
 
         Args:
             device: With the interface of LeRobot's `Robot`, its joints in degrees (`use_degrees`).
-            arm: The simulated arm that it is one of.
+            arm: The simulated arm that it is one of, and stands as: the workspace is that arm's.
             signs: 1 or -1 for each joint: whether it turns as the simulated one; all 1 if not given.
             zeros_deg: What it calls the simulated joints' zero [degrees]; all 0 if not given. SO-101 as
                 LeRobot calibrates it needs neither.

@@ -29,6 +29,7 @@ from sim.scene import Scene
 
 BLIND_S = 0.1  # own choice: an arm that is silent for longer is asked to move no further
 FIRST_S = 1.0  # so long the first answer is waited for
+RATES_HZ, SIZES_PX = (1, 100), (8, 1024)
 KINDS = (".png", ".jpg", ".jpeg")  # of a goal's pictures
 
 
@@ -73,10 +74,13 @@ class RobotEnv:
                 episode's own last frame is its goal.
 
         Raises:
-            ValueError: For a camera that it has not, or a name that cannot be.
+            ValueError: For a camera that it has not, or a name or a number that cannot be.
             Unplugged: If it cannot be connected.
         """
         check_name(task.name, "task")
+        for name, value, (low, high) in (("control_hz", control_hz, RATES_HZ), ("size", size, SIZES_PX)):
+            if not low <= value <= high:
+                raise ValueError(f"{name} {value} is out of range; expected {low} to {high}")
         for camera in cameras or ():
             pick(dict.fromkeys(robot.cameras, True), camera, "camera")
         self.cameras = robot.cameras if cameras is None else cameras

@@ -103,10 +103,10 @@ class Twin:
         return Pose(self._fenced(targets[-1, self._limb.ctrl]), self._jaw_towards(jaw, self._jaw_step_rad))
 
     def plan_home(self) -> Pose:
-        """The next pose on the straight way home of all joints, slowly."""
+        """The next pose on the straight way home of all joints, slowly; the gripper opens as ever."""
         step, sent = HOMING_RAD_S * self._period_s, self.sent.joints_rad
         joints = sent + np.clip(self.home.joints_rad - sent, -step, step)
-        return Pose(joints, self._jaw_towards(self.home.gripper_rad, step))
+        return Pose(joints, self._jaw_towards(self.home.gripper_rad, self._jaw_step_rad))
 
     def tell(self, pose: Pose, asked: Pose | None = None) -> NDArray[np.float32]:
         """Takes note of what was sent; returns the velocity of the tool that it means, in action numbers (A,)

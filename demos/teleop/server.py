@@ -17,8 +17,7 @@ from typing import Any
 
 from demos.controller import Controller
 from demos.environment import Environment
-from demos.robots.declared import find_robot
-from demos.robots.robot_env import RealTask, RobotEnv, goal_of
+from demos.robots.declared import real_env
 from demos.store import EpisodeStore
 from demos.teleop.hub import Browser, Hub, Refused
 from demos.teleop.session import Plan, Session
@@ -27,7 +26,6 @@ from sim.cameras import CAMERAS
 from sim.env import make
 from sim.extras import extra
 from sim.own import arm_name, task_name
-from sim.tasks import find_task
 
 PAGE = Path(__file__).parent / "page"
 
@@ -96,21 +94,6 @@ def sit(arm: str, task: str, options: Options, helper: Controller[Environment] |
         serve(env, EpisodeStore(options.out), plan, address, helper)
     finally:
         env.close()
-
-
-def real_env(
-    robot: str, arm: str, task: str, goal: Path | None, cameras: tuple[str, ...] | None, **options: int
-) -> RobotEnv:
-    """A real arm, connected, as the environment of a task; see `Options`.
-
-    Raises:
-        ValueError: If it is no robot, or another arm's, or lacks a camera or a picture of the goal.
-        Unplugged: If it cannot be connected.
-    """
-    found = find_robot(robot, arm)
-    shown = None if goal is None else goal_of(goal, found.cameras if cameras is None else cameras)
-    known = find_task(task)
-    return RobotEnv(found, RealTask(known.name, known.summary), cameras=cameras, goal=shown, **options)
 
 
 def serve(
