@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -128,9 +129,9 @@ def tried(plan: Plan, cell: Cell, shown: Sequence[Demonstration]) -> Outcome:
     return Outcome(len(lengths), sum(lengths))
 
 
-def record(plan: Plan, found: Mapping[Cell, Outcome]) -> dict[str, dict[str, object]]:
+def record(plan: Plan, found: Mapping[Cell, Outcome]) -> dict[str, dict[str, dict[str, Any]]]:
     """By arm and task: the yield of all sets together, that of each, and steps of a success on average."""
-    made: dict[str, dict[str, object]] = {}
+    made: dict[str, dict[str, dict[str, Any]]] = {}
     for arm, task in dict.fromkeys((arm, task) for _, arm, task in found):
         each = [outcome for (_, *rest), outcome in found.items() if rest == [arm, task]]
         successes = sum(outcome.successes for outcome in each)

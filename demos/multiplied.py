@@ -90,10 +90,7 @@ def fitting(
 
 
 def _distance_m(plan: Plan, scene: Scene) -> float:
-    """How far a scene is from a demonstration's, and that from a perfect one [m].
-
-    The first is by how much the frames of its segments are moved, on average.
-    """
+    """How far a plan is from one that is sure to succeed [m]: its frames move little, and it is quick."""
     far = 0.0
     for segment in plan.demonstration.segments:
         far += float(np.linalg.norm(scene.position_m(plan.roles[segment.at]) - segment.origin_m))
@@ -102,7 +99,10 @@ def _distance_m(plan: Plan, scene: Scene) -> float:
 
 
 class _Follower:
-    """One environment in which a plan is carried out, again from where it failed while there is time."""
+    """One environment in which a plan is carried out, again from where it failed while there is time.
+
+    What it is at: segment `_number` of the plan, point `_next` of the path for that.
+    """
 
     def __init__(self, env: ManipulationEnv, plan: Plan, stray: Straying) -> None:
         self._env, self._plan, self._stray = env, plan, stray
@@ -161,7 +161,7 @@ class _Follower:
         return far < (THERE_M if turns else ON_WAY_M)
 
     def _target_m(self) -> Array:
-        """Where the grip should be now (3,) [m]: a push ends when what is pushed is where it was."""
+        """Where the grip should be now (3,) [m]: a push goes on until what is pushed is where it was then."""
         point, segment = self._path.grip_m[self._next], self._segment
         if segment.way is None or segment.at != segment.way[1] or self._next + 1 < len(self._path.grip_m):
             return point

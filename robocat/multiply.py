@@ -62,11 +62,13 @@ class Multiplication:
 
     def attempts_of(self, task: str) -> dict[str, Any]:
         """All that decides what an attempt at a task does, but its arm, variation and seed."""
-        sources = {each.id: each.content for each in self.demonstrations[task]}
-        worlds = asdict(self.randomise)
-        return {"task": task, "sources": sources, "size": self.size, "among": self.among} | {
+        return {
+            "task": task,
+            "sources": {each.id: each.content for each in self.demonstrations[task]},
+            "among": self.among,
             "noise": asdict(self.noise),
-            "randomise": worlds,
+            "randomise": asdict(self.randomise),
+            "size": self.size,
         }
 
     def variations_of(self, task: str) -> tuple[str, ...]:

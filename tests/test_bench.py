@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import ablation, agent, agent_data, experts, parity, record, timed
+from bench import ablation, agent, agent_data, experts, multiply, parity, record, timed
 from bench.__main__ import ALONE, BENCHES, main
 from bench.measure import milliseconds, summary
 from bench.pictures import CAPTION, SIDE_PX, TILE_PX, portrait, tile
@@ -123,6 +123,21 @@ def test_experts_are_counted_once_and_the_worst_is_named(
 
 def test_experts_are_counted() -> None:
     assert experts.successes(experts.Plan(2, 300_000), ("panda", "reach")) == {"as meant": 2, "with noise": 2}
+
+
+def test_yields_of_demonstrations(tmp_path: Path) -> None:
+    plan = multiply.Plan(demonstrations=3, source_seed=5, attempts=4, first_seed=80, noise=False)
+    shown = [multiply.show(plan, tmp_path / f"{number}", number, "reach") for number in range(2)]
+    assert {each.id for each in shown[0]}.isdisjoint(each.id for each in shown[1]) and len(shown[0]) == 3
+    cells = [(number, "ur5e", "reach") for number in range(2)]
+    found = {cell: multiply.tried(plan, cell, shown[cell[0]]) for cell in cells}
+    assert [outcome.successes for outcome in found.values()] == [4, 4]
+    row = multiply.record(plan, found)["ur5e"]["reach"]
+    assert row["by_set"] == [4, 4] and row["yield"]["n"] == 8 and 5.0 < row["steps"] < 40.0
+    assert [list(column.cells) for column in multiply.table(plan, found).columns] == [
+        ["ur5e"],
+        ["100 (68-100)"],
+    ]
 
 
 def test_a_task_is_shown_by_its_goal() -> None:

@@ -74,6 +74,19 @@ def test_at_another_rate(shown_hz: int, hz: int) -> None:
     assert all(each.succeeded for each in done)
 
 
+def test_in_worlds_that_differ() -> None:
+    """Of demonstrations whose worlds were randomised, too."""
+    env = make("panda", "lift", cameras=(), randomise="moderate")
+    things = {thing.name: thing for thing in find_task("lift").things}
+    episodes = list(
+        rollout([env], Expert(), [Attempt(seed, name) for seed, name in enumerate(("red", "blue"))])
+    )
+    shown = [demonstration(read_track(episode), things) for episode in episodes if episode.succeeded]
+    done = _again(shown, env, "green", SEEDS)
+    assert sum(each.succeeded for each in done) >= 3
+    assert all(each.meta.drawn is not None for each in done)
+
+
 def test_of_a_hand_for_jaws() -> None:
     env = make("panda", "lift", cameras=())
     done = _again(_demonstrations("lift", ("red", "green"), arm="kuka_hand"), env, "blue", SEEDS)

@@ -187,6 +187,19 @@ def test_what_cannot_be_multiplied(
     assert not EpisodeStore(tmp_path).exists
 
 
+def test_held_out_tasks_are_refused(tmp_path: Path) -> None:
+    plan = Collection(("panda",), ("push-other-colours",), 1, 0, 16, held_out=True)
+    collect_experts(tmp_path / "demos", plan, 1, "demos")
+    with pytest.raises(ValueError, match="push-other-colours: held out"):
+        multiply(tmp_path / "demos", out=tmp_path / "out", workers=1)
+
+
+def test_worlds_may_differ(few: Path, tmp_path: Path) -> None:
+    store = _many(few, tmp_path, randomise="moderate")
+    assert all(store.load(id).meta.drawn is not None for id in store.ids())
+    assert len(_many(few, tmp_path)) == 6
+
+
 def test_nothing_is_made_of_failures(tmp_path: Path) -> None:
     EpisodeStore(tmp_path / "bad").commit(fake_episode(np.random.default_rng(0), success=False))
     with pytest.raises(ValueError, match="no episode succeeded; nothing is multiplied from failures"):

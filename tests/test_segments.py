@@ -49,6 +49,50 @@ def test_works_are_found(task: str, variation: str, works: list[tuple[str, bool,
     assert all(a.start < a.stop <= b.start for a, b in zip(found, found[1:], strict=False))
 
 
+def _pushed(at_m: dict[str, list[float]]) -> Track:
+    """A tool that moves nothing of itself, and things that slide along x as told [m], one number a step."""
+    steps = len(next(iter(at_m.values())))
+    none = {name: np.zeros(steps, np.bool_) for name in at_m}
+    return Track(
+        id="made-up",
+        task="push",
+        variation="a",
+        period_s=0.1,
+        grip_m=np.zeros((steps, 3)),
+        tilt_rad=np.zeros((steps, 3)),
+        opened=-np.ones((steps - 1, 1)),
+        at_m={name: np.array([[x, 0.05 * i, 0.0] for x in xs]) for i, (name, xs) in enumerate(at_m.items())},
+        yaw_rad={name: np.zeros(steps) for name in at_m},
+        slide_m={},
+        touched=none,
+        grasped=none,
+    )
+
+
+def test_of_things_that_move_at_once_the_one_that_moves_most_is_meant() -> None:
+    xs = [0.0, 0.0, 0.03, 0.06, 0.09, 0.12, 0.12, 0.12]
+    bumped = [0.5, 0.5, 0.5, 0.5, 0.52, 0.54, 0.54, 0.54]
+    found = find_works(_pushed({"a": xs, "b": bumped}))
+    assert [(each.thing, each.start, each.stop) for each in found] == [("a", 1, 5)]
+    assert found[0].moved_m == pytest.approx(0.12)
+    brushed = find_works(_pushed({"a": [0.0, 0.0, 0.004, 0.008, 0.008]}))
+    assert brushed == []
+
+
+def test_a_try_is_left_out_and_what_came_before_it() -> None:
+    xs = [0.0, 0.02, 0.04, *[0.04] * 6, 0.07, 0.10, 0.13, 0.13]
+    track = _pushed({"a": xs, "b": [0.13] * len(xs)})
+    track.grip_m[:, 0] = np.linspace(0.0, 0.1, len(xs))
+    works = find_works(track)
+    assert [each.thing for each in works] == ["a", "a"] and works[-1].goal == "b"
+    things = {name: thing for name, thing in zip("ab", find_task("push").things[2:], strict=True)}
+    cut = segments(track, things)
+    assert [s.at for s in cut] == ["a", "b", "b"]
+    assert cut[0].grip_m[0, 0] >= track.grip_m[works[0].stop, 0]
+    # From (9, 5) cm before its goal to (0, 5): along the way that is 25 of 103 mm.
+    assert cut[1].left_m == pytest.approx(0.05**2 / np.hypot(0.09, 0.05))
+
+
 def test_segments_are_about_what_the_tool_is_near() -> None:
     cut = _cut("stack", "red-on-blue")
     assert [(s.at, s.held) for s in cut] == [("red", None), ("red", "red"), ("blue", "red"), ("blue", None)]
