@@ -1,5 +1,6 @@
 """A trained VQ-GAN, or what stands in its place, loaded to turn images into codes; frozen meanwhile."""
 
+from copy import deepcopy
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from robocat.checkpoint import from_dict, load_weights, read_config, save_checkpoint
+from robocat.checkpoint import CheckpointError, from_dict, load_weights, read_config, save_checkpoint
 from robocat.patches import Pixels, PixelsConfig
 from robocat.vqgan import VQGAN, VQGANConfig
 
@@ -33,6 +34,18 @@ class Tokeniser:
     def codebook(self) -> Tensor:
         """Codebook (codes, code_dim), unit vectors."""
         return self._model.codebook.vectors
+
+    def copy(self) -> VQGAN:
+        """Its network, to be trained on.
+
+        Raises:
+            CheckpointError: If it is none: pixels are as they are.
+        """
+        if not isinstance(self._model, VQGAN):
+            raise CheckpointError(
+                "pixels as they are cannot be extended; expected a tokeniser with a codebook"
+            )
+        return deepcopy(self._model).requires_grad_(True)
 
     def encode(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         """uint8 (..., H, W, 3) to codes (..., cells * cells).

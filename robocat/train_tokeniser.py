@@ -3,12 +3,18 @@
 For example:
 
     robocat tokenise --stores runs/cycle/stores/demos --out runs/cycle/tokeniser
+
+and, when a generation has seen what is new, on from there, with the old images too:
+
+    robocat tokenise --parent runs/cycle/tokeniser --stores runs/cycle/stores/demos runs/mine --out runs/next
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +25,7 @@ from torch import Tensor
 from demos.progress import progress
 from demos.store import EpisodeStore
 from robocat.checkpoint import (
+    CheckpointError,
     clear_state,
     config_hash,
     finished,
@@ -30,11 +37,12 @@ from robocat.checkpoint import (
     write_json,
 )
 from robocat.config import TokeniserTraining
+from robocat.extension import effects, psnr_db
 from robocat.metrics import Metrics
 from robocat.patches import Pixels, PixelsConfig
 from robocat.presets import PRESETS
 from robocat.schedule import check_finite, learning_rate, set_learning_rate
-from robocat.tokeniser import save_tokeniser
+from robocat.tokeniser import Tokeniser, load_tokeniser, save_tokeniser
 from robocat.vqgan import VQGAN, Critic, VQGANConfig, to_pixels
 from sim.names import pick
 from sim.tasks import refuse_held_out
@@ -50,15 +58,18 @@ def tokenise(
     preset: str = "nano",
     steps: int | None = None,
     pixels: bool = False,
+    parent: Path | None = None,
 ) -> None:
     """Trains the image tokeniser (VQ-GAN) on the images of stores; goes on where it was interrupted.
 
     Args:
-        stores: Stores whose images are learnt.
+        stores: Stores whose images are learnt, evenly over all episodes.
         out: Folder of the checkpoint.
         preset: Which preset's sizes and schedule.
         steps: Optimiser steps instead of the preset's.
         pixels: Train nothing: leave images as they are, for agents that read patches of pixels.
+        parent: A tokeniser to extend: training begins from its weights, and what that does to each store's
+            images is measured. Agents that read the parent's codes cannot read the new ones.
     """
     chosen = pick(PRESETS, preset, "preset")
     if pixels:
@@ -68,14 +79,26 @@ def tokenise(
         return
     training = chosen.tokeniser if steps is None else replace(chosen.tokeniser, steps=steps)
     before = "finished before, " if finished(out) else ""
-    train_tokeniser(stores, out, chosen.vqgan, training, chosen.seed)
+    train_tokeniser(stores, out, chosen.vqgan, training, chosen.seed, parent=parent)
     card = read_json(out / "card.json")
     use = f"{card['codes_used']} of {card['codes']} codes in use"
     print(f"{out}: {before}PSNR {card['psnr_db']:.1f} dB, {use}")
+    for store, each in card.get("extended", {}).items():
+        print(
+            f"{store}: PSNR {each['before_db']:.2f} dB before, {each['after_db']:.2f} dB now "
+            f"({each['gain_db']:+.2f} ± {each['gain_half_db']:.2f}, {each['images']} images), "
+            f"{each['codes_kept']:.0%} of the codes as before"
+        )
 
 
 def train_tokeniser(
-    stores: Sequence[Path], out: Path, config: VQGANConfig, training: TokeniserTraining, seed: int
+    stores: Sequence[Path],
+    out: Path,
+    config: VQGANConfig,
+    training: TokeniserTraining,
+    seed: int,
+    *,
+    parent: Path | None = None,
 ) -> None:
     """Trains a VQ-GAN to `out`, resuming bit for bit; does nothing if it is finished.
 
@@ -85,27 +108,31 @@ def train_tokeniser(
         config: The network.
         training: The schedule.
         seed: Seeds weights and draws.
+        parent: A tokeniser of the same network to begin from.
 
     Raises:
         OSError: If there are no episodes.
         ValueError: If images are of another size, or of a task that is held out.
-        CheckpointError: If `out` holds an unfinished training of something else.
+        CheckpointError: If `out` holds an unfinished training of something else, or the parent is absent or
+            of another network.
         TrainingDiverged: If a loss is no longer finite.
     """
     if finished(out):
         clear_state(out)  # what a kill right after the end left
         return
     torch.manual_seed(seed)
-    images, cameras = draw_images(stores, training.images, config.size, seeded(seed, 11))
+    images, cameras, sources = draw_images(stores, training.images, config.size, seeded(seed, 11))
     means, held = camera_means(images, cameras), min(HELD_OUT, len(images) // 4)
-    model, critic = VQGAN(config), Critic()
+    origin = None if parent is None else _parent(parent, config)
+    model, critic = VQGAN(config) if origin is None else origin.copy(), Critic()
     optimiser = torch.optim.AdamW(
         model.parameters(), training.learning_rate, betas=(0.9, 0.95), weight_decay=training.weight_decay
     )
     judge = torch.optim.AdamW(critic.parameters(), training.critic_learning_rate, betas=(0.5, 0.9))
     models, optimisers = {"model": model, "critic": critic}, {"model": optimiser, "critic": judge}
     digests = [EpisodeStore(store).digest() for store in stores]
-    identity = config_hash(config, digests, training.images, seed)
+    begun = () if origin is None else (origin.weights,)
+    identity = config_hash(config, digests, training.images, seed, *begun)
     start = load_state(out, models, optimisers, identity, training.steps)
     settings = {"vqgan": asdict(config), "training": asdict(training)}
     with (
@@ -129,11 +156,29 @@ def train_tokeniser(
             advance(1, note=f"loss {losses['reconstruction']:.3f}")
             if (step + 1) % training.checkpoint_every == 0:
                 save_state(out, step + 1, models, optimisers, identity)
-    origin = [{"path": str(store), "digest": d} for store, d in zip(stores, digests, strict=True)]
-    lineage = {"stores": origin, "images": len(images)}
+    learnt = [{"path": str(store), "digest": d} for store, d in zip(stores, digests, strict=True)]
+    lineage: dict[str, Any] = {"stores": learnt, "images": len(images)}
     card = _card(model, images[:held], out)
+    if origin is not None:
+        lineage["parent"] = {"path": str(parent), "weights": origin.weights}
+        apart = {str(stores[i]): images[:held][sources[:held] == i] for i in range(len(stores))}
+        measured = {name: some for name, some in apart.items() if len(some) > 1}
+        card["extended"] = effects(origin, Tokeniser(deepcopy(model), ""), measured)
+        write_json(out / "card.json", card)
     save_tokeniser(out, model, {"training": asdict(training), "seed": seed, "card": card, "lineage": lineage})
     clear_state(out)
+
+
+def _parent(folder: Path, config: VQGANConfig) -> Tokeniser:
+    """What is extended.
+
+    Raises:
+        CheckpointError: If it is absent or another network.
+    """
+    parent = load_tokeniser(folder)
+    if parent.config != config:
+        raise CheckpointError(f"{folder} is {parent.config}, expected {config}, as the preset has it")
+    return parent
 
 
 def _rate(training: TokeniserTraining, step: int) -> float:
@@ -178,30 +223,41 @@ def _step(
     return losses
 
 
-def draw_images(
-    stores: Sequence[Path], count: int, size: int, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draws images evenly over episodes and cameras, none twice.
+class Drawn(NamedTuple):
+    """Images of stores, in random order.
 
-    Returns:
-        Images (about `count`, size, size, 3) in random order, and a number for each, naming camera and arm.
+    Attributes:
+        images: (N, size, size, 3).
+        views: (N,) a number naming camera and arm.
+        sources: (N,) the number of the store.
+    """
+
+    images: NDArray[np.uint8]
+    views: NDArray[np.int64]
+    sources: NDArray[np.int64]
+
+
+def draw_images(stores: Sequence[Path], count: int, size: int, rng: np.random.Generator) -> Drawn:
+    """Draws about `count` images evenly over episodes and cameras, none twice.
 
     Raises:
         OSError: If there are no episodes.
         ValueError: If images are of another size, or of a task that is held out.
     """
-    entries = [(store, entry) for store in map(EpisodeStore, stores) for entry in store.entries()]
-    refuse_held_out((entry.task for _, entry in entries), "its images are not learnt")
+    opened = list(enumerate(map(EpisodeStore, stores)))
+    entries = [(number, store, entry) for number, store in opened for entry in store.entries()]
+    refuse_held_out((entry.task for *_, entry in entries), "its images are not learnt")
     if not entries:
         raise OSError(f"no episodes in {', '.join(map(str, stores))}; `robocat collect` makes some")
-    store, entry = entries[0]
+    _, store, entry = entries[0]
     cameras = store.load(entry.id, images=False).meta.cameras
     each = max(1, round(count / len(entries) / len(cameras)))
     images: list[NDArray[np.uint8]] = []
     views: dict[tuple[str, str], int] = {}
     owners: list[int] = []
+    sources: list[int] = []
     for index in rng.permutation(len(entries))[: max(1, count // (len(cameras) * each))]:
-        store, entry = entries[index]
+        number, store, entry = entries[index]
         seen = entry.length + 1
         frames = rng.choice(seen, size=min(each, seen), replace=False).tolist()
         for camera in cameras:
@@ -209,9 +265,10 @@ def draw_images(
             if (shape := images[-1].shape[1:]) != (size, size, 3):
                 raise ValueError(f"{entry.id} has images {shape}, this tokeniser reads ({size}, {size}, 3)")
             owners += [views.setdefault((entry.arm, camera), len(views))] * len(frames)
+            sources += [number] * len(frames)
     stack = np.concatenate(images)
     order = rng.permutation(len(stack))
-    return stack[order], np.array(owners)[order]
+    return Drawn(stack[order], np.array(owners)[order], np.array(sources)[order])
 
 
 def camera_means(images: NDArray[np.uint8], cameras: NDArray[np.int64]) -> Tensor:
@@ -226,14 +283,13 @@ def rarity(pixels_BCHW: Tensor, means_BCHW: Tensor, strength: float) -> Tensor:
     return weight / weight.mean()
 
 
-def _card(model: VQGAN, held: NDArray[np.uint8], out: Path) -> dict[str, float | int]:
+def _card(model: VQGAN, held: NDArray[np.uint8], out: Path) -> dict[str, Any]:
     """Measures held-out images and keeps some with their reconstructions."""
     model.eval()
     codes = torch.cat([model.encode(batch) for batch in torch.from_numpy(held).split(64)])
     again = torch.cat([model.decode(batch) for batch in codes.split(64)]).numpy()
-    error = np.square(held.astype(np.float64) - again).mean(axis=(1, 2, 3))
-    card: dict[str, float | int] = {
-        "psnr_db": float(np.mean(10 * np.log10(255**2 / np.maximum(error, 1e-9)))),
+    card: dict[str, Any] = {
+        "psnr_db": float(psnr_db(held, again).mean()),
         "codes_used": len(torch.unique(codes)),
         "codes": model.config.codes,
         "images": len(held),

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from demos.store import EpisodeStore
 from robocat import train_tokeniser
 from robocat.checkpoint import CheckpointError, read_config, read_json
+from robocat.config import TokeniserTraining
 from robocat.metrics import read_metrics
 from robocat.schedule import TrainingDiverged
 from robocat.train_tokeniser import camera_means, draw_images, rarity
@@ -163,24 +165,25 @@ def test_no_image_is_drawn_twice(demos: Path) -> None:
     store = EpisodeStore(demos)
     loads = [store.load(id) for id in store.ids()]
     every = sum(2 * (episode.length + 1) for episode in loads)
-    images, cameras = draw_images([demos], 10**6, SIZE, np.random.default_rng(0))
+    images, cameras, _ = draw_images([demos], 10**6, SIZE, np.random.default_rng(0))
     assert images.shape == (every, SIZE, SIZE, 3) and cameras.shape == (every,)
     shown = np.concatenate([episode.images[camera] for episode in loads for camera in episode.images])
     assert sorted(image.tobytes() for image in images) == sorted(image.tobytes() for image in shown)
 
 
 def test_images_are_drawn_evenly(demos: Path) -> None:
-    images, cameras = draw_images([demos], 128, SIZE, np.random.default_rng(0))
+    images, cameras, _ = draw_images([demos], 128, SIZE, np.random.default_rng(0))
     assert len(images) == 128  # 16 episodes, 2 cameras, 4 frames
     assert np.bincount(cameras).tolist() == [32, 32, 32, 32]  # 2 arms with 2 cameras
-    few, _ = draw_images([demos], 6, SIZE, np.random.default_rng(0))
+    few, *_ = draw_images([demos], 6, SIZE, np.random.default_rng(0))
     assert len(few) == 6
-    again, _ = draw_images([demos], 128, SIZE, np.random.default_rng(0))
+    again, *_ = draw_images([demos], 128, SIZE, np.random.default_rng(0))
     assert np.array_equal(images, again)
 
 
 def test_images_of_several_stores(demos: Path) -> None:
-    images, _ = draw_images([demos, demos], 128, SIZE, np.random.default_rng(0))
+    images, _, sources = draw_images([demos, demos], 128, SIZE, np.random.default_rng(0))
+    assert np.bincount(sources).tolist() == [64, 64]
     assert len(images) == 128
 
 
@@ -214,3 +217,28 @@ def test_each_camera_has_a_mean_of_its_own() -> None:
     images = np.stack([np.full((2, 2, 3), value, np.uint8) for value in (0, 255, 255, 51)])
     means = camera_means(images, np.array([0, 1, 1, 0]))
     assert means[:, 0, 0, 0].tolist() == pytest.approx([25.5 / 127.5 - 1, 1.0])
+
+
+def test_a_tokeniser_is_extended_on_new_images(demos: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    """From its parent's weights, old images beside new ones; what that does to each store is measured."""
+    store = EpisodeStore(tmp_path / "other")
+    store.commit_many(small_episode(seed, size=SIZE, steps=30) for seed in range(4))
+    out, none = tmp_path / "extended", replace(TRAINING, steps=1, learning_rate=0.0, warm_up=0, images=200)
+
+    def extend(folder: Path, training: TokeniserTraining) -> dict[str, Any]:
+        train_tokeniser.train_tokeniser(
+            [demos, store.path], folder, VQ, training, seed=1, parent=uninterrupted
+        )
+        return read_json(folder / "card.json")["extended"]
+
+    still = extend(out, none)
+    assert set(still) == {str(demos), str(store.path)}
+    for each in still.values():
+        assert each["images"] > 1 and abs(each["gain_db"]) < 0.5 and each["codes_kept"] > 0.5
+    learnt = extend(tmp_path / "learnt", replace(TRAINING, steps=40, images=200))
+    assert all(each["codes_kept"] < 1.0 for each in learnt.values())
+    record = read_json(out / "config.json")
+    assert record["lineage"]["parent"]["weights"] == read_json(uninterrupted / "config.json")["weights"]
+    with pytest.raises(CheckpointError, match="expected VQGANConfig"):
+        other = replace(VQ, codes=16)
+        train_tokeniser.train_tokeniser([demos], tmp_path / "x", other, none, seed=1, parent=uninterrupted)
