@@ -1,4 +1,4 @@
-"""`robocat data compact`: a store's episodes with their images kept as video, a seventh of the bytes.
+"""`robocat data compact`: a store's episodes with their images kept as video, for less disk.
 
 robocat data compact runs/mine/all --out runs/mine/small
 
@@ -9,6 +9,7 @@ saves nothing. All other arrays and the goal images are as they were. An episode
 one: the two stores cannot be merged.
 """
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,11 @@ from tyro.conf import Positional
 from demos import h264
 from demos.episode_file import Packed
 from demos.images import unpack
-from demos.progress import progress
-from demos.stock import refuse_itself
+from demos.stock import refuse_itself, rewrite
 from demos.store import EpisodeStore
 
 LEAST_DB = 38.0
+NOTE = "compact.json"  # in the store that is made: how
 
 
 def compact(store: Positional[Path], *, out: Path, least_db: float = LEAST_DB) -> None:
@@ -33,7 +34,7 @@ def compact(store: Positional[Path], *, out: Path, least_db: float = LEAST_DB) -
         least_db: Peak signal-to-noise ratio that each camera's images are to keep over an episode [dB].
 
     Raises:
-        ValueError: `out` is the store itself, or no video keeps that much.
+        ValueError: `out` is the store itself or made otherwise, or no video keeps that much.
         MissingExtra: PyAV is not installed.
     """
     if not 20.0 <= least_db <= 48.0:
@@ -44,14 +45,33 @@ def compact(store: Positional[Path], *, out: Path, least_db: float = LEAST_DB) -
     refuse_itself(out, (store,))
     source, target = EpisodeStore(store), EpisodeStore(out)
     entries = source.entries()
-    with progress(f"{store.name} to {out.name}", len(entries)) as advance:
-        for entry in entries:
-            if not (target.exists and entry.id in target):
-                target.commit_many([compacted(source.load_packed(entry.id), least_db)])
-            advance(1)
+    _claim(target, least_db)
+    lacking = [entry.id for entry in entries if not (target.exists and entry.id in target)]
+    rewrite(source, target, lacking, lambda given: compacted(given, least_db))
     made = {entry.id: entry.bytes for entry in target.entries()}
     before, after = sum(entry.bytes for entry in entries), sum(made[entry.id] for entry in entries)
     print(f"{out}: {len(entries)} episodes, {before / 1e6:.1f} MB as {after / 1e6:.1f} MB")
+
+
+def _claim(target: EpisodeStore, least_db: float) -> None:
+    """Notes in a store how it is made, so that a later call goes on with that and nothing else.
+
+    Raises:
+        ValueError: It was made otherwise.
+    """
+    note = target.path / NOTE
+    if note.exists():
+        made = json.loads(note.read_text())["least_db"]
+        if made != least_db:
+            raise ValueError(
+                f"{target.path} was made with --least-db {made:g}, expected {least_db:g}: "
+                "say the same, or another --out"
+            )
+    elif target.exists:
+        raise ValueError(f"{target.path} is a store that was not made by this; expected another --out")
+    else:
+        target.path.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps({"least_db": least_db}))
 
 
 def compacted(given: Packed, least_db: float) -> Packed:

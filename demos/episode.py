@@ -66,6 +66,7 @@ ARRAYS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 OPTIONAL = ("commanded", "actor", "held")  # None where there is nothing to say
 PER_CAMERA = ("images", "goal")
+PEOPLE = ("operator", "hand")  # what an outcome's `judged_by` begins with where a person did
 NOBODY = "nobody"  # has judged an episode, of which nothing is known but that it took place
 CONTROLLERS = ("expert", "policy", "teleop", "replay", "multiplied")  # `actor` has their numbers
 SCRIPTED = ("expert", "multiplied")  # those that read the simulator and are shown no goal

@@ -2,8 +2,9 @@
 
 Arrays stand under their keys in the contract, except that images are compressed blocks end to end, as
 `demos.images` packs them: `images/<camera>` (B,) uint8 with `offsets/<camera>` (K + 1,) int64, and
-`goal/<camera>` (B,) uint8, one block. The header's metadata has
-one entry, "episode": JSON with the episode's `meta` and a `seal`, a hash of all it holds, so that a file
+`goal/<camera>` (B,) uint8, one block; and `state` (B,) uint8, as `demos.numbers` packs it. Files that were
+written before either are read as they are: PNGs, and `state` as it is in the contract. The header's metadata
+has one entry, "episode": JSON with the episode's `meta` and a `seal`, a hash of all it holds, so that a file
 which the manifest lost can still be told whole from damaged.
 """
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
+from demos import numbers
 from demos.episode import ARRAYS, OPTIONAL, PER_CAMERA, Episode, EpisodeMeta
 from demos.images import UNREADABLE, pack, unpack
 
@@ -71,6 +73,7 @@ def encode(episode: Episode | Packed, content: str) -> bytes:
             tensors[key], tensors[f"offsets/{camera}"] = blobs
         else:
             tensors[key] = pack(array[None])[0] if kind == "goal" else array
+    tensors["state"] = numbers.pack(episode.state)
     record = {"meta": json.loads(episode.meta.to_json()), "seal": _seal(episode, content)}
     return save(tensors, {"episode": json.dumps(record, sort_keys=True)})
 
@@ -217,6 +220,8 @@ def _fields(tensors: dict[str, NDArray[Any]], meta: EpisodeMeta, images: bool) -
         for key in ARRAYS
         if key not in PER_CAMERA and (key in tensors or key not in OPTIONAL)
     }
+    if arrays["state"].ndim == 1:
+        arrays["state"] = numbers.unpack(arrays["state"], len(arrays["proprio"]), np.float64)
     arrays["images"], arrays["goal"] = {}, {}
     for camera in meta.cameras if images else ():
         blobs, offsets = tensors[f"images/{camera}"], tensors[f"offsets/{camera}"]

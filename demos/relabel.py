@@ -15,11 +15,10 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from demos.episode import Episode, Outcome
+from demos.episode import NOBODY, Episode, Outcome
 from demos.episode_file import Packed
 from demos.marks import Marks
-from demos.progress import progress
-from demos.stock import AT_ONCE, refuse_itself
+from demos.stock import refuse_itself, rewrite
 from demos.store import EpisodeStore, StoreError
 from sim.names import pick
 
@@ -79,32 +78,27 @@ def _marked(store: EpisodeStore) -> dict[str, str]:
 
 def _commit(source: EpisodeStore, target: EpisodeStore, chosen: Mapping[str, str]) -> None:
     """Commits all episodes, the chosen ones with the outcome that each is to have."""
-    present, changed = source.ids(), {"success": 0, "failure": 0}
-    with progress(f"{source.path.name} to {target.path.name}", len(present)) as advance:
-        for start in range(0, len(present), AT_ONCE):
-            some = [source.load_packed(id) for id in present[start : start + AT_ONCE]]
-            new = [_judged(each, chosen.get(each.episode.id)) for each in some]
-            target.commit_many(new)
-            for before, after in zip(some, new, strict=True):
-                changed["success" if after.episode.succeeded else "failure"] += before is not after
-            advance(len(some))
+    changed = {"success": 0, "failure": 0}
+
+    def change(given: Packed) -> Packed:
+        outcome = chosen.get(given.episode.id)
+        if outcome is None or (episode := judged(given.episode, outcome == "success")) is given.episode:
+            return given
+        changed[outcome] += 1
+        return given._replace(episode=episode)
+
+    rewrite(source, target, source.ids(), change)
     said = " and ".join(f"{n} set to {word}" for word, n in changed.items() if n) or "0 set"
     left = len(chosen) - sum(changed.values())
     kept = f"{left} had that outcome already; " if left else ""
     print(f"{target.path}: {said} by hand; {kept}{len(target)} in all")
 
 
-def _judged(given: Packed, outcome: str | None) -> Packed:
-    """An episode with the outcome that was chosen, if one was, its images kept as they are."""
-    if outcome is None or (episode := judged(given.episode, outcome == "success")) is given.episode:
-        return given
-    return given._replace(episode=episode)
-
-
 def judged(episode: Episode, success: bool) -> Episode:
     """The episode with an outcome set by hand; as it is, where it has that outcome already."""
     old = episode.meta.outcome
-    if old.success == success:
+    if old.success == success and old.judged_by != NOBODY:
         return episode
-    before = f"{'success' if old.success else 'failure'} by {old.judged_by}"
+    word = f"{'success' if old.success else 'failure'} by {old.judged_by}"
+    before = "not judged" if old.judged_by == NOBODY else word
     return replace(episode, meta=replace(episode.meta, outcome=Outcome(success, f"hand, before: {before}")))

@@ -11,6 +11,7 @@ A source is never changed; the same episodes are committed to other stores, byte
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
+from demos.episode_file import Packed
 from demos.manifest import Entry
 from demos.progress import progress
 from demos.select import ALL, Choice
@@ -138,12 +140,32 @@ def part_of(id: str, shares: tuple[float, ...]) -> int:
 def _copied(source: EpisodeStore, entries: list[Entry], target: EpisodeStore) -> int:
     """Commits episodes of a store to another one, as they are; returns how many were not there yet."""
     before = len(target) if target.exists else 0
-    with progress(f"{source.path.name} to {target.path.name}", len(entries)) as advance:
-        for start in range(0, len(entries), AT_ONCE):
-            some = entries[start : start + AT_ONCE]
-            target.commit_many(source.load_packed(entry.id) for entry in some)
-            advance(len(some))
+    rewrite(source, target, [entry.id for entry in entries])
     return (len(target) if target.exists else 0) - before
+
+
+def rewrite(
+    source: EpisodeStore,
+    target: EpisodeStore,
+    ids: Sequence[str],
+    change: Callable[[Packed], Packed] = lambda given: given,
+) -> None:
+    """Commits episodes of a store to another one, some at a time; their images stay packed as they are.
+
+    Args:
+        source: A store, which stays as it is.
+        target: Another.
+        ids: Which of its episodes.
+        change: What is to be committed for each.
+
+    Raises:
+        StoreError: An episode is damaged, or the target has it with other content.
+    """
+    with progress(f"{source.path.name} to {target.path.name}", len(ids)) as advance:
+        for start in range(0, len(ids), AT_ONCE):
+            some = ids[start : start + AT_ONCE]
+            target.commit_many(change(source.load_packed(id)) for id in some)
+            advance(len(some))
 
 
 def refuse_itself(out: Path, stores: tuple[Path, ...]) -> None:

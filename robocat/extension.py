@@ -1,4 +1,4 @@
-"""What extending a tokeniser on new images does to the images it knew: error, and codes that mean the same."""
+"""What extending a tokeniser on new images does to those it knew: error, and codes that mean the same."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

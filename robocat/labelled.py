@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from demos.episode import NOBODY, PEOPLE, Episode
 from demos.store import EpisodeStore
 from robocat.mixture import Kind, held_out
 from robocat.success import hold_steps
@@ -60,7 +61,7 @@ def labelled(stores: Sequence[Path], sets: Sequence[TokenSet]) -> Labelled:
     """The steps of stores with their labels.
 
     Raises:
-        ValueError: If the stores' episodes differ in how often a second they act.
+        ValueError: If the stores' episodes differ in how often a second they act, or nobody has judged any.
     """
     codes: list[NDArray[np.uint16]] = []
     done: list[NDArray[np.bool_]] = []
@@ -70,15 +71,37 @@ def labelled(stores: Sequence[Path], sets: Sequence[TokenSet]) -> Labelled:
         store = EpisodeStore(path)
         for each in tokens.episodes:
             episode = store.load(each.id, images=False)
+            if (success := shown(episode)) is None:
+                continue
             holds.add(hold := hold_steps(episode.meta.control_hz))
             codes.append(tokens.arms[each.arm].codes[each.start : each.start + each.rows])
-            done.append(labels(episode.success, hold))
+            done.append(labels(success, hold))
             episodes.append(each)
+    if not episodes:
+        raise ValueError(f"nobody has judged an episode in {', '.join(map(str, stores))}; mark some")
     if len(holds) != 1:
         raise ValueError(f"success holds for {sorted(holds)} steps in these stores: their rates differ")
     lengths = [len(each) for each in done]
     owner, ends = np.repeat(np.arange(len(episodes)), lengths), np.cumsum(lengths)
     return Labelled(np.concatenate(codes), np.concatenate(done), owner, tuple(episodes), ends, holds.pop())
+
+
+def shown(episode: Episode) -> NDArray[np.bool_] | None:
+    """Whether the task was done after each step (T,), as far as is known; None if nobody has judged.
+
+    A person, whose word goes before the predicate's, speaks of an episode's end. A model's is none to learn
+    from: the predicate's stands beside it.
+    """
+    outcome = episode.meta.outcome
+    if outcome.judged_by == NOBODY:
+        return None
+    if not outcome.judged_by.startswith(PEOPLE):
+        return episode.success
+    if not outcome.success:
+        return np.zeros_like(episode.success)
+    said = episode.success.copy()
+    said[-1] = True
+    return said
 
 
 def labels(success: NDArray[np.bool_], hold: int) -> NDArray[np.bool_]:

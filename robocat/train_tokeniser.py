@@ -55,6 +55,7 @@ HELD_OUT = 400  # images never trained on, at most a quarter: error and codebook
 def tokenise(
     stores: tuple[Path, ...] = (Path("runs/cycle/stores/demos"),),
     out: Path = Path("runs/cycle/tokeniser"),
+    *,
     preset: str = "nano",
     steps: int | None = None,
     pixels: bool = False,

@@ -13,8 +13,7 @@ from tyro.conf import Positional
 
 from demos.episode import NOBODY
 from demos.episode_file import Packed
-from demos.progress import progress
-from demos.stock import AT_ONCE, refuse_itself
+from demos.stock import refuse_itself, rewrite
 from demos.store import EpisodeStore
 from robocat.success import Judge
 
@@ -37,22 +36,23 @@ def judge_store(
     Raises:
         CheckpointError: The model or its tokeniser is absent, or they do not belong together.
         StoreError: `out` has one of the episodes with another outcome.
-        ValueError: `out` is the store itself; or an episode has no goal images, or other cameras than the
-            model reads: nothing can be said of it.
+        ValueError: `out` is the store itself; or an episode has other cameras than the model reads.
     """
     refuse_itself(out, (store,))
     source, target, judging = EpisodeStore(store), EpisodeStore(out), Judge(judge, tokeniser)
-    ids, verdicts = source.ids(), list[bool]()
-    with progress(f"{store.name} to {out.name}", len(ids)) as advance:
-        for start in range(0, len(ids), AT_ONCE):
-            some: list[Packed] = []
-            for id in ids[start : start + AT_ONCE]:
-                given = source.load_packed(id)
-                if given.episode.meta.outcome.judged_by == NOBODY:
-                    given = given._replace(episode=judging(given.episode))
-                    verdicts.append(given.episode.succeeded)
-                some.append(given)
-            target.commit_many(some)
-            advance(len(some))
+    verdicts, blind = list[bool](), list[str]()
+
+    def change(given: Packed) -> Packed:
+        if given.episode.meta.outcome.judged_by != NOBODY:
+            return given
+        if not given.episode.goal:
+            blind.append(given.episode.id)
+            return given
+        episode = judging(given.episode)
+        verdicts.append(episode.succeeded)
+        return given._replace(episode=episode)
+
+    rewrite(source, target, source.ids(), change)
     said = f"{len(verdicts)} judged by {judging.name}, {sum(verdicts)} of them successes"
-    print(f"{out}: {said}; {len(target)} in all")
+    unsaid = f"; {len(blind)} have no goal to judge by and stay unjudged" if blind else ""
+    print(f"{out}: {said}{unsaid}; {len(target)} in all")

@@ -1,13 +1,16 @@
 """Outcomes set by hand: the chosen ones only, the old word kept, the source as it was."""
 
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
 
+from demos.episode import NOBODY
 from demos.relabel import relabel
 from demos.store import EpisodeStore, StoreError
 from sim.names import UnknownName
-from tests.fakes import same_episode
+from tests.fakes import fake_episode, same_episode
 from tests.small_store import assert_clean, filled
 
 
@@ -49,3 +52,15 @@ def test_what_cannot_be_relabelled(tmp_path: Path) -> None:
     EpisodeStore(out).commit(episodes[0])
     with pytest.raises(StoreError, match="with other content"):
         relabel(store.path, ids=(episodes[0].id,), outcome="failure", out=out)
+
+
+@pytest.mark.parametrize("outcome", ["success", "failure"])
+def test_a_persons_word_counts_where_nobody_had_judged(
+    tmp_path: Path, outcome: Literal["success", "failure"]
+) -> None:
+    """To call a failure what nobody had called anything is news."""
+    store = EpisodeStore(tmp_path / "store")
+    entry = store.commit(fake_episode(np.random.default_rng(0), success=False, judged_by=NOBODY))
+    relabel(store.path, ids=(entry.id,), outcome=outcome, out=tmp_path / "better")
+    said = EpisodeStore(tmp_path / "better").load(entry.id).meta.outcome
+    assert (said.success, said.judged_by) == (outcome == "success", "hand, before: not judged")
