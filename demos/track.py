@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from demos.episode import Episode
 from demos.replay import environment
+from demos.rollout import model_hash
 from sim.poses import Array
 from sim.scene import Scene
 from sim.things.thing import Fixture, Solid
@@ -65,6 +66,11 @@ def read_track(episode: Episode) -> Track:
     scene = env.scene
     if episode.meta.drawn is not None:
         scene.randomise(episode.meta.drawn)
+    if episode.meta.model_hash != (here := model_hash(scene.model)):
+        raise ValueError(
+            f"episode {episode.id}: its states are of model {episode.meta.model_hash[:8]}, expected "
+            f"{here[:8]}, as {env.arm.name} and {env.task.name} are here"
+        )
     solids = [name for name, thing in scene.things.items() if isinstance(thing, Solid)]
     slides = [name for name, thing in scene.things.items() if isinstance(thing, Fixture) and thing.slide]
     seen = [_look(scene, state, solids, slides) for state in episode.state]

@@ -20,6 +20,7 @@ from tyro.conf import Positional
 
 from demos.demonstration import Demonstration, read_demonstrations
 from demos.expert import SILENT, Noise
+from demos.locks import alone
 from demos.multiplied import Multiplied, fitting
 from demos.rollout import Attempt
 from demos.stock import refuse_itself
@@ -141,7 +142,9 @@ def multiply_all(plan: Multiplication, out: Path, workers: int) -> list[Yield]:
         What each arm and task yielded, of all attempts that were ever made for this.
 
     Raises:
-        ValueError: If an arm is unknown or a pair, a task is held out, or a number is below 1.
+        ValueError: If an arm is unknown or a pair, a task is held out, a number is below 1, or the store
+            holds episodes that were made otherwise.
+        Busy: If another process multiplies into the store.
     """
     for name in ("episodes", "size", "among"):
         if getattr(plan, name) < 1:
@@ -152,6 +155,12 @@ def multiply_all(plan: Multiplication, out: Path, workers: int) -> list[Yield]:
     for name in plan.arms:
         if find_arm(name).partner is not None:
             raise ValueError(f"{name} is two arms; expected one, as only what one does is multiplied")
+    with alone(out.with_name(f".{out.name}-multiply")):
+        return _multiply(plan, out, workers)
+
+
+def _multiply(plan: Multiplication, out: Path, workers: int) -> list[Yield]:
+    """See `multiply_all`; one process at a time, as the tally has one writer."""
     tallies = {task: Tally(out, plan.attempts_of(task)) for task in plan.demonstrations}
     for tally in tallies.values():
         _forget_lost(tally, out, plan.keep_failures)

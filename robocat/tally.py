@@ -20,6 +20,8 @@ from robocat.scores import Rate
 
 FILE = "multiplied.json"
 
+UNTOLD = ("size", "noise")  # what ids do not tell of how an episode was made
+
 
 @dataclass(frozen=True)
 class Yield:
@@ -44,12 +46,28 @@ class Tally:
         Args:
             store: The store that takes the episodes.
             plan: All that decides what an attempt does, but its arm, variation and seed.
+
+        Raises:
+            ValueError: Episodes of the task are there that were made otherwise, as an id does not say.
         """
         self._path, self._plan = store / FILE, plan
+        self._expect_alike()
         self._key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:8]
         known = self._read().get(self._key, {}).get("attempts", [])
         names = [field.name for field in fields(Ended)]
         self.attempts = [Ended(**dict(zip(names, row, strict=True))) for row in known]
+
+    def _expect_alike(self) -> None:
+        """Other demonstrations and worlds give other ids; what is `UNTOLD` does not."""
+        for record in self._read().values():
+            other: Mapping[str, Any] = record["plan"]
+            known = json.loads(json.dumps(self._plan))
+            off = [key for key in UNTOLD if other.get(key) != known.get(key)]
+            if other["task"] == known["task"] and off:
+                raise ValueError(
+                    f"{self._path.parent} holds {known['task']} made with another {' and '.join(off)}; "
+                    f"expected the same again ({self._path.name} has it), or another --out"
+                )
 
     def of(self, arm: str, first_seed: int = 0) -> list[Ended]:
         """The attempts of an arm in scenes of this seed and later ones."""

@@ -12,6 +12,7 @@ from demos import workers
 from demos.collect import Collection, collect_experts
 from demos.controller import Act
 from demos.episode import EpisodeMeta, Provenance
+from demos.locks import Busy, alone
 from demos.multiplied import Multiplied
 from demos.select import Selection
 from demos.store import EpisodeStore
@@ -140,8 +141,23 @@ def test_an_episode_that_was_lost_is_made_again(few: Path, tmp_path: Path) -> No
     assert _many(few, tmp_path).digest() == digest
 
 
-def test_another_plan_is_counted_apart(tmp_path: Path) -> None:
-    one, two = ({"task": "lift", "noise": each} for each in (0.0, 0.2))
+def test_what_would_be_made_otherwise_is_refused(few: Path, tmp_path: Path) -> None:
+    """Ids do not tell 8 px from 16: they would count as made and not be there."""
+    digest = _many(few, tmp_path).digest()
+    with pytest.raises(ValueError, match="made with another size and noise; expected the same"):
+        _many(few, tmp_path, size=32, noise=False)
+    assert EpisodeStore(tmp_path).digest() == digest
+
+
+def test_one_process_multiplies_at_a_time(few: Path, tmp_path: Path) -> None:
+    out = tmp_path / "many"
+    with alone(tmp_path / ".many-multiply"), pytest.raises(Busy):
+        _many(few, out)
+    assert not out.exists()
+
+
+def test_other_demonstrations_are_counted_apart(tmp_path: Path) -> None:
+    one, two = ({"task": "lift", "sources": {"a": each}} for each in ("x", "y"))
     Tally(tmp_path, one).add([ENDED])
     Tally(tmp_path, two).add([ENDED, ENDED])
     assert Tally(tmp_path, one).of("panda") == [ENDED]

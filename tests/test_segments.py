@@ -1,5 +1,6 @@
 """What a demonstration did about each thing: found from its states, with no word about its task."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -120,6 +121,13 @@ def test_a_track_is_what_the_scene_was() -> None:
     np.testing.assert_array_equal(track.at_m["blue"][7], env.scene.position_m("blue"))
     assert track.length == episode.length and track.period_s == 0.1
     assert track.grasped["green"][-1] and not track.grasped["red"].any()
+
+
+def test_states_of_another_model_are_refused() -> None:
+    episode, _ = _shown("lift", "green")
+    other = replace(episode, meta=replace(episode.meta, model_hash="0" * 64))
+    with pytest.raises(ValueError, match="its states are of model 00000000, expected"):
+        read_track(other)
 
 
 def test_two_arms_are_refused() -> None:
