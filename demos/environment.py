@@ -1,6 +1,6 @@
 """What the environment loop acts in: one arm doing one task, simulated or real.
 
-The protocol is thin, and on purpose the shape of `sim.env.ManipulationEnv`, which fits it as it is. A real
+The protocol is, on purpose, the shape of `sim.env.ManipulationEnv`, which fits it as it is. A real
 arm comes to the same loop as a `demos.robots.robot_env.RobotEnv`: `observe` and `send` of any
 `demos.robots.robot.Robot`, put behind `reset` and `step`. The other way round, a simulation behind `observe`
 and `send`, would have every expert, worker, policy and replay wrap an environment to lose what only it has:
