@@ -20,6 +20,7 @@ from demos.rollout import model_hash
 from demos.select import ALL, Choice
 from demos.store import EpisodeStore
 from sim.env import ManipulationEnv
+from sim.own import declare
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,12 @@ class Deviation:
 
 
 def again(
-    store: Positional[Path], *, pick: Choice = ALL, ids: tuple[str, ...] = (), at_most: int | None = None
+    store: Positional[Path],
+    *,
+    pick: Choice = ALL,
+    ids: tuple[str, ...] = (),
+    at_most: int | None = None,
+    own: tuple[Path, ...] = (),
 ) -> None:
     """Acts episodes again from their first states; exit code 1 if one of the same build comes out otherwise.
 
@@ -51,7 +57,10 @@ def again(
         pick: Only such episodes.
         ids: Only these.
         at_most: No more than so many, the first by id.
+        own: Files that declare arms and tasks of yours which act in the episodes.
     """
+    for file in own:
+        declare(file)
     source = EpisodeStore(store)
     chosen = list(ids) or [entry.id for entry in pick.of(source)]
     chosen = chosen[:at_most]

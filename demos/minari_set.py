@@ -88,7 +88,7 @@ def export_episodes(store: EpisodeStore, chosen: Sequence[Entry], out: Path, nam
 def _new(path: Path, meta: EpisodeMeta, name: str, aside: Path | None = None) -> Generator[Any]:
     """Minari's storage for a folder of episodes, which gets its name when the block ends well."""
     minari = extra("minari.dataset.minari_storage", EXTRA)
-    aside = aside or path.with_name("writing")
+    aside = (aside or path.with_name("writing")).absolute()  # Minari 0.5.4 joins a relative one to itself
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     spaces = observation_space(meta), action_space(meta)

@@ -7,15 +7,15 @@ batch is decided here, not by which process is free, so a killed and repeated ru
 import math
 import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import InvalidStateError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import TypeVar
 
 from demos.controller import Controller
@@ -144,7 +144,10 @@ def processes(count: int) -> Generator[ProcessPoolExecutor]:
         WorkerDied: If one of them ended abruptly.
     """
     others = set(active_children())
-    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(files(),)) as pool:
+    with (
+        _deaths_told_once(),
+        ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(files(),)) as pool,
+    ):
         try:
             _start(pool, count)
             yield pool
@@ -158,6 +161,25 @@ def processes(count: int) -> Generator[ProcessPoolExecutor]:
                     "run the same command again to go on, with fewer workers if memory is short"
                 ) from None
             raise
+
+
+@contextmanager
+def _deaths_told_once() -> Generator[None]:
+    """Keeps a pool's own thread from failing aloud at work that was called off when its processes ended.
+
+    CPython 3.11 to 3.13 mark what is pending as failed without looking whether it was cancelled before.
+    """
+    before = threading.excepthook
+
+    def heard(told: threading.ExceptHookArgs) -> None:
+        if told.exc_type is not InvalidStateError:
+            before(told)
+
+    threading.excepthook = heard
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _start(pool: ProcessPoolExecutor, count: int) -> None:
@@ -178,7 +200,7 @@ def _begin(own: Sequence[Path]) -> None:
     # Ctrl-C ends it at once; to say so is the first process's business.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for file in own:
         declare(file)
 

@@ -96,18 +96,19 @@ def evaluate(
         randomise: How far the episodes' worlds differ: "none", "moderate".
         goals: Store of successes to take goal images from; made by the experts, beside the run's other
             stores, if not given.
-        out: Where the scores go; `scores/<agent>-<seed>.json` in the run if not given, with the name of the
-            randomisation before the dot if there is any.
+        out: Where the scores go; `scores/<agent>-<seed>.json` in the run if not given, before the dot with
+            the name of the randomisation and what arms and tasks were asked for, if any.
         workers: Processes.
     """
     chosen = pick(PRESETS, preset, "preset")
-    arms = arm_names(arms or chosen.collection.arms)
-    tasks = task_names(tasks or chosen.collection.tasks)
+    asked = arm_names(arms or ()), task_names(tasks or ())
+    arms, tasks = asked[0] or chosen.collection.arms, asked[1] or chosen.collection.tasks
     episodes = chosen.evaluation.episodes if episodes is None else episodes
     name = read_card(checkpoint).name
     run_folder = checkpoint.parent.parent
     ranges = find_randomisation(randomise)
     where = f"{first_seed}" if ranges == NOTHING else f"{first_seed}-{randomise}"
+    of_what = "".join(f"-{'+'.join(names)}" for names in asked if names)
     bench = Bench(
         tokeniser or run_folder / "tokeniser",
         goals or run_folder / "stores" / f"goals-{where}",
@@ -118,7 +119,7 @@ def evaluate(
     if goals is None:
         make_goals(bench, cells, first_seed + 50_000)
     scores = measure(name, checkpoint, cells, bench)
-    path = out or run_folder / "scores" / f"{name}-{where}.json"
+    path = out or run_folder / "scores" / f"{name}-{where}{of_what}.json"
     scores.save(path)
     Console().print(rates_table(scores))
     print(path)

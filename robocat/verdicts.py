@@ -23,7 +23,7 @@ def judge_store(
     *,
     out: Path,
     judge: Path = Path("runs/cycle/judge"),
-    tokeniser: Path = Path("runs/cycle/tokeniser"),
+    tokeniser: Path | None = None,
 ) -> None:
     """Commits all episodes of a store to another one, those that nobody has judged with a model's verdict.
 
@@ -31,7 +31,7 @@ def judge_store(
         store: The store; it stays as it is.
         out: The store that takes them; it may be there already, without these episodes' verdicts.
         judge: Checkpoint of the success model.
-        tokeniser: The tokeniser that it reads.
+        tokeniser: The tokeniser that it reads; that of the run it belongs to if not given.
 
     Raises:
         CheckpointError: The model or its tokeniser is absent, or they do not belong together.
@@ -39,7 +39,11 @@ def judge_store(
         ValueError: `out` is the store itself; or an episode has other cameras than the model reads.
     """
     refuse_itself(out, (store,))
-    source, target, judging = EpisodeStore(store), EpisodeStore(out), Judge(judge, tokeniser)
+    source, target, judging = (
+        EpisodeStore(store),
+        EpisodeStore(out),
+        Judge(judge, tokeniser or judge.parent / "tokeniser"),
+    )
     verdicts, blind = list[bool](), list[str]()
 
     def change(given: Packed) -> Packed:

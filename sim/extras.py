@@ -24,5 +24,5 @@ def extra(module: str, name: str) -> Any:
         if error.name != module.partition(".")[0]:
             raise
         raise MissingExtra(
-            f"{error.name} is not installed; pip install 'robocat[{name}]' brings it"
+            f"{error.name} is not installed; pip install '.[{name}]' in this project's folder brings it"
         ) from None

@@ -121,7 +121,7 @@ def test_verb(agent: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     """Goals and scores are put into the run that the agent and its tokeniser belong to."""
     evaluate(agent, arms=("panda",), tasks=("reach",), episodes=1, first_seed=20, workers=1)
     run = agent.parent.parent
-    path = run / "scores" / "generalist-0-20.json"
+    path = run / "scores" / "generalist-0-20-panda-reach.json"
     said = " ".join(capsys.readouterr().out.split())
     assert "generalist-0: success rate with 95 % interval" in said and "panda" in said
     assert said.endswith(str(path))

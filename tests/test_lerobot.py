@@ -178,7 +178,8 @@ def test_failures_are_taken_if_asked_for(store: EpisodeStore, tmp_path: Path) ->
 
 def test_a_missing_extra_is_named() -> None:
     with pytest.raises(
-        MissingExtra, match=r"no_such_thing is not installed; pip install 'robocat\[x\]' brings"
+        MissingExtra,
+        match=r"no_such_thing is not installed; pip install '.\[x\]' in this project's folder brings",
     ):
         extra("no_such_thing.at_all", "x")
 

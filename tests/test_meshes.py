@@ -112,7 +112,7 @@ def test_without_a_copy_or_the_internet_it_says_what_to_do(
 
 def test_without_the_package_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mujoco_menagerie", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'robocat\[menagerie\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install '.\[menagerie\]'"):
         _scene("panda")
 
 

@@ -39,7 +39,7 @@ def _values(columns: dict[str, list[Any]], ending: str) -> list[Any]:
 
 
 def test_every_array_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("rerun", reason="no rerun; pip install 'robocat[rerun]' brings it")
+    pytest.importorskip("rerun", reason="no rerun; pip install '.[rerun]' brings it")
     episode = fake_episode(
         np.random.default_rng(0), 6, size=16, controller="policy", policy="cat", control_hz=20
     )
@@ -83,6 +83,6 @@ def test_what_is_missing_or_misnamed_is_said(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ValueError, match="out.txt: expected a name that ends in .rrd"):
         write_rerun(episode, {}, tmp_path / "out.txt")
     monkeypatch.setitem(sys.modules, "rerun", None)
-    with pytest.raises(MissingExtra, match=r"rerun is not installed; pip install 'robocat\[rerun\]'"):
+    with pytest.raises(MissingExtra, match=r"rerun is not installed; pip install '.\[rerun\]'"):
         write_rerun(episode, {}, tmp_path / "out.rrd")
     assert list(tmp_path.iterdir()) == []

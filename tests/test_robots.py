@@ -397,5 +397,5 @@ def test_a_robot_is_found_by_file_or_type(tmp_path: Path) -> None:
         find_robot("so102:/dev/ttyACM0", "so101")
     with pytest.raises(ValueError, match="expected a port, as in so101_follower:/dev/ttyACM0"):
         find_robot("so101_follower", "so101")
-    with pytest.raises(MissingExtra, match=r"lerobot is not installed; pip install 'robocat\[robots\]'"):
+    with pytest.raises(MissingExtra, match=r"lerobot is not installed; pip install '.\[robots\]'"):
         find_robot("so101_follower:/dev/ttyACM0", "so101")

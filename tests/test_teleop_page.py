@@ -131,7 +131,7 @@ def test_a_closed_tab_leaves_the_episode_to_the_next(page: Any, browser: Any, se
     assert second.locator("#orders button:enabled, #pushes button:enabled").count() == 0
     page.close()
     second.wait_for_selector("text=the controls are free")
-    second.locator("#role").click()
+    second.get_by_role("button", name="take the controls").click()
     second.wait_for_selector("text=you have the controls")
     _wait(second, phase="recording")
     second.keyboard.press("Backspace")
@@ -172,6 +172,28 @@ def test_the_view_goes_around(page: Any, server: Service) -> None:
     np.testing.assert_allclose(away / np.linalg.norm(away), [np.cos(ahead), np.sin(ahead)], atol=0.15)
     page.keyboard.press("Backspace")
     _wait(page, phase="ready")
+
+
+@pytest.mark.parametrize("camera", ["front", "wrist"])
+def test_keys_go_along_the_picture(page: Any, server: Service, camera: str) -> None:
+    """To the right in what is seen, however the camera looks."""
+    page.select_option("#camera", camera)
+    until(lambda: server.session.console.look.camera == camera)
+    page.keyboard.press("Enter")
+    _wait(page, phase="recording")
+    _hold(page, "q", seconds=0.5)  # a turned tool turns the wrist's view
+    time.sleep(0.3)
+    start, right = (
+        _tool_m(server),
+        server.session._env.scene.data.cam(camera).xmat.reshape(3, 3)[:2, 0].copy(),
+    )
+    _hold(page, "d", seconds=0.5)
+    moved = np.subtract(_tool_m(server), start)[:2]
+    assert moved @ right / np.linalg.norm(moved) / np.linalg.norm(right) > 0.95
+    page.keyboard.press("Backspace")
+    _wait(page, phase="ready")
+    page.select_option("#camera", "front")
+    until(lambda: server.session.console.look.camera == "front")
 
 
 def test_a_gamepad_drives_outside_its_dead_zone(browser: Any, server: Service) -> None:

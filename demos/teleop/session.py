@@ -24,7 +24,7 @@ from demos.teleop.cadence import Cadence
 from demos.teleop.console import AROUND, Console
 from demos.teleop.teleoperator import Abandoned, Phase, Teleoperator
 from sim.arms.arm import Gripper
-from sim.cameras import pictures
+from sim.cameras import cameras_of, pictures
 from sim.env import Observation
 from sim.touch import Touch
 
@@ -96,6 +96,7 @@ class Session:
         self._seed = plan.first_seed
         self._kept = 0
         self._note = ""
+        self._ticks = 0  # of this episode
         self._frame = Frame({}, {})
         self._goal: dict[str, bytes] = {}
         long = round(TRAIL_S * env.control_hz)
@@ -145,6 +146,7 @@ class Session:
         while self._seed in taken:
             self._seed += 1
         self._goal = {}
+        self._ticks = 0
         for trail in self._trails:
             trail.clear()
         try:
@@ -192,6 +194,7 @@ class Session:
     def _tick(self, phase: Phase, actor: str, observation: Observation) -> None:
         if self._stop.is_set():
             raise Stopped
+        self._ticks += phase == "recording"
         for trail, limb in zip(self._trails, self._env.scene.limbs, strict=True):
             trail.append(limb.tool_m)
         shown = {"operator": jpeg(self._view())}
@@ -208,6 +211,19 @@ class Session:
             return pictures(scene.base, OPERATOR_PX).around(scene, *look[1:], paths_m=self._paths())
         return self._env.picture(look.camera, OPERATOR_PX, self._paths())
 
+    def _facing_rad(self) -> float:
+        """How far from the world's x "forward" in the large picture is turned: where its upper edge is.
+
+        Where the model knows no such camera, as a real arm's own, it is taken for one that looks back at it.
+        """
+        look, scene = self.console.look, self._env.scene
+        if look.camera == AROUND:
+            return math.radians(look.azimuth_deg)
+        if look.camera not in cameras_of(self._env.arm):
+            return math.pi
+        right = scene.data.cam(look.camera).xmat.reshape(3, 3)[:, 0]
+        return math.atan2(right[0], -right[1])  # a quarter of a turn to the left of the picture's right
+
     def _paths(self) -> list[NDArray[np.float64]]:
         """Where each tool has lately been (n, 3) [m]."""
         return [np.array(path) for path in self._trails]
@@ -218,6 +234,10 @@ class Session:
         return {
             "phase": phase,
             "actor": actor,
+            "variation": env.variation,
+            "recorded_s": self._ticks / env.control_hz,
+            "limit_s": self._plan.limit_s,
+            "facing_rad": self._facing_rad(),
             "arm": env.arm.title,
             "task": f"{env.task.name}: {env.task.summary}",
             "limbs": len(scene.limbs),

@@ -91,16 +91,17 @@ function show(news) {
   document.body.dataset.kept = news.kept;
   if (news.phase === "broken") { byId("note").textContent = news.note; return; }
   if (!news.task) return;
-  byId("task").textContent = news.task;
+  byId("task").textContent = news.variation ? `${news.task} (${news.variation})` : news.task;
   byId("about").textContent = `${news.arm}, scene ${news.seed}, ${news.kept} of ${news.wanted} kept`;
+  byId("take").hidden = news.driving || news.driven;
   byId("role").textContent = news.driving ? "you have the controls" : news.driven ? "you watch; another page has the controls" : "the controls are free";
   const mark = news.marked === null ? "" : `, marked ${news.marked ? "success" : "failure"}`;
   if (news.phase !== "ready" || !news.driving) stopCounting();
-  const phase = left ? `recording starts in ${left} s; Enter calls it off` : (news.phase === "paused" && news.trouble ? `paused: ${news.trouble}` : PHASES[news.phase]) ?? `recording, ${news.actor === "teleop" ? "you act" : `the ${news.actor} acts`}`;
+  const phase = left ? `recording starts in ${left} s; Enter calls it off` : (news.phase === "paused" && news.trouble ? `paused: ${news.trouble}` : PHASES[news.phase]) ?? `recording, ${news.recorded_s.toFixed(0)} s of ${news.limit_s.toFixed(0)}, ${news.actor === "teleop" ? "you act" : `the ${news.actor} acts`}`;
   byId("phase").textContent = `${phase}${mark}${news.success ? ", success now" : ""}`;
   document.querySelector(".large").classList.toggle("recording", news.phase === "recording");
   byId("progress").value = news.progress;
-  byId("progress").hidden = !news.judged;
+  byId("far").hidden = !news.judged;
   byId("note").textContent = news.trouble || news.note;
   cameras(news.cameras);
   byId("pushes").disabled = !news.driving;
@@ -194,12 +195,12 @@ function keydown(event) {
   event.preventDefault();
 }
 
-// How far from the world's x "forward" is turned [rad]. The front camera looks back at the arm.
+// How far from the world's x "forward" is turned [rad].
 function turned() {
   const axes = byId("axes").value;
   if (axes === "tool") return state.yaws_rad?.[limb()] ?? 0;
   if (axes === "arm") return 0;
-  return byId("camera").value === "around" ? (look.azimuth_deg * Math.PI) / 180 : Math.PI;
+  return byId("camera").value === "around" ? (look.azimuth_deg * Math.PI) / 180 : state.facing_rad ?? Math.PI;
 }
 
 // What is asked, in the world: x away from the arm's base, y to its left.
@@ -242,6 +243,6 @@ large.addEventListener("pointerdown", (event) => { if (event.button) return; dra
 large.addEventListener("pointermove", (event) => { if (drag) { drag.x = event.clientX - drag.from[0]; drag.y = event.clientY - drag.from[1]; } });
 for (const end of ["pointerup", "pointercancel"]) large.addEventListener(end, () => { drag = null; });
 large.addEventListener("wheel", (event) => { wheel = event.deltaY < 0 ? 1 : -1; event.preventDefault(); }, { passive: false });
-byId("role").addEventListener("click", () => say({ type: "drive" }));
+byId("take").addEventListener("click", () => { say({ type: "drive" }); byId("take").blur(); });
 startDevices(grip);
 connect();
