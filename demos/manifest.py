@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from demos.episode import FORMAT_VERSION, Episode
-from demos.journal import Journal, line
+from demos.journal import Journal, Untaken, line
 from demos.staging import sync_folders
 
 Data = bytes  # by another name, because an entry has a field `bytes`
@@ -84,13 +84,20 @@ class Entry:
 
         Raises:
             StoreError: It is of another format.
+            Untaken: It is no entry: a field is missing or unknown.
         """
         if (version := record.get("format_version")) != FORMAT_VERSION:
             raise StoreError(
                 f"episode {record.get('id')}: format_version: got {version}, expected {FORMAT_VERSION}, "
                 "the one this robocat reads and writes"
             )
+        if record.keys() != _FIELDS or not all(isinstance(record[name], str) for name in _TEXTS):
+            raise Untaken(f"{record} is no entry")
         return Entry(**record)
+
+
+_FIELDS = {each.name for each in dataclasses.fields(Entry)}
+_TEXTS = [each.name for each in dataclasses.fields(Entry) if each.type is str]
 
 
 class Manifest:
