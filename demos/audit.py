@@ -20,6 +20,7 @@ Kind = Literal[
     "missing",  # an entry without its file
     "damaged",  # a file whose bytes changed
     "unreadable",  # a file with the right bytes that is no valid episode, or not the one of the entry
+    "outdated",  # an entry from before a manifest told that nobody has judged an episode
     "orphan",  # a file without an entry: interrupted just before, or the entry was lost
     "damaged line",  # a complete line of the manifest that its checksum does not fit, or that is no entry
     "no manifest",
@@ -177,16 +178,23 @@ def _verify_one(root: Path, entry: Entry) -> Finding | None:
         episode, content = decode_sealed(data)
     except ValueError as error:
         return Finding("unreadable", entry.file, str(error))
-    if Entry.of(episode, content, data) != entry:
-        return Finding("unreadable", entry.file, f"the manifest describes another episode than {episode.id}")
-    return None
+    return _compare(entry, Entry.of(episode, content, data))
+
+
+def _compare(entry: Entry, found: Entry) -> Finding | None:
+    """An entry with the one that its file would have now."""
+    if found == entry:
+        return None
+    if replace(found, judged=True) == entry:
+        return Finding("outdated", entry.file, "nobody has judged it, which its entry does not tell")
+    return Finding("unreadable", entry.file, f"the manifest describes another episode than {found.id}")
 
 
 def _mend_one(root: Path, folder: Path, entries: dict[str, Entry], finding: Finding) -> Finding:
     """Deals with one finding, changing `entries` to what the manifest shall hold."""
     path = root / finding.where
     match finding.kind:
-        case "orphan":
+        case "orphan" | "outdated":
             try:
                 entry = adopt(root, path)
                 entries[entry.id] = entry

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demos.episode import FORMAT_VERSION, Episode
+from demos.episode import FORMAT_VERSION, Episode, outcome_word
 from demos.journal import Journal, Untaken, line
 from demos.staging import sync_folders
 
@@ -31,6 +31,7 @@ class Entry:
         bytes: Size of that file.
         content: Hash of what the episode holds, without the wall clock; equal for an identical re-run.
         length: Steps.
+        judged: Whether anybody has said how it ended; left out of the line where so.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Entry:
     policy: str | None
     generation: int | None
     seed: int
+    judged: bool = True
 
     @staticmethod
     def of(episode: Episode, content: str, data: Data) -> "Entry":
@@ -69,14 +71,27 @@ class Entry:
             policy=meta.provenance.policy,
             generation=meta.provenance.generation,
             seed=meta.provenance.seed,
+            judged=meta.outcome.judged,
         )
+
+    @property
+    def outcome(self) -> str:
+        """One of `demos.episode.OUTCOMES`."""
+        return outcome_word(self.success, self.judged)
 
     def describes(self, data: Data) -> bool:
         """Whether these are the bytes of the episode's file."""
         return len(data) == self.bytes and hashlib.sha256(data).hexdigest() == self.sha256
 
+    def to_record(self) -> dict[str, Any]:
+        """What its line holds; `from_record` reads it back."""
+        record = dataclasses.asdict(self)
+        if self.judged:
+            del record["judged"]
+        return record
+
     def to_line(self) -> Data:
-        return line(dataclasses.asdict(self))
+        return line(self.to_record())
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> "Entry":
@@ -91,6 +106,7 @@ class Entry:
                 f"episode {record.get('id')}: format_version: got {version}, expected {FORMAT_VERSION}, "
                 "the one this robocat reads and writes"
             )
+        record = {"judged": True} | record
         if record.keys() != _FIELDS or not all(isinstance(record[name], str) for name in _TEXTS):
             raise Untaken(f"{record} is no entry")
         return Entry(**record)
@@ -163,4 +179,4 @@ class Manifest:
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Adds lines, all or none, and returns when they survive a power cut. Under the lock, refreshed."""
-        self._journal.append(dataclasses.asdict(entry) for entry in entries)
+        self._journal.append(entry.to_record() for entry in entries)

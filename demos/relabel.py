@@ -104,7 +104,7 @@ def _judged(given: Packed, outcome: str | None) -> Packed:
 def judged(episode: Episode, success: bool) -> Episode:
     """The episode with an outcome set by hand; as it is, where it has that outcome already."""
     old = episode.meta.outcome
-    if old.success == success:
+    if old.judged and old.success == success:
         return episode
-    before = f"{'success' if old.success else 'failure'} by {old.judged_by}"
+    before = f"{old.word} by {old.judged_by}" if old.judged else old.word
     return replace(episode, meta=replace(episode.meta, outcome=Outcome(success, f"hand, before: {before}")))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from demos.manifest import Entry, StoreError
 from demos.marks import Marks
+from demos.stock import outcomes
 from demos.store import EpisodeStore
 
 FACETS = ("arm", "task", "source", "outcome", "judged_by", "mark", "file")
@@ -129,8 +130,9 @@ class Index:
             start: First row.
 
         Returns:
-            `total` and `meant` episodes, `successful` ones of those meant, the `rows` from `start` on, and of
-            each facet its values with how many episodes each would leave, the other filters as they are.
+            `total` and `meant` episodes, `successful` and `unjudged` ones of those meant, the `rows` from
+            `start` on, and of each facet its values with how many episodes each would leave, the other
+            filters as they are.
         """
         words = text.lower().split()
         places = {FACETS.index(name): value for name, value in wanted.items()}
@@ -154,7 +156,7 @@ class Index:
         return {
             "total": len(self._entries),
             "meant": len(meant),
-            "successful": sum(entry.success for entry in meant),
+            **outcomes(meant),
             "start": start,
             "page": ROWS,
             "unread": len(self._unread),
@@ -176,7 +178,7 @@ class Index:
             entry.arm,
             entry.task,
             entry.controller,
-            "success" if entry.success else "failure",
+            entry.outcome,
             self._heads[id].judged_by if id in self._heads else UNREAD,
             self.marks.of(entry) or "none",
             "damaged" if id in self._damage else "whole",

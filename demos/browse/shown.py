@@ -19,8 +19,6 @@ def shown(store: EpisodeStore, entry: Entry) -> dict[str, Any]:
     meta = episode.meta
     return {
         "id": meta.id,
-        "success": episode.succeeded,
-        "judged_by": meta.outcome.judged_by,
         "control_hz": meta.control_hz,
         "moments": episode.length + 1,
         "image_size": meta.image_size,
