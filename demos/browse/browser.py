@@ -125,7 +125,7 @@ class Answers:
         asked = request.path_params
         try:
             png = self._store.png(asked["id"], f"{asked['kind']}/{asked['camera']}", asked["moment"])
-        except (StoreError, MissingExtra) as error:
+        except (StoreError, ValueError, MissingExtra) as error:
             return self._response(str(error), status_code=HTTPStatus.NOT_FOUND, media_type="text/plain")
         return self._response(png, media_type="image/png")
 
