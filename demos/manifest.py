@@ -12,6 +12,7 @@ from typing import Any
 
 from demos.episode import FORMAT_VERSION, Episode, outcome_word
 from demos.journal import Journal, Untaken, line
+from demos.locks import Busy
 from demos.staging import sync_folders
 
 Data = bytes  # by another name, because an entry has a field `bytes`
@@ -156,8 +157,12 @@ class Manifest:
         self._journal.refresh()
 
     @contextmanager
-    def locked(self, shared: bool = False) -> Generator[None]:
-        """Keeps other writers out; `shared` only waits for one that is publishing, and writes nothing."""
+    def locked(self, shared: bool = False, wait: bool = True) -> Generator[None]:
+        """Keeps other writers out; `shared` only waits for one that is publishing, and writes nothing.
+
+        Raises:
+            Busy: Another one writes, and it is not to be waited for.
+        """
         try:
             # The lock is a file of its own, because a repair replaces the manifest.
             fd = os.open(self.root / "lock", os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT, 0o666)
@@ -167,7 +172,10 @@ class Manifest:
             yield  # Nothing was ever written here.
             return
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            try:
+                fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise Busy(f"the store {self.root} is busy: another process writes to it") from None
             yield
         finally:
             os.close(fd)

@@ -140,6 +140,7 @@ class Marks:
         """Says what an episode is, or with None that nothing is said; returns when that is on the disk.
 
         Raises:
+            Busy: Another process writes to the store; nothing is waited for.
             StoreError: The journal cannot be written; it is as it was then.
             ValueError: Another word.
         """
@@ -154,6 +155,7 @@ class Marks:
 
         Raises:
             Outrun: Another one is the last.
+            Busy: Another process writes to the store; nothing is waited for.
             StoreError: The journal cannot be written; it is as it was then.
         """
         with self._writing():
@@ -165,7 +167,7 @@ class Marks:
     def _writing(self) -> Generator[None]:
         """Alone, with all that others wrote read, and with errors on one line."""
         try:
-            with self._manifest.locked():
+            with self._manifest.locked(wait=False):
                 self.refresh()
                 yield
         except StoreError:

@@ -123,6 +123,19 @@ class EpisodeStore:
             self._sorted = (listed, [entry for _, entry in sorted(listed.items())])
         return list(self._sorted[1])
 
+    def entry(self, id: str) -> Entry:
+        """What the manifest says about one episode.
+
+        Raises:
+            StoreError: There is no such episode.
+        """
+        if id not in self._manifest.entries:
+            self._refresh()
+        if (entry := self._manifest.entries.get(id)) is None:
+            count = len(self._manifest.entries)
+            raise StoreError(f"no episode {id!r} in {self.path}, which holds {count}; `ids()` lists them")
+        return entry
+
     def __len__(self) -> int:
         return len(self._listed())
 
@@ -251,17 +264,9 @@ class EpisodeStore:
     def _holds_files(self) -> bool:
         return any(path.is_file() for path in (self.path / "episodes").rglob("*"))
 
-    def _entry(self, id: str) -> Entry:
-        if id not in self._manifest.entries:
-            self._refresh()
-        if (entry := self._manifest.entries.get(id)) is None:
-            count = len(self._manifest.entries)
-            raise StoreError(f"no episode {id!r} in {self.path}, which holds {count}; `ids()` lists them")
-        return entry
-
     def _part(self, id: str, read: Callable[[Path], T]) -> T:
         """What `read` finds in an episode's file."""
-        entry = self._entry(id)
+        entry = self.entry(id)
         with self._understood(entry):
             return read(self.path / entry.file)
 
@@ -278,7 +283,7 @@ class EpisodeStore:
             raise self._damaged(entry, str(error)) from error
 
     def _read(self, id: str) -> tuple[Entry, bytes]:
-        entry = self._entry(id)
+        entry = self.entry(id)
         try:
             data = (self.path / entry.file).read_bytes()
             problem = "" if entry.describes(data) else "its bytes changed"

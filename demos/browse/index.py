@@ -5,6 +5,7 @@ are read bit by bit meanwhile; a file whose head cannot be read, or which turned
 opened, is listed as damaged.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from demos.marks import Marks
 from demos.stock import outcomes
 from demos.store import EpisodeStore
 
+_log = logging.getLogger(__name__)
 FACETS = ("arm", "task", "source", "outcome", "judged_by", "mark", "file")
 UNREAD = "not read yet"
 ROWS = 60  # of a page of the list
@@ -25,7 +27,7 @@ class _Head(NamedTuple):
     """What is kept of a file's head: who judged, and the first camera."""
 
     judged_by: str
-    camera: str
+    camera: str | None
 
 
 class Index:
@@ -76,9 +78,12 @@ class Index:
             id = self._unread.pop()
             try:
                 meta = self._store.meta(id)
-                self._heads[id] = _Head(meta.outcome.judged_by, meta.cameras[0])
+                self._heads[id] = _Head(meta.outcome.judged_by, next(iter(meta.cameras), None))
             except StoreError as error:
                 self._damage[id] = str(error)
+            except Exception as error:  # whatever it is, the others are to be read
+                _log.exception("reading the head of %s", id)
+                self._damage[id] = f"episode {id} cannot be read: {type(error).__name__}: {error}"
         # Each bit would be news to every page; the thousands of a large store come in a few steps.
         if before and (not self._unread or before // 1000 != len(self._unread) // 1000):
             self._news()
