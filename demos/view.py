@@ -109,12 +109,15 @@ def _write(shown: Episode, goal: Pictures, out: Path, frames: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     still, moving, scrubbed = (out / f"{shown.id}.{kind}" for kind in ("png", "gif", "html"))
     sheet(shown, goal, frames).save(still)
+    scrubbed.write_text(page(shown, goal), encoding="utf-8")
+    if not shown.meta.cameras:  # a real arm may have none: nothing moves
+        print(still, scrubbed, sep="\n")
+        return
     pictures = animation(shown, goal)
     period_ms = round(1000 / shown.meta.control_hz)
     # The end stays for a second, so that it can be seen before the beginning comes again.
     durations = [period_ms] * (len(pictures) - 1) + [1000]
     pictures[0].save(moving, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
-    scrubbed.write_text(page(shown, goal), encoding="utf-8")
     print(still, moving, scrubbed, sep="\n")
 
 

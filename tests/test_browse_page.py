@@ -14,7 +14,7 @@ from PIL import Image
 
 from demos.browse.browser import serving
 from demos.browse.index import ROWS
-from demos.episode import Episode
+from demos.episode import NOBODY, Episode
 from demos.page import page as page_of
 from demos.store import EpisodeStore
 from demos.web.local_server import LocalServer
@@ -328,3 +328,27 @@ def test_the_page_of_one_episode_plays_by_the_same_parts(browser: Any, tmp_path:
     until(lambda: f"step {STEPS} of {STEPS}" in page.locator("output").text_content())
     assert page.locator(".curve").count() == 2 + 2 + 3 and errors == []
     page.close()
+
+
+def test_what_nobody_judged_and_what_no_camera_saw_are_told_so(browser: Any, tmp_path: Path) -> None:
+    store, rng = EpisodeStore(tmp_path / "store"), np.random.default_rng(0)
+    for seed, success, judge, cameras in ((0, True, "predicate", ("front",)), (1, False, NOBODY, ())):
+        store.commit(fake_episode(rng, 4, cameras, seed=seed, success=success, judged_by=judge))
+    unjudged = store.ids()[1]
+    with served(serving(store, free_address())) as web, opened(browser, web.guard.address) as page:
+        until(lambda: _counts(page) == "2 episodes · 100 % successful · 1 unjudged · 0 marked")
+        row = page.locator(f'#rows a[data-id="{unjudged}"]')
+        assert row.locator(".right.quiet").text_content() == "unjudged"
+        row.click()
+        until(lambda: page.locator("#about").text_content().startswith("unjudgedacted by expert"))
+        assert page.locator("#views figure").count() == 0 and page.locator(".curve").count() == 2 + 2 + 3
+        page.keyboard.press("End")
+        until(lambda: "step 4 of 4" in page.locator("#now").text_content())
+        page.select_option('[id="filter outcome"]', "unjudged")
+        until(lambda: _rows(page) == [unjudged])
+    file = tmp_path / "episode.html"
+    file.write_text(page_of(store.load(unjudged), {}), encoding="utf-8")
+    single = browser.new_page()
+    single.goto(file.as_uri())
+    assert single.locator("#about .unjudged").text_content() == "unjudged"
+    single.close()
