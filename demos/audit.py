@@ -20,15 +20,20 @@ Kind = Literal[
     "missing",  # an entry without its file
     "damaged",  # a file whose bytes changed
     "unreadable",  # a file with the right bytes that is no valid episode, or not the one of the entry
+    "outdated",  # an entry from before a manifest told that nobody has judged an episode
     "orphan",  # a file without an entry: interrupted just before, or the entry was lost
-    "damaged line",  # a complete line of the manifest that its checksum does not fit
+    "damaged line",  # a complete line of the manifest that its checksum does not fit, or that is no entry
     "no manifest",
-    "damaged mark",  # a complete line of the marks that its checksum does not fit
+    "damaged mark",  # a complete line of the marks that its checksum does not fit, or that is no mark
     "torn line",  # the start of a line at the manifest's end
+    "torn mark",  # the start of a line at the marks' end
     "leftover",  # a file that a killed writer had not finished
 ]
 # What a killed writer leaves behind; the store never held it, so nothing is damaged.
-REMNANTS: tuple[Kind, ...] = ("torn line", "leftover")
+REMNANTS: tuple[Kind, ...] = ("torn line", "torn mark", "leftover")
+
+_UNFIT = "the checksum does not fit, or it is no"
+_OF_MARKS: set[Kind] = {"damaged mark", "torn mark"}
 
 # Shows progress over the episodes as they are read; the default shows nothing.
 Watch = Callable[[Sequence[Entry]], Iterable[Entry]]
@@ -82,10 +87,10 @@ def mend(root: Path, watch: Watch = iter) -> list[Finding]:
         entries = dict(manifest.entries)
         mended = [_mend_one(root, folder, entries, finding) for finding in findings]
         kinds = {finding.kind for finding in findings}
-        if "damaged mark" in kinds:
+        if kinds & _OF_MARKS:
             marks = Marks(root)
             _replace(root, marks.path, folder, marks.intact())
-        if kinds - {"leftover", "damaged mark"}:
+        if kinds - _OF_MARKS - {"leftover"}:
             lines = b"".join(entry.to_line() for _, entry in sorted(entries.items()))
             _replace(root, manifest.path, folder, lines)
     return mended
@@ -130,7 +135,7 @@ def _survey(manifest: Manifest) -> list[Finding]:
     root = manifest.root
     files = {path.relative_to(root).as_posix() for path in (root / "episodes").rglob("*") if path.is_file()}
     findings = [
-        Finding("damaged line", f"{manifest.path.name} line {number}", "the checksum does not fit")
+        Finding("damaged line", f"{manifest.path.name} line {number}", f"{_UNFIT} entry")
         for number in sorted(manifest.damaged)
     ]
     if not manifest.exists and files:
@@ -140,9 +145,11 @@ def _survey(manifest: Manifest) -> list[Finding]:
     marks = Marks(root)
     marks.refresh()
     findings += [
-        Finding("damaged mark", f"{marks.path.name} line {number}", "the checksum does not fit")
+        Finding("damaged mark", f"{marks.path.name} line {number}", f"{_UNFIT} mark")
         for number in sorted(marks.damaged)
     ]
+    if marks.torn:
+        findings.append(Finding("torn mark", f"{marks.path.name} end", f"{marks.torn} bytes"))
     findings += [
         Finding("leftover", path.relative_to(root).as_posix(), "an interrupted write")
         for path in leftovers(root)
@@ -171,16 +178,23 @@ def _verify_one(root: Path, entry: Entry) -> Finding | None:
         episode, content = decode_sealed(data)
     except ValueError as error:
         return Finding("unreadable", entry.file, str(error))
-    if Entry.of(episode, content, data) != entry:
-        return Finding("unreadable", entry.file, f"the manifest describes another episode than {episode.id}")
-    return None
+    return _compare(entry, Entry.of(episode, content, data))
+
+
+def _compare(entry: Entry, found: Entry) -> Finding | None:
+    """An entry with the one that its file would have now."""
+    if found == entry:
+        return None
+    if replace(found, judged=True) == entry:
+        return Finding("outdated", entry.file, "nobody has judged it, which its entry does not tell")
+    return Finding("unreadable", entry.file, f"the manifest describes another episode than {found.id}")
 
 
 def _mend_one(root: Path, folder: Path, entries: dict[str, Entry], finding: Finding) -> Finding:
     """Deals with one finding, changing `entries` to what the manifest shall hold."""
     path = root / finding.where
     match finding.kind:
-        case "orphan":
+        case "orphan" | "outdated":
             try:
                 entry = adopt(root, path)
                 entries[entry.id] = entry
@@ -195,7 +209,7 @@ def _mend_one(root: Path, folder: Path, entries: dict[str, Entry], finding: Find
             remedy = "taken out of the manifest"
             if finding.kind != "missing":
                 remedy = set_aside(folder, path, finding.detail)
-        case "damaged mark":
+        case "damaged mark" | "torn mark":
             remedy = f"marks rewritten without it; as they were: quarantine/{folder.name}"
         case _:
             remedy = f"manifest rewritten; as it was: quarantine/{folder.name}"

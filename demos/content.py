@@ -171,7 +171,8 @@ def _balance(metas: Sequence[EpisodeMeta]) -> Iterator[Oddity]:
                 share = sum(meta.variation == name for meta in some) * len(names) / len(some)
                 if share < RARE:
                     yield Oddity(where, "rare variation", name, share, RARE, "of its even share")
-        acted = [meta.outcome.success for meta in some if meta.provenance.controller == "policy"]
+        policies = [meta.outcome for meta in some if meta.provenance.controller == "policy"]
+        acted = [outcome.success for outcome in policies if outcome.judged]
         if len(acted) >= FEW:
             share = min(sum(acted), len(acted) - sum(acted)) / len(acted)
             if share < ONE_SIDED:

@@ -68,6 +68,7 @@ OPTIONAL = ("commanded", "actor", "held")  # None where there is nothing to say
 PER_CAMERA = ("images", "goal")
 PEOPLE = ("operator", "hand")  # what an outcome's `judged_by` begins with where a person did
 NOBODY = "nobody"  # has judged an episode, of which nothing is known but that it took place
+OUTCOMES = ("success", "failure", "unjudged")
 CONTROLLERS = ("expert", "policy", "teleop", "replay", "multiplied")  # `actor` has their numbers
 SCRIPTED = ("expert", "multiplied")  # those that read the simulator and are shown no goal
 
@@ -75,16 +76,38 @@ SCRIPTED = ("expert", "multiplied")  # those that read the simulator and are sho
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,159}")
 
 
+def outcome_word(success: bool, judged: bool) -> str:
+    """Which of `OUTCOMES` an attempt came to: what nobody has judged is neither success nor failure."""
+    if not judged:
+        return "unjudged"
+    return "success" if success else "failure"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How the attempt ended, and who says so.
 
     "predicate" is the task's own; `NOBODY`: at a real table, where neither a person nor a model has said a
-    word yet; it then counts as no success.
+    word yet; `success` is then false, and means nothing.
     """
 
     success: bool
     judged_by: str = "predicate"
+
+    @property
+    def judged(self) -> bool:
+        """Whether anybody has said how it ended."""
+        return self.judged_by != NOBODY
+
+    @property
+    def word(self) -> str:
+        """One of `OUTCOMES`."""
+        return outcome_word(self.success, self.judged)
+
+    @property
+    def said(self) -> str:
+        """In words, with who says so."""
+        return f"{self.word}, said the {self.judged_by}" if self.judged else self.word
 
 
 @dataclass(frozen=True)

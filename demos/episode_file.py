@@ -11,7 +11,7 @@ which the manifest lost can still be told whole from damaged.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,10 @@ from demos.images import UNREADABLE, pack, unpack
 
 # What reading arbitrary bytes can raise; `_parse` and `decode` turn all of it into ValueError.
 _UNREADABLE = (SafetensorError, *UNREADABLE, KeyError, TypeError, AttributeError, OverflowError)
+
+
+class NoSuchPicture(ValueError):
+    """A picture that an episode does not have."""
 
 
 def content_hash(episode: Episode) -> str:
@@ -133,15 +137,17 @@ def decode_frames(data: bytes, camera: str, indices: Sequence[int]) -> NDArray[n
         (len(indices), H, W, 3) RGB.
 
     Raises:
-        ValueError: A camera or an index that the episode lacks, or bytes that `encode` does not write.
+        NoSuchPicture: A camera or an index that the episode lacks.
+        ValueError: Bytes that `encode` does not write.
     """
     tensors, meta, _ = _parse(data)
-    if camera not in meta.cameras:
-        raise ValueError(f"episode {meta.id} has no camera {camera!r}; cameras: {', '.join(meta.cameras)}")
     try:
+        _expect_there(tensors, f"images/{camera}", indices, len(tensors["action"]))
         return unpack(tensors[f"images/{camera}"], tensors[f"offsets/{camera}"], meta.image_size, indices)
+    except NoSuchPicture:
+        raise
     except _UNREADABLE as error:
-        raise ValueError(f"episode {meta.id}: images/{camera}: {_line(error)}") from error
+        raise ValueError(f"images/{camera}: {_line(error)}") from error
 
 
 def read_meta(path: Path) -> EpisodeMeta:
@@ -168,7 +174,7 @@ def read_picture_keys(path: Path) -> list[str]:
     """
     try:
         with safe_open(path, "numpy") as file:
-            return sorted(key for key in file.keys() if key.partition("/")[0] in PER_CAMERA)
+            return _pictures(file.keys())
     except _UNREADABLE as error:
         raise ValueError(_line(error)) from error
 
@@ -179,21 +185,40 @@ def read_picture(path: Path, key: str, index: int = 0) -> NDArray[np.uint8]:
     Args:
         path: The episode's file.
         key: One of `read_picture_keys`.
-        index: Observation 0 to T; 0 for a goal.
+        index: Observation 0 to T, 0 for a goal; negative ones count from the end.
 
     Raises:
-        ValueError: An image that the episode lacks, or bytes that `encode` does not write.
+        NoSuchPicture: An image that the episode lacks.
+        ValueError: Bytes that `encode` does not write.
         OSError: The file cannot be read.
     """
     kind, _, camera = key.partition("/")
     try:
         with safe_open(path, "numpy") as file:
+            _expect_there(file.keys(), key, [index], file.get_slice("action").get_shape()[0])
             blobs = file.get_tensor(key)
             offsets = file.get_tensor(f"offsets/{camera}") if kind == "images" else np.array([0, len(blobs)])
             height, width = json.loads(file.metadata()["episode"])["meta"]["image_size"]
             return unpack(blobs, offsets, (height, width), [index])[0]
+    except NoSuchPicture:
+        raise
     except _UNREADABLE as error:
         raise ValueError(_line(error)) from error
+
+
+def _pictures(keys: Iterable[str]) -> list[str]:
+    """Those of a file's keys that are pictures."""
+    return sorted(key for key in keys if key.partition("/")[0] in PER_CAMERA)
+
+
+def _expect_there(keys: Iterable[str], key: str, indices: Sequence[int], steps: int) -> None:
+    """Refuses what an episode of that many steps, in a file of these keys, has no picture of."""
+    if key not in (pictures := _pictures(keys)):
+        raise NoSuchPicture(f"no picture {key!r}; pictures: {', '.join(pictures) or 'none'}")
+    count = steps + 1 if key.startswith("images/") else 1
+    for index in indices:
+        if not -count <= index < count:
+            raise NoSuchPicture(f"{key}: image {index}: expected an index from {-count} to {count - 1}")
 
 
 def _seal(episode: Episode, content: str) -> str:

@@ -18,12 +18,16 @@ from typing import Any
 from demos.staging import write_all
 
 
+class Untaken(ValueError):
+    """An intact line that is none of this file's."""
+
+
 class Journal:
     """What is read of such a file so far; `refresh` reads on.
 
     Attributes:
         exists: Whether there is a file at all.
-        damaged: Numbers of the complete lines that are not intact, from 1.
+        damaged: Numbers of the complete lines that are not intact or that nobody can take, from 1.
         torn: Bytes after the last newline.
         lines: How many complete lines there are.
     """
@@ -36,7 +40,8 @@ class Journal:
         Args:
             path: Where it is, or will be.
             forget: Called when it must be read from the start again, or is gone.
-            take: Called with the number and the object of each intact line, in order.
+            take: Called with the number and the object of each intact line, in order; raises `Untaken` of
+                one that is not what a line is to be.
         """
         self.path = path
         self._tell_to_forget, self._take = forget, take
@@ -71,10 +76,12 @@ class Journal:
             return self._forget(None)
         *lines, rest = tail.split(b"\n")
         for number, line in enumerate(lines, start=self.lines + 1):
-            if (record := parsed(line)) is None:
-                self.damaged.add(number)
-            else:
+            try:
+                if (record := parsed(line)) is None:
+                    raise Untaken
                 self._take(number, record)
+            except Untaken:
+                self.damaged.add(number)
         self.lines += len(lines)
         self._end += len(tail) - len(rest)
         self.torn = len(rest)
@@ -107,8 +114,12 @@ def line(record: Mapping[str, Any]) -> bytes:
 
 
 def parsed(line: bytes) -> dict[str, Any] | None:
-    """The object of a line without its newline; None if it is damaged."""
+    """The object of a line without its newline; None if it is damaged, or no object."""
     text = line[9:]
-    if line[:9] != b"%08x " % zlib.crc32(text) or not text:
+    if line[:9] != b"%08x " % zlib.crc32(text):
         return None
-    return json.loads(text)
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demos.episode import FORMAT_VERSION, Episode
-from demos.journal import Journal, line
+from demos.episode import FORMAT_VERSION, Episode, outcome_word
+from demos.journal import Journal, Untaken, line
+from demos.locks import Busy
 from demos.staging import sync_folders
 
 Data = bytes  # by another name, because an entry has a field `bytes`
@@ -31,6 +32,7 @@ class Entry:
         bytes: Size of that file.
         content: Hash of what the episode holds, without the wall clock; equal for an identical re-run.
         length: Steps.
+        judged: Whether anybody has said how it ended; left out of the line where so.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Entry:
     policy: str | None
     generation: int | None
     seed: int
+    judged: bool = True
 
     @staticmethod
     def of(episode: Episode, content: str, data: Data) -> "Entry":
@@ -69,14 +72,27 @@ class Entry:
             policy=meta.provenance.policy,
             generation=meta.provenance.generation,
             seed=meta.provenance.seed,
+            judged=meta.outcome.judged,
         )
+
+    @property
+    def outcome(self) -> str:
+        """One of `demos.episode.OUTCOMES`."""
+        return outcome_word(self.success, self.judged)
 
     def describes(self, data: Data) -> bool:
         """Whether these are the bytes of the episode's file."""
         return len(data) == self.bytes and hashlib.sha256(data).hexdigest() == self.sha256
 
+    def to_record(self) -> dict[str, Any]:
+        """What its line holds; `from_record` reads it back."""
+        record = dataclasses.asdict(self)
+        if self.judged:
+            del record["judged"]
+        return record
+
     def to_line(self) -> Data:
-        return line(dataclasses.asdict(self))
+        return line(self.to_record())
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> "Entry":
@@ -84,13 +100,21 @@ class Entry:
 
         Raises:
             StoreError: It is of another format.
+            Untaken: It is no entry: a field is missing or unknown.
         """
         if (version := record.get("format_version")) != FORMAT_VERSION:
             raise StoreError(
                 f"episode {record.get('id')}: format_version: got {version}, expected {FORMAT_VERSION}, "
                 "the one this robocat reads and writes"
             )
+        record = {"judged": True} | record
+        if record.keys() != _FIELDS or not all(isinstance(record[name], str) for name in _TEXTS):
+            raise Untaken(f"{record} is no entry")
         return Entry(**record)
+
+
+_FIELDS = {each.name for each in dataclasses.fields(Entry)}
+_TEXTS = [each.name for each in dataclasses.fields(Entry) if each.type is str]
 
 
 class Manifest:
@@ -133,8 +157,12 @@ class Manifest:
         self._journal.refresh()
 
     @contextmanager
-    def locked(self, shared: bool = False) -> Generator[None]:
-        """Keeps other writers out; `shared` only waits for one that is publishing, and writes nothing."""
+    def locked(self, shared: bool = False, wait: bool = True) -> Generator[None]:
+        """Keeps other writers out; `shared` only waits for one that is publishing, and writes nothing.
+
+        Raises:
+            Busy: Another one writes, and it is not to be waited for.
+        """
         try:
             # The lock is a file of its own, because a repair replaces the manifest.
             fd = os.open(self.root / "lock", os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT, 0o666)
@@ -144,7 +172,10 @@ class Manifest:
             yield  # Nothing was ever written here.
             return
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            try:
+                fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise Busy(f"the store {self.root} is busy: another process writes to it") from None
             yield
         finally:
             os.close(fd)
@@ -156,4 +187,4 @@ class Manifest:
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Adds lines, all or none, and returns when they survive a power cut. Under the lock, refreshed."""
-        self._journal.append(dataclasses.asdict(entry) for entry in entries)
+        self._journal.append(entry.to_record() for entry in entries)

@@ -13,12 +13,12 @@ Format history: 1, the first.
 import secrets
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from demos.journal import Journal, parsed
+from demos.journal import Journal, Untaken
 from demos.manifest import Entry, Manifest, StoreError
 from demos.staging import sync_folders
 
@@ -52,6 +52,31 @@ class Mark:
     undoes: str | None = None
     format_version: int = FORMAT_VERSION
 
+    @staticmethod
+    def from_record(record: dict[str, Any]) -> "Mark":
+        """The mark in a line.
+
+        Raises:
+            StoreError: It is of another format.
+            Untaken: It is no mark: a field is missing, unknown, or holds what none can.
+        """
+        if (version := record.get("format_version")) != FORMAT_VERSION:
+            raise StoreError(
+                f"format_version: got {version}, expected {FORMAT_VERSION}, the one this robocat reads and "
+                "writes"
+            )
+        if (
+            record.keys() != _FIELDS
+            or not all(isinstance(record[name], str) for name in ("id", "content", "at", "key"))
+            or not isinstance(record["undoes"], str | None)
+            or record["said"] not in (None, *SAID)
+        ):
+            raise Untaken(f"{record} is no mark")
+        return Mark(**record)
+
+
+_FIELDS = {each.name for each in fields(Mark)}
+
 
 class Marks:
     """The marks of a store; `refresh` reads on what others wrote."""
@@ -70,6 +95,11 @@ class Marks:
     def damaged(self) -> set[int]:
         """Numbers of the lines that cannot be read."""
         return self._journal.damaged
+
+    @property
+    def torn(self) -> int:
+        """Bytes after the last line, which a killed writer left."""
+        return self._journal.torn
 
     @property
     def lines(self) -> int:
@@ -100,13 +130,17 @@ class Marks:
 
     def intact(self) -> bytes:
         """The lines that can be read, as they are. Under the store's lock, for what mends it."""
+        self.refresh()
         lines = self.path.read_bytes().split(b"\n")[:-1]
-        return b"".join(each + b"\n" for each in lines if parsed(each) is not None)
+        return b"".join(
+            each + b"\n" for number, each in enumerate(lines, start=1) if number not in self.damaged
+        )
 
     def mark(self, entry: Entry, said: Said | None) -> None:
         """Says what an episode is, or with None that nothing is said; returns when that is on the disk.
 
         Raises:
+            Busy: Another process writes to the store; nothing is waited for.
             StoreError: The journal cannot be written; it is as it was then.
             ValueError: Another word.
         """
@@ -121,6 +155,7 @@ class Marks:
 
         Raises:
             Outrun: Another one is the last.
+            Busy: Another process writes to the store; nothing is waited for.
             StoreError: The journal cannot be written; it is as it was then.
         """
         with self._writing():
@@ -132,7 +167,7 @@ class Marks:
     def _writing(self) -> Generator[None]:
         """Alone, with all that others wrote read, and with errors on one line."""
         try:
-            with self._manifest.locked():
+            with self._manifest.locked(wait=False):
                 self.refresh()
                 yield
         except StoreError:
@@ -153,12 +188,10 @@ class Marks:
         self._present: dict[str, Mark] = {}  # the last of them, by the episode's id
 
     def _take(self, number: int, record: dict[str, Any]) -> None:
-        if (version := record.get("format_version")) != FORMAT_VERSION:
-            raise StoreError(
-                f"{self.path} line {number}: format_version: got {version}, expected {FORMAT_VERSION}, the "
-                "one this robocat reads and writes"
-            )
-        mark = Mark(**record)
+        try:
+            mark = Mark.from_record(record)
+        except StoreError as error:
+            raise StoreError(f"{self.path} line {number}: {error}") from error
         if mark.undoes is None:
             self._standing[mark.key] = self._present[mark.id] = mark
             return

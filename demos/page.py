@@ -30,8 +30,8 @@ def page(episode: Episode, goal: Mapping[str, NDArray[np.uint8]]) -> str:
     policy = f" {who.policy}, generation {who.generation}" if who.policy else ""
     said = {
         "title": f"{meta.arm}, {meta.task}, {meta.variation}",
-        "success": episode.succeeded,
-        "outcome": f"{'success' if episode.succeeded else 'no success'}, said the {meta.outcome.judged_by}",
+        "outcome": meta.outcome.word,
+        "said": meta.outcome.said,
         "about": f"by {who.controller}{policy}, seed {who.seed}, {meta.created[:16]}, {meta.id}",
         "control_hz": meta.control_hz,
         "moments": episode.length + 1,
@@ -59,7 +59,7 @@ def facts(episode: Episode) -> list[tuple[str, str]]:
         "policy": who.policy,
         "generation": who.generation,
         "seed": who.seed,
-        "outcome": f"{'success' if episode.succeeded else 'failure'}, said the {meta.outcome.judged_by}",
+        "outcome": meta.outcome.said,
         "predicate held": "never" if first is None else f"first after step {first + 1}",
         "length": f"{episode.length} steps, {seconds:.1f} s at {meta.control_hz:g} Hz",
         "cameras": f"{', '.join(meta.cameras)}, {meta.image_size[1]} x {meta.image_size[0]} px",

@@ -15,7 +15,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from demos.episode import NOBODY, Episode, Outcome
+from demos.episode import Episode, Outcome
 from demos.episode_file import Packed
 from demos.marks import Marks
 from demos.stock import refuse_itself, rewrite
@@ -97,8 +97,7 @@ def _commit(source: EpisodeStore, target: EpisodeStore, chosen: Mapping[str, str
 def judged(episode: Episode, success: bool) -> Episode:
     """The episode with an outcome set by hand; as it is, where it has that outcome already."""
     old = episode.meta.outcome
-    if old.success == success and old.judged_by != NOBODY:
+    if old.judged and old.success == success:
         return episode
-    word = f"{'success' if old.success else 'failure'} by {old.judged_by}"
-    before = "not judged" if old.judged_by == NOBODY else word
+    before = f"{old.word} by {old.judged_by}" if old.judged else old.word
     return replace(episode, meta=replace(episode.meta, outcome=Outcome(success, f"hand, before: {before}")))

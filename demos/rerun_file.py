@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demos.episode import CONTROLLERS, Episode
-from demos.images import pack
 from demos.page import facts
+from demos.png import pack
 from demos.staging import whole
 from sim.extras import extra
 
@@ -66,15 +66,16 @@ def _log_pictures(rr: Any, recording: Any, episode: Episode, goal: Mapping[str, 
     for camera in episode.meta.cameras:
         name = rr.escape_entity_path_part(camera)
         columns = rr.EncodedImage.columns(
-            blob=_pngs(episode.images[camera]), media_type=["image/png"] * len(every)
+            blob=pngs(episode.images[camera]), media_type=["image/png"] * len(every)
         )
         recording.send_columns(f"cameras/{name}", _moments(rr, episode, every), columns)
         if camera in goal:
-            (png,) = _pngs(goal[camera][None])
+            (png,) = pngs(goal[camera][None])
             recording.log(f"goal/{name}", rr.EncodedImage(contents=png, media_type="image/png"), static=True)
 
 
-def _pngs(images: NDArray[np.uint8]) -> list[bytes]:
+def pngs(images: NDArray[np.uint8]) -> list[bytes]:
+    """Images (N, H, W, 3) as N PNGs, which any viewer opens."""
     blobs, offsets = pack(images)
     data = blobs.tobytes()
     return [data[start:end] for start, end in zip(offsets[:-1], offsets[1:], strict=True)]

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes
 
-from demos.episode import CONTROLLERS
+from demos.episode import CONTROLLERS, OUTCOMES
 from demos.manifest import Entry
 from demos.store import EpisodeStore
 from sim.names import pick as find
 
-OUTCOMES = ("success", "failure", "any")
+ANY = "any"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Selection:
         tasks: Of one of these tasks.
         variations: Of one of these variations.
         controllers: Acted by one of "expert", "policy", "teleop", "replay" and "multiplied".
-        outcome: "success", "failure" or "any".
+        outcome: "success", "failure", "unjudged" (nobody has said how it ended) or "any".
         generation: By a policy of this generation.
     """
 
@@ -30,7 +30,7 @@ class Selection:
     tasks: tuple[str, ...] = ()
     variations: tuple[str, ...] = ()
     controllers: tuple[str, ...] = ()
-    outcome: str = "any"
+    outcome: str = ANY
     generation: int | None = None
 
     def means(self, entry: Entry) -> bool:
@@ -43,7 +43,7 @@ class Selection:
         )
         return (
             all(not names or name in names for names, name in wanted)
-            and self.outcome in ("any", "success" if entry.success else "failure")
+            and self.outcome in (ANY, entry.outcome)
             and self.generation in (None, entry.generation)
         )
 
@@ -64,7 +64,7 @@ class Selection:
                 find(dict.fromkeys(sorted(present), True), name, f"{noun} in {store.path}")
         for name in self.controllers:
             find(dict.fromkeys(CONTROLLERS, True), name, "controller")
-        find(dict.fromkeys(OUTCOMES, True), self.outcome, "outcome")
+        find(dict.fromkeys((*OUTCOMES, ANY), True), self.outcome, "outcome")
         meant = [entry for entry in entries if self.means(entry)]
         if not meant:
             raise ValueError(

@@ -15,6 +15,7 @@ from demos.episode import EpisodeMeta
 from demos.manifest import Entry
 from demos.progress import progress
 from demos.select import ALL, Choice
+from demos.stock import outcomes, share
 from demos.store import EpisodeStore
 from demos.teleop.cadence import LATE_S
 
@@ -80,7 +81,7 @@ def figures(store: EpisodeStore, entries: Sequence[Entry]) -> list[dict[str, Any
                 advance(1)
             lengths = np.array([entry.length for entry in group])
             row: dict[str, Any] = {"arm": arm, "task": task, "episodes": len(group)}
-            row |= {"steps": int(lengths.sum()), "successful": sum(entry.success for entry in group)}
+            row |= {"steps": int(lengths.sum()), **outcomes(group)}
             rows.append(row | {"length": _quantiles(lengths), **_channels(read), **_cadence(read)})
     return rows
 
@@ -119,8 +120,7 @@ def _quantiles(values: NDArray[Any]) -> list[float]:
 
 
 def _show(row: dict[str, Any]) -> None:
-    share = f"{row['successful']} ({row['successful'] / row['episodes']:.0%}) successful"
-    title = f"{row['arm']} {row['task']}: {row['episodes']} episodes, {share}, {row['steps']} steps"
+    title = f"{row['arm']} {row['task']}: {row['episodes']} episodes, {share(row)}, {row['steps']} steps"
     table = Table("", "unit", *(f"{quantile:.0%}" for quantile in QUANTILES), title=title)
     table.add_row("length", "steps", *(f"{value:.0f}" for value in row["length"]))
     for kind in ("action", "proprio"):

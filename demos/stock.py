@@ -11,7 +11,7 @@ A source is never changed; the same episodes are committed to other stores, byte
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +40,16 @@ def info(store: Positional[Path], *, pick: Choice = ALL, as_json: bool = False) 
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table("arm", "task", "acted by", "episodes", "successful", "steps", "MB", title=str(store))
+    table = Table("arm", "task", "acted by", "episodes", "outcome", "steps", "MB", title=str(store))
     for row in rows:
-        share = f"{row['successful']} ({row['successful'] / row['episodes']:.0%})"
         size = f"{row['bytes'] / 1e6:.1f}"
         table.add_row(
-            row["arm"], row["task"], row["by"], f"{row['episodes']}", share, f"{row['steps']}", size
+            row["arm"], row["task"], row["by"], f"{row['episodes']}", share(row), f"{row['steps']}", size
         )
     Console().print(table)
-    totals = {key: sum(row[key] for row in rows) for key in ("episodes", "successful", "steps")}
-    print(f"{store}: " + ", ".join(f"{count} {key}" for key, count in totals.items()))
+    totals = {key: sum(row[key] for row in rows) for key in ("episodes", "successful", "unjudged", "steps")}
+    told = {key: count for key, count in totals.items() if count or key != "unjudged"}
+    print(f"{store}: " + ", ".join(f"{count} {key}" for key, count in told.items()))
 
 
 def summary(entries: list[Entry]) -> list[dict[str, Any]]:
@@ -63,13 +63,26 @@ def summary(entries: list[Entry]) -> list[dict[str, Any]]:
             "task": task,
             "by": by,
             "episodes": len(each),
-            "successful": sum(entry.success for entry in each),
+            **outcomes(each),
             "steps": sum(entry.length for entry in each),
             "bytes": sum(entry.bytes for entry in each),
             "variations": dict(sorted(Counter(entry.variation for entry in each).items())),
         }
         for (arm, task, by), each in sorted(groups.items())
     ]
+
+
+def outcomes(entries: Sequence[Entry]) -> dict[str, int]:
+    """How many of some episodes are "successful", and how many "unjudged"."""
+    count = Counter(entry.outcome for entry in entries)
+    return {"successful": count["success"], "unjudged": count["unjudged"]}
+
+
+def share(row: Mapping[str, int]) -> str:
+    """What a row's episodes came to, in words; the share is of those that were judged."""
+    judged, unjudged = row["episodes"] - row["unjudged"], f"{row['unjudged']} unjudged"
+    told = [f"{row['successful']} ({row['successful'] / judged:.0%}) successful"] if judged else []
+    return ", ".join(told + [unjudged] if row["unjudged"] else told)
 
 
 def _actor(entry: Entry) -> str:

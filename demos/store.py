@@ -30,6 +30,7 @@ from demos import png
 from demos.audit import Finding, Watch, adopt, examine, mend, quarantine, set_aside
 from demos.episode import Episode, EpisodeMeta
 from demos.episode_file import (
+    NoSuchPicture,
     Packed,
     content_hash,
     decode,
@@ -122,6 +123,19 @@ class EpisodeStore:
             self._sorted = (listed, [entry for _, entry in sorted(listed.items())])
         return list(self._sorted[1])
 
+    def entry(self, id: str) -> Entry:
+        """What the manifest says about one episode.
+
+        Raises:
+            StoreError: There is no such episode.
+        """
+        if id not in self._manifest.entries:
+            self._refresh()
+        if (entry := self._manifest.entries.get(id)) is None:
+            count = len(self._manifest.entries)
+            raise StoreError(f"no episode {id!r} in {self.path}, which holds {count}; `ids()` lists them")
+        return entry
+
     def __len__(self) -> int:
         return len(self._listed())
 
@@ -144,21 +158,17 @@ class EpisodeStore:
             StoreError: There is no such episode, or its file is damaged.
         """
         entry, data = self._read(id)
-        try:
+        with self._understood(entry):
             return decode(data, images)
-        except ValueError as error:
-            raise self._damaged(entry, str(error)) from error
 
     def load_packed(self, id: str) -> Packed:
         """Reads an episode to commit it elsewhere with its images packed as here; raises as `load` does."""
         entry, data = self._read(id)
-        try:
+        with self._understood(entry):
             return decode_packed(data)
-        except ValueError as error:
-            raise self._damaged(entry, str(error)) from error
 
     def frames(self, id: str, camera: str, indices: Sequence[int]) -> NDArray[np.uint8]:
-        """Reads some images of one camera, without decompressing the others.
+        """Reads some images of one camera: all of the file is verified, nothing else decompressed.
 
         Args:
             id: One of `ids()`.
@@ -171,8 +181,11 @@ class EpisodeStore:
         Raises:
             StoreError: There is no such episode, or its file is damaged.
             ValueError: The episode has no such camera or observation.
+            MissingExtra: They are kept as video, and PyAV is not installed.
         """
-        return decode_frames(self._read(id)[1], camera, indices)
+        entry, data = self._read(id)
+        with self._understood(entry):
+            return decode_frames(data, camera, indices)
 
     def meta(self, id: str) -> EpisodeMeta:
         """What an episode is, from the head of its file alone; only `load` verifies the rest.
@@ -191,22 +204,18 @@ class EpisodeStore:
         return self._part(id, read_picture_keys)
 
     def png(self, id: str, key: str, index: int = 0) -> bytes:
-        """One image as a PNG, without reading or verifying the rest of the episode.
+        """One image as a PNG: only what it is packed with is read, and verified; several times faster.
 
         Args:
             id: One of `ids()`.
             key: "images/<camera>" or "goal/<camera>".
-            index: Observation 0 to T; 0 for a goal.
+            index: Observation 0 to T, 0 for a goal; negative ones count from the end.
 
         Raises:
-            StoreError: There is no such episode or image, or it is damaged.
+            StoreError: There is no such episode, or what was read of its file is damaged.
+            ValueError: The episode has no such picture or observation.
             MissingExtra: It is kept as video, and PyAV is not installed.
         """
-        if key not in (keys := self.picture_keys(id)):
-            raise StoreError(f"episode {id} has no picture {key!r}; pictures: {', '.join(keys)}")
-        last = self._entry(id).length if key.startswith("images/") else 0
-        if not 0 <= index <= last:
-            raise StoreError(f"episode {id}: {key} {index}: expected an index from 0 to {last}")
         image = self._part(id, lambda path: read_picture(path, key, index))
         return png.pack(image[None])[0].tobytes()
 
@@ -255,26 +264,26 @@ class EpisodeStore:
     def _holds_files(self) -> bool:
         return any(path.is_file() for path in (self.path / "episodes").rglob("*"))
 
-    def _entry(self, id: str) -> Entry:
-        if id not in self._manifest.entries:
-            self._refresh()
-        if (entry := self._manifest.entries.get(id)) is None:
-            count = len(self._manifest.entries)
-            raise StoreError(f"no episode {id!r} in {self.path}, which holds {count}; `ids()` lists them")
-        return entry
-
     def _part(self, id: str, read: Callable[[Path], T]) -> T:
         """What `read` finds in an episode's file."""
-        entry = self._entry(id)
-        try:
+        entry = self.entry(id)
+        with self._understood(entry):
             return read(self.path / entry.file)
+
+    @contextmanager
+    def _understood(self, entry: Entry) -> Generator[None]:
+        """Tells what is wrong with an episode's file from what was wrong to ask of it."""
+        try:
+            yield
+        except NoSuchPicture as error:
+            raise ValueError(f"episode {entry.id}: {error}") from error
         except MissingExtra:
             raise
         except (ValueError, OSError) as error:
             raise self._damaged(entry, str(error)) from error
 
     def _read(self, id: str) -> tuple[Entry, bytes]:
-        entry = self._entry(id)
+        entry = self.entry(id)
         try:
             data = (self.path / entry.file).read_bytes()
             problem = "" if entry.describes(data) else "its bytes changed"

@@ -37,7 +37,7 @@ MARGIN_PX = 10
 LINE_PX = 20
 LABEL_PX = 56  # for the cameras' names, left of their rows
 INK, PAPER, PALE, GOLD = (30, 30, 34), (255, 255, 255), (140, 140, 146), (214, 160, 20)
-GREEN, RED = (20, 130, 60), (180, 40, 30)
+INKS = {"success": (20, 130, 60), "failure": (180, 40, 30), "unjudged": PALE}
 
 
 def view(
@@ -109,12 +109,15 @@ def _write(shown: Episode, goal: Pictures, out: Path, frames: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     still, moving, scrubbed = (out / f"{shown.id}.{kind}" for kind in ("png", "gif", "html"))
     sheet(shown, goal, frames).save(still)
+    scrubbed.write_text(page(shown, goal), encoding="utf-8")
+    if not shown.meta.cameras:  # a real arm may have none: nothing moves
+        print(still, scrubbed, sep="\n")
+        return
     pictures = animation(shown, goal)
     period_ms = round(1000 / shown.meta.control_hz)
     # The end stays for a second, so that it can be seen before the beginning comes again.
     durations = [period_ms] * (len(pictures) - 1) + [1000]
     pictures[0].save(moving, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
-    scrubbed.write_text(page(shown, goal), encoding="utf-8")
     print(still, moving, scrubbed, sep="\n")
 
 
@@ -207,12 +210,11 @@ def animation(episode: Episode, goal: Pictures) -> list[Image.Image]:
 def _caption(draw: ImageDraw.ImageDraw, episode: Episode) -> None:
     meta, who = episode.meta, episode.meta.provenance
     _text(draw, (MARGIN_PX, MARGIN_PX), f"{meta.arm}  {meta.task}  {meta.variation}", size=17)
-    first = episode.first_success
-    ended = f"success after {(first + 1) / meta.control_hz:.1f} s" if first is not None else "no success"
-    if first is not None and not episode.succeeded:
-        ended = f"failure, as judged by {meta.outcome.judged_by}"
+    first, ended = episode.first_success, meta.outcome.said
+    if episode.succeeded and first is not None:
+        ended = f"success after {(first + 1) / meta.control_hz:.1f} s"
     seconds = f"{episode.length} steps, {episode.length / meta.control_hz:.1f} s"
-    _text(draw, (MARGIN_PX, MARGIN_PX + LINE_PX), ended, GREEN if episode.succeeded else RED)
+    _text(draw, (MARGIN_PX, MARGIN_PX + LINE_PX), ended, INKS[meta.outcome.word])
     x = MARGIN_PX + draw.textlength(ended, font=_font()) + 2 * MARGIN_PX
     policy = f" {who.policy}, generation {who.generation}" if who.policy else ""
     by = f"by {who.controller}{policy}, seed {who.seed}"

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demos.check import check, repair
+from demos.journal import line
 from demos.store import EpisodeStore, StoreError
 from tests.fakes import same_episode
 from tests.small_store import assert_clean, file_of, filled, flip, kinds, loads, small_episode
@@ -35,6 +36,19 @@ def test_torn_line_is_repaired(tmp_path: Path) -> None:
     assert [finding.kind for finding in store.repair()] == ["torn line"]
     kept = next(tmp_path.glob("quarantine/*/manifest.jsonl"))
     assert kept.read_bytes().endswith(b"\0" * 50) and len(store) == 3
+    assert_clean(store)
+
+
+@pytest.mark.parametrize("spoilt", [{"colour": "red"}, {"id": ["a"]}, None])
+def test_an_intact_line_that_is_no_entry_is_damage(tmp_path: Path, spoilt: dict[str, object] | None) -> None:
+    store, _ = filled(tmp_path)
+    record = dataclasses.asdict(store.entries()[0])
+    with open(tmp_path / "manifest.jsonl", "ab") as file:
+        file.write(line(record | spoilt if spoilt else {"format_version": record["format_version"]}))
+    with pytest.raises(StoreError, match="manifest.jsonl is damaged in line 4"):
+        EpisodeStore(tmp_path).ids()
+    assert kinds(store) == ["damaged line"]
+    store.repair()
     assert_clean(store)
 
 

@@ -4,7 +4,9 @@ import http.client
 import io
 import json
 import shutil
+import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demos.browse import browser
 from demos.browse.browser import browse, serving
 from demos.browse.index import FACETS, ROWS, UNREAD, Index
-from demos.episode import CONTROLLERS
+from demos.browse.shown import shown
+from demos.episode import CONTROLLERS, EpisodeMeta
+from demos.manifest import Manifest
 from demos.store import EpisodeStore, StoreError
 from demos.view import view
 from tests.driven import free_address, served, until
@@ -225,6 +230,77 @@ def test_marks_are_said_undone_and_told_to_every_page(ask: Asker, store: Episode
         ask.told("undo", {"key": ask.told("list")["last"]["key"]})
     assert ask.told("list")["marked"] == 0 and ask.told("list")["last"] is None
     assert store.digest() == digest and store.check() == []
+
+
+def test_a_busy_store_keeps_a_mark_waiting_and_nothing_else(
+    ask: Asker, store: EpisodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browser, "BUSY_S", 60.0)
+    id, manifest = store.ids()[0], Manifest(store.path)
+    other = Asker(http.client.HTTPConnection(ask.connection.host, ask.connection.port, timeout=10), ask.root)
+    with ThreadPoolExecutor(1) as thread:
+        with manifest.locked():
+            waiting = thread.submit(other.told, "mark", {"id": id, "said": "failure"})
+            for _ in range(3):
+                assert ask.told("list")["marked"] == 0
+            assert ask(f"picture/{id}/images/front/0")[0] == 200 and not waiting.done()
+        assert "error" not in waiting.result(10)
+    assert ask.told("list")["marked"] == 1
+    monkeypatch.setattr(browser, "BUSY_S", 0.1)
+    with manifest.locked():
+        status, answer = other("mark", {"id": id, "said": "success"})
+    assert status == 423
+    assert json.loads(answer)["error"].endswith("is busy: another process writes to it; nothing was marked")
+    assert ask.told("list?mark=failure")["meant"] == 1
+    other.connection.close()
+
+
+def test_a_long_episode_keeps_nothing_waiting(
+    ask: Asker, store: EpisodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(store: EpisodeStore, id: str) -> dict[str, Any]:
+        begun.set()
+        assert go_on.wait(60)
+        return shown(store, id)
+
+    monkeypatch.setattr(browser, "shown", slowly)
+    id = store.ids()[0]
+    other = Asker(http.client.HTTPConnection(ask.connection.host, ask.connection.port), ask.root)
+    ask.connection.timeout = 10
+    with ThreadPoolExecutor(1) as thread:
+        opening = thread.submit(other.told, f"episode/{id}")
+        assert begun.wait(10)
+        try:
+            assert ask.told("list")["total"] == 12
+            assert "error" not in ask.told("mark", {"id": id, "said": "failure"}) and not opening.done()
+        finally:
+            go_on.set()
+        assert opening.result(10)["moments"] == 3
+    other.connection.close()
+
+
+def test_an_episode_without_cameras_and_a_head_that_breaks_stop_nothing(
+    ask: Asker, store: EpisodeStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = EpisodeStore.meta
+    blind, broken = small_episode(90, cameras=()), small_episode(91)
+
+    def meta(store: EpisodeStore, id: str) -> EpisodeMeta:
+        if id == broken.id:
+            raise ArithmeticError("never thought of")
+        return read(store, id)
+
+    monkeypatch.setattr(EpisodeStore, "meta", meta)
+    store.commit_many([blind, broken, small_episode(92)])
+    until(lambda: (page := ask.told("list"))["total"] == 15 and page["unread"] == 0)
+    (row,) = ask.told("list?text=000090")["rows"]
+    assert row["camera"] is None and row["judged_by"] == "predicate" and row["damaged"] is None
+    assert ask.told(f"episode/{blind.id}")["cameras"] == []
+    (row,) = ask.told("list?file=damaged")["rows"]
+    assert row["id"] == broken.id and "cannot be read: ArithmeticError: never thought of" in row["damaged"]
+    assert f"reading the head of {broken.id}" in caplog.text
 
 
 @pytest.mark.parametrize(

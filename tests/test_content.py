@@ -11,7 +11,7 @@ import pytest
 
 from demos.collect import Collection, collect_experts
 from demos.content import FEW, Inspector, Oddity
-from demos.episode import Episode, Outcome
+from demos.episode import NOBODY, Episode, Outcome
 from demos.expert import SILENT, Noise
 from demos.store import EpisodeStore
 from robocat.cli import main
@@ -147,6 +147,8 @@ def test_outcomes_that_are_all_alike(success: bool) -> None:
     some = [replace(each, meta=replace(each.meta, outcome=outcome)) for each in some]
     (odd,) = _together(some)
     assert (odd.what, odd.where) == ("one-sided outcome", "failure" if success else "success")
+    nobody = [replace(each, meta=replace(each.meta, outcome=Outcome(False, NOBODY))) for each in some]
+    assert _together(nobody) == [], "what nobody has judged is no failure"
     assert _together([_clean(seed=seed) for seed in range(FEW)]) == []
 
 

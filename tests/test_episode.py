@@ -178,7 +178,7 @@ def test_file_round_trip(rng: np.random.Generator) -> None:
     with pytest.raises(ValueError, match="images: got none"):
         content_hash(bare)
     assert np.array_equal(decode_frames(data, "wrist", [-1, 0]), episode.images["wrist"][[-1, 0]])
-    with pytest.raises(ValueError, match="no camera 'side'; cameras: front, wrist"):
+    with pytest.raises(ValueError, match="no picture 'images/side'; pictures: goal/front, goal/wrist, "):
         decode_frames(data, "side", [0])
     with pytest.raises(ValueError, match="images/front: image 6: expected an index from -6 to 5"):
         decode_frames(data, "front", [6])

@@ -1,10 +1,13 @@
 """Marks: said, undone, read by others at once; what was recorded is untouched, and no line is ever gone."""
 
-from dataclasses import replace
+import json
+import zlib
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from demos.journal import line
 from demos.marks import Marks, Outrun
 from demos.relabel import relabel
 from demos.store import EpisodeStore, StoreError
@@ -137,6 +140,59 @@ def test_repair_sets_damaged_marks_aside(tmp_path: Path) -> None:
     assert_clean(store)
     marks.undo(marks.last.key if marks.last else "")
     assert marks.of(three) is None
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"colour": "red"},
+        {"id": None},
+        {"id": ["a"]},
+        {"said": "good"},
+        {"undoes": 3},
+        [],
+        "success",
+    ],
+)
+def test_an_intact_line_that_is_no_mark_is_damage(tmp_path: Path, spoilt: object) -> None:
+    store, _ = filled(tmp_path / "all")
+    one, two, _ = store.entries()
+    marks = Marks(store.path)
+    marks.mark(one, "failure")
+    record = asdict(marks.last) | spoilt if marks.last and isinstance(spoilt, dict) else spoilt
+    text = json.dumps(record).encode()
+    with open(marks.path, "ab") as file:
+        file.write(b"%08x %b\n" % (zlib.crc32(text), text))
+    marks.refresh()
+    assert marks.damaged == {2} and marks.of(one) == "failure"
+    marks.mark(two, "success")
+    assert [(each.kind, each.where) for each in store.check()] == [("damaged mark", "marks.jsonl line 2")]
+    with pytest.raises(StoreError, match="marks.jsonl is damaged in line 2; `robocat data repair"):
+        relabel(store.path, out=tmp_path / "again")
+    store.repair()
+    marks.refresh()
+    assert (marks.of(one), marks.of(two)) == ("failure", "success")
+    assert_clean(store)
+
+
+def test_a_torn_mark_is_told_and_set_aside(tmp_path: Path) -> None:
+    store, _ = filled(tmp_path / "all")
+    marks = Marks(store.path)
+    marks.mark(store.entries()[0], "failure")
+    whole = marks.path.read_bytes()
+    marks.path.write_bytes(whole + b"the start of a li")
+    (found,) = store.check()
+    assert (found.kind, found.where, found.damage) == ("torn mark", "marks.jsonl end", False)
+    store.repair()
+    assert marks.path.read_bytes() == whole
+    assert_clean(store)
+
+
+def test_marks_of_another_format_are_told_with_their_line(tmp_path: Path) -> None:
+    store, _ = filled(tmp_path / "all")
+    Marks(store.path).path.write_bytes(line({"format_version": 2}))
+    with pytest.raises(StoreError, match="marks.jsonl line 1: format_version: got 2, expected 1"):
+        Marks(store.path).refresh()
 
 
 def test_what_cannot_be_written_is_said_in_a_line(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from demos.episode import CONTROLLERS
-from demos.rerun_file import write_rerun
+from demos.rerun_file import pngs, write_rerun
 from demos.store import EpisodeStore
 from demos.view import view
 from sim.extras import MissingExtra
@@ -76,6 +76,14 @@ def test_every_array_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     said = [word for (word,) in _values(read["/actor"], "TextLog:text")]
     assert said == [CONTROLLERS[episode.actor[step]] for step in changes]
     assert episode.id in _values(read["/episode"], "TextDocument:text")[0][0]
+
+
+def test_every_picture_is_a_png_of_its_own() -> None:
+    images = fake_episode(np.random.default_rng(0), 6, size=16).images["front"]
+    for blob, image in zip(pngs(images), images, strict=True):
+        with Image.open(io.BytesIO(blob)) as png:
+            assert png.format == "PNG"
+            np.testing.assert_array_equal(np.asarray(png), image)
 
 
 def test_what_is_missing_or_misnamed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import time
 import zlib
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -208,11 +209,51 @@ def test_parts_of_an_episode_are_read_without_the_rest(tmp_path: Path) -> None:
             for index, picture in enumerate(array if key.startswith("images/") else array[None]):
                 with Image.open(io.BytesIO(store.png(episode.id, key, index))) as read:
                     np.testing.assert_array_equal(np.asarray(read), picture)
-    for key, index in (("images/front", 3), ("images/front", -1), ("images/side", 0), ("action", 0)):
-        with pytest.raises(StoreError, match="expected an index from 0 to 2|no picture"):
-            store.png(episode.id, key, index)
+    assert store.png(episode.id, "images/front", -1) == store.png(episode.id, "images/front", 2)
     with pytest.raises(StoreError, match="no episode 'nobody'"):
         store.meta("nobody")
+
+
+@pytest.mark.parametrize(
+    ("camera", "index", "said"),
+    [
+        ("front", 3, "episode .*: images/front: image 3: expected an index from -3 to 2"),
+        ("front", -4, "image -4: expected an index from -3 to 2"),
+        ("side", 0, "no picture 'images/side'; pictures: goal/front, goal/wrist, images/front, images/wrist"),
+    ],
+)
+def test_what_an_episode_lacks_is_refused_alike(tmp_path: Path, camera: str, index: int, said: str) -> None:
+    store, episode = EpisodeStore(tmp_path), small_episode(0, controller="policy", policy="cat", generation=1)
+    store.commit(episode)
+    for ask in (
+        lambda: store.png(episode.id, f"images/{camera}", index),
+        lambda: store.frames(episode.id, camera, [0, index]),
+    ):
+        with pytest.raises(ValueError, match=said) as told:
+            ask()
+        assert not isinstance(told.value, StoreError)
+    for key, index_ in (("goal/front", 1), ("action", 0)):
+        with pytest.raises(ValueError, match="expected an index from -1 to 0|no picture 'action'"):
+            store.png(episode.id, key, index_)
+
+
+def test_bytes_that_are_no_pictures_are_damage_alike(tmp_path: Path) -> None:
+    store, episode = EpisodeStore(tmp_path), small_episode(0)
+    entry = store.commit(episode)
+    file = file_of(store, episode)
+    data = bytearray(file.read_bytes())
+    blobs, _ = store.load_packed(episode.id).images["front"]
+    data[data.index(blobs.tobytes()) + len(blobs) // 2] ^= 1
+    file.write_bytes(data)
+    manifest = tmp_path / "manifest.jsonl"  # which describes these bytes, as a recorder with an error would
+    manifest.write_bytes(dataclasses.replace(entry, sha256=sha256(data).hexdigest()).to_line())
+    store = EpisodeStore(tmp_path)
+    for ask in (
+        lambda: store.png(episode.id, "images/front"),
+        lambda: store.frames(episode.id, "front", [0]),
+    ):
+        with pytest.raises(StoreError, match="is damaged .*; `robocat data repair"):
+            ask()
 
 
 def test_a_damaged_part_is_told(tmp_path: Path) -> None:

@@ -59,6 +59,15 @@ def test_an_episode_is_chosen_by_its_id_or_its_beginning(
         view((str(store),), episode="ur5e")
 
 
+def test_an_episode_without_cameras_has_no_moving_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    episode = fake_episode(np.random.default_rng(0), cameras=())
+    EpisodeStore(tmp_path / "store").commit(episode)
+    view((str(tmp_path / "store"),), out=tmp_path / "out")
+    assert _written(tmp_path / "out", capsys) == [episode.id] * 2
+
+
 @pytest.mark.parametrize("what", [("panda-lift",), ("robocat/panda-lift-v0",), ("panda", "lift")])
 def test_an_environment_is_shown_with_its_expert(
     what: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]

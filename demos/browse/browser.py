@@ -1,29 +1,37 @@
 """`robocat view <store> --serve`: the store's page, and what answers it.
 
-Everything happens in the server's event loop, one thing at a time, and nothing takes longer than an fsync. A
-picture goes out as the PNG that the store keeps. The page asks once a second whether anything changed, so
-that two tabs, and whatever else records or marks, agree within that second.
+Nothing that touches the disk is done in the server's event loop. One thread has the list and the marks,
+another reads episodes and pictures, each one thing at a time; so neither a long episode nor another process
+that holds the store's lock keeps the list waiting. A mark is tried again while the store is busy, for
+`BUSY_S`. The page asks once a second whether anything changed, so that two tabs, and whatever else records or
+marks, agree within that second.
 """
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from demos.browse.index import FACETS, Index
 from demos.browse.shown import shown
+from demos.locks import Busy
 from demos.manifest import StoreError
 from demos.marks import Outrun
 from demos.store import EpisodeStore
 from demos.web.local_server import LONGEST, Address, LocalServer
 from sim.extras import MissingExtra, extra
 
+T = TypeVar("T")
 PAGE = Path(__file__).parent / "page"
 BROUGHT_BY = "browse"  # the extra
 HEADS_S = 0.004  # so long at a stretch heads are read, while requests wait
+BUSY_S = 2.0  # so long a mark is tried while another process writes; a commit takes a tenth of that
+AGAIN_S = 0.02  # between two tries
 
 
 def browse(store: EpisodeStore, episode: str | None, port: int) -> None:
@@ -68,6 +76,9 @@ class Answers:
     def __init__(self, store: EpisodeStore) -> None:
         self._store, self._index = store, Index(store)
         self._index.refresh()
+        # A store is not for two threads at once: each has its own.
+        self._reader = EpisodeStore(store.path)
+        self._listing, self._reading = (ThreadPoolExecutor(1, name) for name in ("list", "read"))
         self._response = extra("starlette.responses", BROUGHT_BY).Response
 
     @asynccontextmanager
@@ -79,15 +90,18 @@ class Answers:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+        self._listing.shutdown()
+        self._reading.shutdown()
 
     async def _read(self) -> None:
         while True:
-            await asyncio.sleep(0.001 if self._index.read_on(HEADS_S) else 0.5)
+            more = await _in(self._listing, lambda: self._index.read_on(HEADS_S))
+            await asyncio.sleep(0.001 if more else 0.5)
 
     async def news(self, request: Any) -> Any:
         """The number of what there is to show."""
         del request
-        return self._said(lambda: {})
+        return await self._said(lambda: {})
 
     async def listed(self, request: Any) -> Any:
         """A page of the list, and the row of the episode that is open."""
@@ -102,57 +116,78 @@ class Answers:
                 opened = self._index.row(self._index.entry(asked.get("open", "")))
             return page | {"store": str(self._store.path), "open": opened}
 
-        return self._said(found)
+        return await self._said(found)
 
     async def episode(self, request: Any) -> Any:
         """All of an episode but its pictures, or the line that says how it is damaged."""
         id = request.path_params["id"]
 
+        def read() -> tuple[dict[str, Any], str | None]:
+            try:
+                return shown(self._reader, id), None
+            except StoreError as error:
+                return {}, str(error)
+
+        told, damage = await _in(self._reading, read)
+
         def found() -> dict[str, Any]:
             entry = self._index.entry(id)
-            told: dict[str, Any] = {}
-            try:
-                told = shown(self._store, entry)
-                self._index.found(id, None)
-            except StoreError as error:
-                self._index.found(id, str(error))
+            self._index.found(id, damage)
             return told | {"row": self._index.row(entry)}
 
-        return self._said(found)
+        return await self._said(found)
 
     async def picture(self, request: Any) -> Any:
         """A picture as a PNG."""
         asked = request.path_params
+        id, key, moment = asked["id"], f"{asked['kind']}/{asked['camera']}", asked["moment"]
         try:
-            png = self._store.png(asked["id"], f"{asked['kind']}/{asked['camera']}", asked["moment"])
-        except (StoreError, MissingExtra) as error:
+            png = await _in(self._reading, lambda: self._reader.png(id, key, moment))
+        except (StoreError, ValueError, MissingExtra) as error:
             return self._response(str(error), status_code=HTTPStatus.NOT_FOUND, media_type="text/plain")
         return self._response(png, media_type="image/png")
 
     async def mark(self, request: Any) -> Any:
         """Says what an episode is."""
         said = await _message(request, "id", "said")
-        return self._said(lambda: self._index.marks.mark(self._index.entry(said["id"]), said["said"]))
+        return await self._said(lambda: self._index.marks.mark(self._index.entry(said["id"]), said["said"]))
 
     async def undo(self, request: Any) -> Any:
         """Undoes the mark that the page saw as the last."""
         said = await _message(request, "key")
-        return self._said(lambda: self._index.marks.undo(said["key"]))
+        return await self._said(lambda: self._index.marks.undo(said["key"]))
 
-    def _said(self, answer: Callable[[], dict[str, Any] | None]) -> Any:
+    async def _said(self, answer: Callable[[], dict[str, Any] | None]) -> Any:
         """An answer and the number of what there is to show; or, on one line, why there is none."""
-        status = HTTPStatus.OK
-        told: dict[str, Any] = {}
-        try:
-            self._index.refresh()
-            told = answer() or {}
-            self._index.refresh()
-        except Outrun as error:
-            status, told = HTTPStatus.CONFLICT, {"error": str(error)}
-        except (StoreError, ValueError) as error:
-            status, told = HTTPStatus.UNPROCESSABLE_ENTITY, {"error": str(error)}
-        told["version"] = self._index.version
-        return self._response(json.dumps(told), status_code=status, media_type="application/json")
+        end = time.monotonic() + BUSY_S
+        while True:
+            try:
+                told = await _in(self._listing, lambda: self._current(answer))
+                return self._json(told, HTTPStatus.OK)
+            except Outrun as error:
+                return self._json({"error": str(error)}, HTTPStatus.CONFLICT)
+            except Busy as error:
+                if time.monotonic() > end:
+                    return self._json({"error": f"{error}; nothing was marked"}, HTTPStatus.LOCKED)
+                await asyncio.sleep(AGAIN_S)
+            except (StoreError, ValueError) as error:
+                return self._json({"error": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+    def _current(self, answer: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+        """An answer by what is there now; and what it changed is taken in."""
+        self._index.refresh()
+        told = answer() or {}
+        self._index.refresh()
+        return told
+
+    def _json(self, told: dict[str, Any], status: HTTPStatus) -> Any:
+        text = json.dumps(told | {"version": self._index.version})
+        return self._response(text, status_code=status, media_type="application/json")
+
+
+async def _in(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    """What some work comes to, done in a thread."""
+    return await asyncio.get_running_loop().run_in_executor(thread, work)
 
 
 async def _message(request: Any, *keys: str) -> dict[str, Any]:

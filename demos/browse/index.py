@@ -5,6 +5,7 @@ are read bit by bit meanwhile; a file whose head cannot be read, or which turned
 opened, is listed as damaged.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -13,8 +14,10 @@ from typing import Any, NamedTuple
 
 from demos.manifest import Entry, StoreError
 from demos.marks import Marks
+from demos.stock import outcomes
 from demos.store import EpisodeStore
 
+_log = logging.getLogger(__name__)
 FACETS = ("arm", "task", "source", "outcome", "judged_by", "mark", "file")
 UNREAD = "not read yet"
 ROWS = 60  # of a page of the list
@@ -24,7 +27,7 @@ class _Head(NamedTuple):
     """What is kept of a file's head: who judged, and the first camera."""
 
     judged_by: str
-    camera: str
+    camera: str | None
 
 
 class Index:
@@ -75,9 +78,12 @@ class Index:
             id = self._unread.pop()
             try:
                 meta = self._store.meta(id)
-                self._heads[id] = _Head(meta.outcome.judged_by, meta.cameras[0])
+                self._heads[id] = _Head(meta.outcome.judged_by, next(iter(meta.cameras), None))
             except StoreError as error:
                 self._damage[id] = str(error)
+            except Exception as error:  # whatever it is, the others are to be read
+                _log.exception("reading the head of %s", id)
+                self._damage[id] = f"episode {id} cannot be read: {type(error).__name__}: {error}"
         # Each bit would be news to every page; the thousands of a large store come in a few steps.
         if before and (not self._unread or before // 1000 != len(self._unread) // 1000):
             self._news()
@@ -129,8 +135,9 @@ class Index:
             start: First row.
 
         Returns:
-            `total` and `meant` episodes, `successful` ones of those meant, the `rows` from `start` on, and of
-            each facet its values with how many episodes each would leave, the other filters as they are.
+            `total` and `meant` episodes, `successful` and `unjudged` ones of those meant, the `rows` from
+            `start` on, and of each facet its values with how many episodes each would leave, the other
+            filters as they are.
         """
         words = text.lower().split()
         places = {FACETS.index(name): value for name, value in wanted.items()}
@@ -154,7 +161,7 @@ class Index:
         return {
             "total": len(self._entries),
             "meant": len(meant),
-            "successful": sum(entry.success for entry in meant),
+            **outcomes(meant),
             "start": start,
             "page": ROWS,
             "unread": len(self._unread),
@@ -176,7 +183,7 @@ class Index:
             entry.arm,
             entry.task,
             entry.controller,
-            "success" if entry.success else "failure",
+            entry.outcome,
             self._heads[id].judged_by if id in self._heads else UNREAD,
             self.marks.of(entry) or "none",
             "damaged" if id in self._damage else "whole",

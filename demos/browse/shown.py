@@ -9,18 +9,16 @@ from demos.page import curves, facts
 from demos.store import EpisodeStore
 
 
-def shown(store: EpisodeStore, entry: Entry) -> dict[str, Any]:
+def shown(store: EpisodeStore, id: str) -> dict[str, Any]:
     """What can be shown of one of a store's episodes, for JSON.
 
     Raises:
-        StoreError: It is damaged: all of its file was verified.
+        StoreError: There is no such episode, or it is damaged: all of its file was verified.
     """
-    episode, keys = store.load(entry.id, images=False), store.picture_keys(entry.id)
+    episode, keys = store.load(id, images=False), store.picture_keys(id)
     meta = episode.meta
     return {
         "id": meta.id,
-        "success": episode.succeeded,
-        "judged_by": meta.outcome.judged_by,
         "control_hz": meta.control_hz,
         "moments": episode.length + 1,
         "image_size": meta.image_size,
@@ -28,7 +26,7 @@ def shown(store: EpisodeStore, entry: Entry) -> dict[str, Any]:
         "goals": [camera for camera in meta.cameras if f"goal/{camera}" in keys],
         "acted": _acted(episode),
         "curves": curves(episode),
-        "facts": facts(episode) + _file_facts(entry),
+        "facts": facts(episode) + _file_facts(store.entry(id)),
     }
 
 

@@ -5,6 +5,7 @@ import { key as scrub, showEpisode } from "./episode.js";
 
 const FACETS = { arm: "arm", task: "task", source: "acted by", outcome: "outcome", judged_by: "judged by", mark: "by hand", file: "file" };
 const MARKS = [["success", "success", "y"], ["failure", "failure", "x"], [null, "no mark", "z"]];
+const COLOURS = { success: "good", failure: "bad", unjudged: "quiet" };
 const ASK_MS = 1000; // so often the server is asked for news
 const NOTICE_MS = 6000;
 
@@ -81,10 +82,11 @@ async function open(id, number) {
 }
 
 function showList() {
-  const { store, total, meant, successful, unread, marked, start, rows, last, lost_marks: lost } = listed;
+  const { store, total, meant, successful, unjudged, unread, marked, start, rows, last, lost_marks: lost } = listed;
   document.title = `robocat: ${store.split("/").pop()}`;
   byId("store").textContent = store;
-  const share = meant ? ` · ${Math.round((100 * successful) / meant)} % successful` : "";
+  const judged = meant - unjudged;
+  const share = (judged ? ` · ${Math.round((100 * successful) / judged)} % successful` : "") + (unjudged ? ` · ${unjudged} unjudged` : "");
   const reading = unread ? ` · ${unread} still to be read` : "";
   const damaged = lost.length ? ` · marks.jsonl is damaged in line ${lost.join(", ")}` : "";
   byId("counts").textContent = `${meant === total ? `${total} episodes` : `${meant} of ${total}`}${share} · ${marked} marked${reading}${damaged}`;
@@ -150,7 +152,7 @@ function row(each) {
   else link.append(thumbnail(each));
   write(link, "span", "name", title(each));
   if (each.damaged) write(link, "span", "right bad", "damaged");
-  else write(link, "span", `right ${each.outcome === "success" ? "good" : "bad"}`, each.outcome);
+  else write(link, "span", `right ${COLOURS[each.outcome]}`, each.outcome);
   const marked = each.mark !== "none";
   write(link, "span", marked ? "small" : "small wide", `seed ${each.seed} · ${each.length} steps · ${actor(each).split("/").pop()}`);
   if (marked) write(link, "span", "right small mark", `by hand: ${each.mark}`);
@@ -183,12 +185,12 @@ function showHead() {
   about.replaceChildren();
   if (row.damaged) write(about, "span", "bad", "damaged");
   else {
-    write(about, "span", row.outcome === "success" ? "good" : "bad", row.outcome);
-    about.append(`, said the ${row.judged_by}`);
+    write(about, "span", COLOURS[row.outcome], row.outcome);
+    if (row.outcome !== "unjudged") about.append(`, said the ${row.judged_by}`);
   }
   if (row.mark !== "none") {
     about.append(" · ");
-    write(about, "span", row.mark === "success" ? "good" : "bad", `${row.mark} by hand`);
+    write(about, "span", COLOURS[row.mark], `${row.mark} by hand`);
   }
   for (const words of [`acted by ${actor(row)}`, id]) write(about, "small", "", words);
   byId("damage").textContent = row.damaged ?? "";
