@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from demos.teleop.cadence import Cadence
+from demos.cadence import Cadence
 from sim.arms.arm import Arm
 from sim.cameras import Image
 from sim.env import Observation, Status

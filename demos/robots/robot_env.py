@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from demos.cadence import Cadence
 from demos.episode import NOBODY
 from demos.robots.robot import DropOut, Reading, Robot, Unplugged
-from demos.teleop.cadence import Cadence
 from sim.arms.arm import Arm
 from sim.cameras import Image
 from sim.env import Observation, Status

@@ -109,7 +109,7 @@ def serve(
         OSError: See `Service`; or if an episode could not be saved, or the arm is gone.
     """
     service = Service(env, store, plan, address, helper)
-    print(f"open {service.web.guard.address} in a browser; Ctrl-C ends")
+    service.web.announce()
     service.session.start()
     try:
         service.web.run()

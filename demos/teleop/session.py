@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from demos.cadence import Cadence
 from demos.controller import Controller
 from demos.environment import Environment
 from demos.episode import NOBODY, Episode, Outcome
 from demos.locks import alone
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
-from demos.teleop.cadence import Cadence
 from demos.teleop.console import AROUND, Console
 from demos.teleop.teleoperator import Abandoned, Phase, Teleoperator
 from sim.arms.arm import Gripper

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from demos.cadence import Cadence
 from demos.controller import Act, Controller
 from demos.environment import Environment
 from demos.episode import Provenance
 from demos.expert import Expert, aims
-from demos.teleop.cadence import Cadence
 from demos.teleop.console import GONE_S, SILENT_S, Console
 from sim.env import ManipulationEnv, Observation
 from sim.names import UnknownName
