@@ -38,6 +38,7 @@ class Status(NamedTuple):
         homed: Whether the arm is where episodes begin.
         silence_s: For how long the arm has not answered [s]; infinite once it is gone.
         note: What is the matter, in a line; "" if nothing is.
+        deaf_s: For how long it has taken no action [s]; infinite as well.
         touch: What each hand feels; none where nothing tells.
     """
 
@@ -46,6 +47,7 @@ class Status(NamedTuple):
     homed: bool = True
     silence_s: float = 0.0
     note: str = ""
+    deaf_s: float = 0.0
     touch: tuple[Touch, ...] = ()
 
 

@@ -25,8 +25,8 @@ class Sitting:
     """A session, and somebody at its console who is always there and holds some keys."""
 
     def __init__(self, folder: Path, bench: Bench, most_deg: float | None = None) -> None:
-        robot = LeRobotArm(SerialArm(bench.port, most_deg))
-        self.env = RobotEnv(robot, RealTask("lift", "lift a cube"), size=24)
+        self.device = SerialArm(bench.port, most_deg)
+        self.env = RobotEnv(LeRobotArm(self.device), RealTask("lift", "lift a cube"), size=24)
         self.frame = Frame({}, {})
         self.store = EpisodeStore(folder / "store")
         self.session = Session(self.env, self.store, Plan(5, 0, 60.0), self._take)
@@ -152,6 +152,20 @@ def test_silence_pauses_the_episode_and_loses_nothing(tmp_path: Path) -> None:
     assert np.diff(episode.wall_time).max() > 0.6, "the time that it was paused is to be seen"
     # After the silence it starts from where the arm is, not from where it was going.
     assert np.abs(goals[arrived][:5] - np.array(positions[arrived])[:5]).max() < 40
+
+
+def test_an_episode_waits_for_an_arm_that_is_seen_and_takes_no_action(tmp_path: Path) -> None:
+    with _sitting(tmp_path) as (sitting, _):
+        sitting.record(0.3)
+        real = sitting.device.send_action
+        sitting.device.send_action = lambda _: None  # pyright: ignore[reportAttributeAccessIssue]
+        state = sitting.until(phase="paused")
+        assert "answers None" in state["trouble"]
+        sitting.device.send_action = real
+        sitting.until(phase="recording", trouble="")
+        sitting.keep()
+    last = EpisodeStore(tmp_path / "store")
+    assert last.load(last.ids()[0]).length > 6
 
 
 def test_an_episode_may_be_kept_or_given_up_while_the_arm_is_silent(tmp_path: Path) -> None:

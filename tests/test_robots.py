@@ -219,6 +219,62 @@ def test_joints_far_out_of_their_range_are_told_and_come_home(tmp_path: Path) ->
         env.close()
 
 
+def _without(key: str, answer: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    return lambda: {name: value for name, value in answer().items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("asked", "spoil", "said"),
+    [
+        ("send_action", lambda _: lambda _: None, "answers None: expected a number for each of shoulder_pan"),
+        ("send_action", lambda _: lambda _: {"elbow_flex.pos": "bent"}, "answers {'elbow_flex.pos': 'bent'}"),
+        ("get_observation", lambda _: lambda: None, "answers None: expected a number for each of"),
+        ("get_observation", lambda real: _without("gripper.pos", real), "expected a number for each of"),
+        ("get_observation", lambda real: _without("front", real), "camera 'front': got object"),
+    ],
+)
+def test_an_answer_that_is_none_loses_no_episode(
+    bench: Bench, asked: str, spoil: Callable[[Any], Any], said: str
+) -> None:
+    device = SerialArm(bench.port)
+    env = RobotEnv(LeRobotArm(device), TASK, size=24, control_hz=HZ)
+    env.reset()
+    real = getattr(device, asked)
+    setattr(device, asked, spoil(real))
+    info = env.step(_action(x=0.3))[4]
+    assert said in env.status.note and "\n" not in env.status.note
+    assert info["held"] == (asked == "get_observation")
+    setattr(device, asked, real)
+    info = env.step(_action(x=0.3))[4]
+    env.close()
+    assert (info["held"], env.status.note) == (False, "")
+
+
+def test_actions_that_are_not_taken_are_counted_apart(bench: Bench) -> None:
+    device = SerialArm(bench.port)
+    env = RobotEnv(LeRobotArm(device), TASK, size=24, control_hz=HZ)
+    env.reset()
+    taken: list[float] = []
+    real = device.send_action
+
+    def lost(_: object) -> None:
+        raise ConnectionError("nobody takes it")
+
+    device.send_action = lost  # pyright: ignore[reportAttributeAccessIssue]
+    steps = [env.step(_action(x=0.5)) for _ in range(8)]
+    assert not any(info["held"] for *_, info in steps), "it is seen all the time"
+    assert (env.status.silence_s, env.status.deaf_s > 0.3) == (0.0, True)
+    assert not np.stack([info["executed"] for *_, info in steps])[:, :4].any()
+    env.look()
+    assert env.status.deaf_s > 0.3 and "nobody takes it" in env.status.note
+    device.send_action = lambda action: taken.extend(action.values()) or real(action)
+    env.look()
+    assert (env.status.deaf_s, env.status.note) == (0.0, "")
+    joints = np.radians(taken[:5])
+    np.testing.assert_allclose(joints, env.scene.limbs[0].joints_rad, atol=1e-6)
+    env.close()
+
+
 def test_silence_is_told_and_nothing_moves_then(bench: Bench) -> None:
     env = _env(bench)
     bench.fault("mute_s 60")

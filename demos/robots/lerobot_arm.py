@@ -102,14 +102,12 @@ class LeRobotArm:
 
     def observe(self) -> Reading:
         """See `demos.robots.robot.Robot`."""
-        seen: dict[str, Any] = self._ask(self._device.get_observation)
-        self._twin.report(self._pose(seen))
+        pose, images = self._ask(self._seen)
+        self._twin.report(pose)
         if not self._found:
             self._twin.halt()
             self._found = True
-        return Reading(
-            self._twin.proprio, {camera: _picture(seen[camera], camera) for camera in self.cameras}
-        )
+        return Reading(self._twin.proprio, images)
 
     def send(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `demos.robots.robot.Robot`. The gripper's number is returned as it was asked: its one joint
@@ -138,18 +136,23 @@ class LeRobotArm:
 
     def _taken(self, pose: Pose) -> Pose:
         """Sends joint targets; returns those that the robot says it took."""
-        return self._pose(self._ask(self._device.send_action, self._numbers(pose)))
+        return self._ask(lambda: self._pose(self._once(self._device.send_action, self._numbers(pose))))
 
-    def _ask(self, call: Callable[..., T], *arguments: Any) -> T:
-        """Calls the device; once more, if that failed with half of the control period left."""
+    def _seen(self) -> tuple[Pose, dict[str, Image]]:
+        """What the device observes: its pose and its pictures."""
+        said = self._once(self._device.get_observation)
+        return self._pose(said), {camera: _picture(said.get(camera), camera) for camera in self.cameras}
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Asks the device something; once more, if that failed with half of the control period left."""
         last_s = time.monotonic() + self._period_s / 2
         try:
-            return self._once(call, *arguments)
+            return question()
         except DropOut:
             if time.monotonic() > last_s:
                 raise
         self.retried += 1
-        return self._once(call, *arguments)
+        return question()
 
     def _once(self, call: Callable[..., T], *arguments: Any) -> T:
         """Calls the device; what it raises becomes one of two errors, for no episode may be lost by it."""
@@ -173,9 +176,15 @@ class LeRobotArm:
         if absent := [key for key in self._keys if key not in self._device.observation_features]:
             raise ValueError(f"robot {self.name!r}: observes no {', '.join(absent)}")
 
-    def _pose(self, said: dict[str, Any]) -> Pose:
-        """A pose, from the device's numbers."""
-        values = np.array([float(said[key]) for key in self._keys])
+    def _pose(self, said: Any) -> Pose:
+        """A pose, from the device's numbers; what is no such answer is none."""
+        try:
+            values = np.array([float(said[key]) for key in self._keys])
+        except (LookupError, TypeError, ValueError) as error:
+            raise DropOut(
+                f"robot {self.name!r} answers {str(said)[:80]}: expected a number for each of "
+                f"{', '.join(self._keys)}"
+            ) from error
         if not np.isfinite(values).all():
             raise DropOut(f"robot {self.name!r} says {values}: numbers that are not finite")
         low, high = self._jaw_rad
@@ -197,7 +206,10 @@ def _each(given: Sequence[float], default: float, noun: str, arm: Arm) -> NDArra
 
 
 def _picture(picture: Any, camera: str) -> Image:
-    image = np.asarray(picture)
+    try:
+        image = np.asarray(picture)
+    except ValueError as error:
+        raise DropOut(f"camera {camera!r}: got {_line(error)}, expected uint8 (H, W, 3)") from error
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise DropOut(f"camera {camera!r}: got {image.dtype} {image.shape}, expected uint8 (H, W, 3)")
     return image

@@ -109,7 +109,8 @@ class Teleoperator:
 
     def _is_away(self) -> bool:
         """Whether the person is, or an arm that may still come back."""
-        silence_s = self._env.status.silence_s
+        status = self._env.status
+        silence_s = max(status.silence_s, status.deaf_s)
         return self._console.silence_s > GONE_S or (LOST_S < silence_s < math.inf)
 
     def _wait(self, phase: Phase, over: Callable[[], bool]) -> Observation:
