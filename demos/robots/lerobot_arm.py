@@ -13,8 +13,9 @@ import mink
 import numpy as np
 from numpy.typing import NDArray
 
+from demos.robots.blocked import LEAD_RAD, Blocked
 from demos.robots.robot import DropOut, Reading, Unplugged, action_space
-from demos.robots.twin import Pose, Twin
+from demos.robots.twin import NoWay, Pose, Twin
 from sim.arms import find_arm
 from sim.arms.arm import Arm, span_rad
 from sim.cameras import Image
@@ -69,8 +70,7 @@ class LeRobotArm:
         self._zeros_deg = _each(zeros_deg, 0.0, "zeros_deg", self.arm)
         model, (jaw,) = arm_model(self.arm), self.arm.gripper.joints
         self._jaw_rad = span_rad(model, jaw)
-        self._twin = Twin(self.arm, 20)
-        self._period_s, self._found = 0.05, False
+        self._begin(20)
         self.retried = 0
 
     @property
@@ -85,7 +85,7 @@ class LeRobotArm:
 
     def connect(self, control_hz: int) -> None:
         """See `demos.robots.robot.Robot`. Where it is, the robot says when it is first observed."""
-        self._twin, self._period_s, self._found = Twin(self.arm, control_hz), 1.0 / control_hz, False
+        self._begin(control_hz)
         try:
             if not self._device.is_connected:
                 self._device.connect()
@@ -113,6 +113,7 @@ class LeRobotArm:
         """See `demos.robots.robot.Robot`. The gripper's number is returned as it was asked: its one joint
         follows as fast as it may.
         """
+        self._stop_if_blocked(bool(action[: self.arm.cartesian_dof].any()))
         try:
             asked = self._twin.plan(action)
             taken = self._taken(asked)
@@ -128,11 +129,46 @@ class LeRobotArm:
 
     def go_home(self) -> None:
         """See `demos.robots.robot.Robot`."""
-        self._twin.tell(self._taken(self._twin.plan_home()))
+        self._stop_if_blocked(True)
+        lead_rad = np.abs(self._twin.sent.joints_rad - self._twin.reported_rad).max()
+        if lead_rad > LEAD_RAD and not self._blocked.suspected:
+            self._twin.halt()  # Somebody has moved it: it goes on from where it is.
+        try:
+            pose = self._twin.plan_home()
+        except NoWay as error:
+            self._twin.halt()
+            raise DropOut(
+                f"robot {self.name!r}: no way home is known from here that stays in the workspace; move the arm "
+                "by hand, into it and upright"
+            ) from error
+        self._twin.tell(self._taken(pose))
 
     def halt(self) -> None:
         """See `demos.robots.robot.Robot`."""
         self._twin.halt()
+        self._blocked.forget()
+
+    def _begin(self, control_hz: int) -> None:
+        """Knows nothing of where it is."""
+        self._twin, self._period_s, self._found = Twin(self.arm, control_hz), 1.0 / control_hz, False
+        self._blocked = Blocked(self.arm.joints, self._period_s)
+
+    def _stop_if_blocked(self, moving: bool) -> None:
+        """Pushes no further against what is in the way, until a joint has come free or nothing is asked.
+
+        Raises:
+            DropOut: If more motion is asked meanwhile.
+        """
+        if self._blocked.watch(self._twin.sent.joints_rad, self._twin.reported_rad):
+            self._twin.halt()
+        if not moving:
+            self._blocked.forget()
+        elif joint := self._blocked.joint:
+            self._twin.tell(self._taken(self._twin.sent))
+            raise DropOut(
+                f"robot {self.name!r}: {joint} stands still {LEAD_RAD} rad and more from where it was sent: "
+                "something is in its way; take that away, or begin again"
+            )
 
     def _taken(self, pose: Pose) -> Pose:
         """Sends joint targets; returns those that the robot says it took."""

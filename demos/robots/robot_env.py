@@ -143,6 +143,8 @@ class RobotEnv:
         del seed  # Nothing is drawn.
         if options:
             raise ValueError(f"reset options {', '.join(options)}: a real table has none")
+        if "send" in self._silent_since_s:
+            self._robot.halt()  # It may try again.
         self._steps, self._note = 0, ""
         end_s = time.monotonic() + FIRST_S
         held = self._see()
