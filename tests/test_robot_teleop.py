@@ -215,7 +215,7 @@ def test_unplugging_before_an_episode_leaves_none(tmp_path: Path) -> None:
     [
         (["panda", "lift", "--goal", "."], "--goal goes with --robot"),
         (["so101", "lift", "--robot", "none.py"], "none.py: there is no such file"),
-        (["so101", "lift", "--robot", "so101_follower:/dev/none"], "pip install 'robocat[robots]' brings it"),
+        (["so101", "lift", "--robot", "so101_follower:/dev/none"], "expected a .py file that declares one"),
         (["so101", "lift", "--robot", "{file}"], "robot 'serial_arm' cannot be connected: [Errno 2]"),
         (["so101", "lift", "--robot", "{file}", "--goal", "nowhere"], "nowhere has no picture front.png"),
     ],

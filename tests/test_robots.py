@@ -10,14 +10,13 @@ import pytest
 from PIL import Image
 
 from demos.robots.blocked import LEAD_RAD
-from demos.robots.declared import find_robot
+from demos.robots.declared import find_robot, real_env
 from demos.robots.lerobot_arm import LeRobotArm
 from demos.robots.robot import DropOut, Reading, Robot, Unplugged, action_space
 from demos.robots.robot_env import RealTask, RobotEnv, goal_of, square
 from demos.robots.twin import SPEED_SHARE, NoWay, Pose, Twin
 from demos.robots.way_home import HOMING_RAD_S
 from sim.arms import find_arm
-from sim.extras import MissingExtra
 from sim.names import UnknownName
 from sim.proprioception import channels
 from sim.scene import Scene
@@ -92,7 +91,7 @@ def test_the_twin_moves_the_tool_as_it_is_told() -> None:
 
 
 def test_no_way_home_leaves_the_workspace() -> None:
-    """From wherever an upright arm stands in it; straight in the joints one in ten would, into the table too."""
+    """From wherever an upright arm stands in it; one in ten would, straight in its joints."""
     twin, model = Twin(SO101, HZ), arm_model(SO101)
     ranges = np.array([model.joint(name).range for name in SO101.joints])
     random, limb, (low_m, high_m) = np.random.default_rng(0), twin.scene.limbs[0], fence_m(SO101)
@@ -519,7 +518,7 @@ def test_arms_that_have_no_single_joint_to_grip_with_are_refused() -> None:
         Twin(find_arm("panda_pair"), HZ)
 
 
-def test_a_robot_is_found_by_file_or_type(tmp_path: Path) -> None:
+def test_a_robot_is_found_by_its_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(DECLARING + "MINE = SerialArm('/dev/null')\n")
     assert find_robot(str(file), "so101").name == "serial_arm"
@@ -536,10 +535,20 @@ def test_a_robot_is_found_by_file_or_type(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="robot 'serial_arm' is so101, expected panda, as was said"):
         find_robot(str(file), "panda")
     with pytest.raises(
-        UnknownName, match="unknown type of robot 'so102'.*so101_follower.*or the path of a .py"
+        ValueError, match=r"robot 'so101_follower:/dev/ttyACM0': expected a .py file that decl"
     ):
-        find_robot("so102:/dev/ttyACM0", "so101")
-    with pytest.raises(ValueError, match="expected a port, as in so101_follower:/dev/ttyACM0"):
-        find_robot("so101_follower", "so101")
-    with pytest.raises(MissingExtra, match=r"lerobot is not installed; pip install 'robocat\[robots\]'"):
         find_robot("so101_follower:/dev/ttyACM0", "so101")
+
+
+def test_an_arm_without_a_camera_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "blind.py"
+    file.write_text(
+        DECLARING + "class Blind(SerialArm):\n    observation_features = SerialArm.action_features\n\n"
+    )
+    file.write_text(file.read_text() + "ARM = Blind('/dev/null')\n")
+    said = r"robot 'serial_arm': cameras: got none, .*; declare them in .*blind.py, as in SO101Follower"
+    with pytest.raises(ValueError, match=said):
+        real_env(str(file), "so101", "lift", None, None)
+    file.write_text(DECLARING + "ARM = SerialArm('/dev/null')\n")
+    with pytest.raises(ValueError, match="cameras: got none"):
+        real_env(str(file), "so101", "lift", None, ())

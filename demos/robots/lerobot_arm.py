@@ -138,8 +138,8 @@ class LeRobotArm:
         except NoWay as error:
             self._twin.halt()
             raise DropOut(
-                f"robot {self.name!r}: no way home is known from here that stays in the workspace; move the arm "
-                "by hand, into it and upright"
+                f"robot {self.name!r}: no way home is known from here that stays in the workspace; move the "
+                "arm by hand, into it and upright"
             ) from error
         self._twin.tell(self._taken(pose))
 

@@ -1,4 +1,4 @@
-"""A slow way home for an arm's joints that is straight for its tool: by inverse kinematics of positions alone.
+"""A slow way home for an arm's joints that is straight for its tool: inverse kinematics of positions alone.
 
 How the tool is turned on the way does not matter, so that there is a way from wherever an arm was left; what
 is left of its freedom pulls the joints home.
