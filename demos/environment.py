@@ -91,6 +91,11 @@ class Environment(Protocol):
         ...
 
     @property
+    def shows_goal(self) -> bool:
+        """Whether observations hold pictures of a goal, of each camera."""
+        ...
+
+    @property
     def cadence(self) -> Cadence | None:
         """The beat that `step` keeps; None where time waits for the next step."""
         ...

@@ -64,6 +64,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     metadata = {"render_modes": [*RENDER_MODES], "render_fps": 10}
     judged_by = "predicate"
+    shows_goal = True
     cadence = None  # time stands still between steps: whoever wants a beat keeps it
 
     def __init__(

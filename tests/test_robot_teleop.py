@@ -16,9 +16,12 @@ from demos.robots.robot import Unplugged
 from demos.robots.robot_env import RealTask, RobotEnv
 from demos.store import EpisodeStore
 from demos.teleop.session import Frame, Plan, Session
+from robocat.checkpoint import CheckpointError
 from robocat.cli import main
+from robocat.policy import Policy
 from tests.driven import until
 from tests.serial_arm import FOLDED, HOME, Bench, SerialArm, servos
+from tests.tiny import SIZE
 
 
 class Sitting:
@@ -200,6 +203,21 @@ def test_unplugging_is_told_in_a_line_and_keeps_what_was_recorded(tmp_path: Path
     episode = EpisodeStore(tmp_path / "store").load(id)
     assert episode.length >= 8 and episode.held is not None and episode.held[-1]
     assert episode.meta.outcome.judged_by == "nobody"
+
+
+def test_a_policy_is_refused_where_no_goal_can_be_shown(agent: Path, tokeniser: Path, tmp_path: Path) -> None:
+    """Before the sitting; with a goal it is refused for want of a second camera only."""
+    policy = Policy(agent, tokeniser)
+    with servos(tmp_path) as bench:
+        for goal, said in (
+            (None, "is told by pictures of a goal what to do, and there are none; say --goal"),
+            ({"front": np.zeros((8, 8, 3), np.uint8)}, "reads 2 cameras, the environment has 1: front"),
+        ):
+            robot = LeRobotArm(SerialArm(bench.port))
+            env = RobotEnv(robot, RealTask("lift", "lift a cube"), size=SIZE, goal=goal)
+            with pytest.raises(CheckpointError, match=said):
+                Session(env, EpisodeStore(tmp_path / "store"), Plan(1, 0, 9.0), lambda _: None, policy)
+            env.close()
 
 
 def test_unplugging_before_an_episode_leaves_none(tmp_path: Path) -> None:

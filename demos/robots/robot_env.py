@@ -120,6 +120,11 @@ class RobotEnv:
         return self._robot.cameras
 
     @property
+    def shows_goal(self) -> bool:
+        """Whether one was given."""
+        return bool(self._goal)
+
+    @property
     def gl_renderer(self) -> str:
         """No renderer made the images."""
         return f"cameras of {self._robot.name}"

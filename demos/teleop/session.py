@@ -84,7 +84,7 @@ class Session:
 
         Raises:
             Busy: If another sitting records into the store.
-            ValueError: If the helper cannot act in the environment.
+            ValueError: If the helper cannot act in the environment, as a policy where no goal is shown.
         """
         if helper is not None:
             helper.begin(0, env, plan.first_seed)
@@ -238,7 +238,7 @@ class Session:
             "kept": self._kept,
             "wanted": self._plan.episodes,
             "seed": self._seed,
-            "note": self._note,
+            "note": self._operator.trouble or self._note,
             "cadence": dataclasses.asdict(self.cadence.figures),
         }
 
