@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from demos.teleop.cadence import Cadence
+from demos.cadence import Cadence
 from sim.arms.arm import Arm
 from sim.cameras import Image
 from sim.env import Observation, Status
@@ -88,6 +88,11 @@ class Environment(Protocol):
     @property
     def judged_by(self) -> str:
         """Who says whether an episode succeeded: "predicate", or `demos.episode.NOBODY`."""
+        ...
+
+    @property
+    def shows_goal(self) -> bool:
+        """Whether observations hold pictures of a goal, of each camera."""
         ...
 
     @property

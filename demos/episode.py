@@ -19,10 +19,13 @@ action channels and simulator-state numbers; H and W are `meta.image_size`.
     held             bool     (T+1,)          true or false    a real arm did not answer: the one before again
 
 Nor have real arms a goal unless they are given one: what an episode came to is its goal then.
-`commanded` and `actor` are of teleoperation alone, where `label` is what the limits left of `commanded`, and
-`held` is of real arms alone. Of these `action` is the motion that the arm said it took, `state` is that of
-the arm's own simulated model, with the joints that it reported as positions and the joint targets that it was
-sent as controls, and `success` and `progress` are never true and 0: an outcome judged by `NOBODY` is none.
+`commanded` and `actor` are of teleoperation alone. Where the person acts, `label` is what two limits left of
+`commanded`: no jump from one step to the next, and no motion after a silence. The arm's own limits, which are
+workspace, joint ranges and speeds, take nothing from `label`; they show in `action`, and that only of real
+arms, for in simulation `action` is what was asked. `held` is of real arms alone. Of these `action` is the
+motion that the arm said it took, `state` is that of the arm's own simulated model, with the joints that it
+reported as positions and the joint targets that it was sent as controls, and `success` and `progress` are
+never true and 0: an outcome judged by `NOBODY` is none.
 A multiplied episode was acted by what does other episodes again in a new scene (`demos.multiplied`).
 All numbers are finite. `wall_time` and `meta.created` say when, not what: recordings that differ only
 there are the same episode. What an episode is besides its arrays stands in `EpisodeMeta`.

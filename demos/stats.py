@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, arg
 
+from demos.cadence import LATE_S
 from demos.episode import EpisodeMeta
 from demos.manifest import Entry
 from demos.progress import progress
 from demos.select import ALL, Choice
 from demos.stock import outcomes, share
 from demos.store import EpisodeStore
-from demos.teleop.cadence import LATE_S
 
 QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
 

@@ -2,7 +2,10 @@
 
 robocat teleop panda lift --out runs/mine/stores/teleop
 robocat teleop panda lift --policy runs/cycle/models/generalist-1 --control-hz 10
-robocat teleop so101 lift --robot my_so101.py --policy runs/mine/models/branch
+robocat teleop so101 lift --robot my_so101.py --goal pictures --control-hz 10 --policy runs/mine/models/branch
+
+An agent is at home at the rate of its demonstrations, 10 Hz unless `collect` was told otherwise, where
+teleoperation has 20; checkpoints do not say which it was, so that nothing here can check it.
 
 What teleoperation is stands in `demos.teleop`, which knows no networks; here it is handed one.
 """
@@ -30,11 +33,13 @@ def teleop(
         task: Task, or the .py file that declares one.
         options: What else was asked for.
         policy: An agent that may be let act, be taken over and given back the controls; in simulation it is
-            the scripted expert if not given.
+            the scripted expert if not given. It is shown a goal, of a real arm that of --goal, and should
+            act at the rate of its demonstrations: say --control-hz 10 unless they were of 20.
         tokeniser: The agent's tokeniser; that of the run it belongs to if not given.
 
     Raises:
-        CheckpointError: The agent or its tokeniser is absent, or they do not belong together.
+        CheckpointError: The agent or its tokeniser is absent, they do not belong together, or the agent
+            cannot act here.
         ValueError: For anything else that cannot be.
     """
     helper = None

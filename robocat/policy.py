@@ -77,9 +77,14 @@ class Policy:
         """Forgets the slot's last episode.
 
         Raises:
-            CheckpointError: If the environment's cameras are not as many as the agent reads, or its pictures
-                are of another size than the tokeniser's.
+            CheckpointError: If the environment's cameras are not as many as the agent reads, its pictures are
+                of another size than the tokeniser's, or it shows no goal.
         """
+        if not env.shows_goal:
+            raise CheckpointError(
+                f"{self.card.name} is told by pictures of a goal what to do, and there are none; say --goal "
+                f"and a folder with a picture for each of {', '.join(env.cameras)}, such as {env.cameras[0]}.png"
+            )
         if env.size != self._tokeniser.config.size:
             raise CheckpointError(
                 f"{self.card.name} reads pictures of {self._tokeniser.config.size} px, the environment's are "

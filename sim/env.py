@@ -38,6 +38,7 @@ class Status(NamedTuple):
         homed: Whether the arm is where episodes begin.
         silence_s: For how long the arm has not answered [s]; infinite once it is gone.
         note: What is the matter, in a line; "" if nothing is.
+        deaf_s: For how long it has taken no action [s]; infinite as well.
         touch: What each hand feels; none where nothing tells.
     """
 
@@ -46,6 +47,7 @@ class Status(NamedTuple):
     homed: bool = True
     silence_s: float = 0.0
     note: str = ""
+    deaf_s: float = 0.0
     touch: tuple[Touch, ...] = ()
 
 
@@ -62,6 +64,7 @@ class ManipulationEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     metadata = {"render_modes": [*RENDER_MODES], "render_fps": 10}
     judged_by = "predicate"
+    shows_goal = True
     cadence = None  # time stands still between steps: whoever wants a beat keeps it
 
     def __init__(

@@ -6,7 +6,8 @@ Frames are Feetech's: FF FF, id, length, instruction or error, parameters, and t
 all but the first two bytes. It knows ping, read, write and their synchronous kinds, over registers as STS3215
 servos have them: LeRobot's own bus works with it. Positions are steps, 4096 a turn, 2048 the middle; joints
 follow their goals with a first-order lag. Faults are asked for on standard input, one a line: "drop 3"
-(answers), "corrupt 1", "latency_ms 20", "jitter_ms 5", "mute_s 1.5", "unplug". The log holds every goal that
+(answers), "corrupt 1", "latency_ms 20", "jitter_ms 5", "mute_s 1.5", "block 2" (a joint stands
+still; 0 for none), "unplug". The log holds every goal that
 arrived, as JSON lines.
 """
 
@@ -126,7 +127,10 @@ class Servos:
         now_s = time.monotonic()
         share = 1.0 - math.exp(-(now_s - self._at_s) / LAG_S)
         self._at_s = now_s
-        self.position = [p + share * (g - p) for p, g in zip(self.position, self.goal, strict=True)]
+        before, stuck = self.position, round(self.faults.get("block", 0)) - 1
+        self.position = [p + share * (g - p) for p, g in zip(before, self.goal, strict=True)]
+        if stuck >= 0:
+            self.position[stuck] = before[stuck]
 
 
 def main(wire: int, log: str, start: list[float]) -> None:

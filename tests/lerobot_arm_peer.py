@@ -3,8 +3,8 @@
     <python> lerobot_arm_peer.py own <port>
     <python> lerobot_arm_peer.py follower <port>
 
-`own` drives a subclass of `lerobot.robots.Robot`, `follower` LeRobot's `SO101Follower` with its Feetech bus,
-found by its type as the command line does it. Both go home and forward for some steps, and print as JSON what
+`own` drives a subclass of `lerobot.robots.Robot`, `follower` LeRobot's `SO101Follower` with its Feetech bus.
+Both go home and forward for some steps, and print as JSON what
 was executed and reported, and how the beat was kept.
 """
 
@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from lerobot.robots import Robot as LeRobot
 from lerobot.robots import RobotConfig
+from lerobot.robots.so_follower import SO101Follower, SO101FollowerConfig
 
-from demos.robots.declared import find_robot
 from demos.robots.lerobot_arm import LeRobotArm, is_lerobot
 from demos.robots.robot import Robot, Unplugged
 from demos.robots.robot_env import RealTask, RobotEnv
@@ -99,7 +99,7 @@ def follower(port: str) -> Robot:
     file = Path(os.environ["HF_LEROBOT_CALIBRATION"]) / "robots" / "so_follower" / "blue.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(written))
-    return find_robot(f"so101_follower:{port}:blue", "so101")
+    return LeRobotArm(SO101Follower(SO101FollowerConfig(port=port, id="blue")), "so101")
 
 
 def main(kind: str, port: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demos.teleop.cadence import Cadence
+from demos.cadence import Cadence
 from demos.teleop.console import ORDERS, SILENT_S, SLEW, Console
 from sim.arms import find_arm
 from sim.arms.grippers import PANDA_HAND

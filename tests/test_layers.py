@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import get_type_hints
 
@@ -48,6 +49,18 @@ def test_imports_point_down(path: Path) -> None:
     above = LAYERS[LAYERS.index(path.parts[0]) + 1 :]
     upward = sorted(name for name in _imports(path) if name.split(".")[0] in above)
     assert not upward, f"{path} imports {', '.join(upward)}, which stands above it"
+
+
+@pytest.mark.parametrize("layer", LAYERS[1:])
+def test_what_stands_side_by_side_in_a_layer_knows_each_other_in_one_direction(layer: str) -> None:
+    """Its files and folders, each folder as one: none imports what imports it."""
+    needs: dict[str, set[str]] = {}
+    for path in FILES:
+        if path.parts[0] == layer and path.parts[1] != "__init__.py":
+            own = path.with_suffix("").parts[1]
+            named = {name.split(".")[1] for name in _imports(path) if name.startswith(f"{layer}.")}
+            needs.setdefault(own, set()).update(named - {own})
+    list(TopologicalSorter(needs).static_order())  # raises CycleError, with the cycle
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.parts[0] in TORCH_FREE], ids=str)

@@ -76,7 +76,7 @@ def test_the_command_records_a_real_arm(tmp_path: Path) -> None:
             "--port",
             str(free_address().port),
         ]
-        here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
+        here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
         command = [sys.executable, "-m", "robocat", *words]
         with subprocess.Popen(command, env=here, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None

@@ -16,17 +16,20 @@ from demos.robots.robot import Unplugged
 from demos.robots.robot_env import RealTask, RobotEnv
 from demos.store import EpisodeStore
 from demos.teleop.session import Frame, Plan, Session
+from robocat.checkpoint import CheckpointError
 from robocat.cli import main
+from robocat.policy import Policy
 from tests.driven import until
 from tests.serial_arm import FOLDED, HOME, Bench, SerialArm, servos
+from tests.tiny import SIZE
 
 
 class Sitting:
     """A session, and somebody at its console who is always there and holds some keys."""
 
     def __init__(self, folder: Path, bench: Bench, most_deg: float | None = None) -> None:
-        robot = LeRobotArm(SerialArm(bench.port, most_deg))
-        self.env = RobotEnv(robot, RealTask("lift", "lift a cube"), size=24)
+        self.device = SerialArm(bench.port, most_deg)
+        self.env = RobotEnv(LeRobotArm(self.device), RealTask("lift", "lift a cube"), size=24)
         self.frame = Frame({}, {})
         self.store = EpisodeStore(folder / "store")
         self.session = Session(self.env, self.store, Plan(5, 0, 60.0), self._take)
@@ -154,6 +157,20 @@ def test_silence_pauses_the_episode_and_loses_nothing(tmp_path: Path) -> None:
     assert np.abs(goals[arrived][:5] - np.array(positions[arrived])[:5]).max() < 40
 
 
+def test_an_episode_waits_for_an_arm_that_is_seen_and_takes_no_action(tmp_path: Path) -> None:
+    with _sitting(tmp_path) as (sitting, _):
+        sitting.record(0.3)
+        real = sitting.device.send_action
+        sitting.device.send_action = lambda _: None  # pyright: ignore[reportAttributeAccessIssue]
+        state = sitting.until(phase="paused")
+        assert "answers None" in state["trouble"]
+        sitting.device.send_action = real
+        sitting.until(phase="recording", trouble="")
+        sitting.keep()
+    last = EpisodeStore(tmp_path / "store")
+    assert last.load(last.ids()[0]).length > 6
+
+
 def test_an_episode_may_be_kept_or_given_up_while_the_arm_is_silent(tmp_path: Path) -> None:
     with _sitting(tmp_path) as (sitting, bench):
         sitting.record(0.3)
@@ -188,6 +205,21 @@ def test_unplugging_is_told_in_a_line_and_keeps_what_was_recorded(tmp_path: Path
     assert episode.meta.outcome.judged_by == "nobody"
 
 
+def test_a_policy_is_refused_where_no_goal_can_be_shown(agent: Path, tokeniser: Path, tmp_path: Path) -> None:
+    """Before the sitting; with a goal it is refused for want of a second camera only."""
+    policy = Policy(agent, tokeniser)
+    with servos(tmp_path) as bench:
+        for goal, said in (
+            (None, "is told by pictures of a goal what to do, and there are none; say --goal"),
+            ({"front": np.zeros((8, 8, 3), np.uint8)}, "reads 2 cameras, the environment has 1: front"),
+        ):
+            robot = LeRobotArm(SerialArm(bench.port))
+            env = RobotEnv(robot, RealTask("lift", "lift a cube"), size=SIZE, goal=goal)
+            with pytest.raises(CheckpointError, match=said):
+                Session(env, EpisodeStore(tmp_path / "store"), Plan(1, 0, 9.0), lambda _: None, policy)
+            env.close()
+
+
 def test_unplugging_before_an_episode_leaves_none(tmp_path: Path) -> None:
     with _sitting(tmp_path) as (sitting, bench):
         sitting.until(phase="ready")
@@ -201,10 +233,7 @@ def test_unplugging_before_an_episode_leaves_none(tmp_path: Path) -> None:
     [
         (["panda", "lift", "--goal", "."], "--goal goes with --robot"),
         (["so101", "lift", "--robot", "none.py"], "none.py: there is no such file"),
-        (
-            ["so101", "lift", "--robot", "so101_follower:/dev/none"],
-            "pip install '.[robots]' in this project's",
-        ),
+        (["so101", "lift", "--robot", "so101_follower:/dev/none"], "expected a .py file that declares one"),
         (["so101", "lift", "--robot", "{file}"], "robot 'serial_arm' cannot be connected: [Errno 2]"),
         (["so101", "lift", "--robot", "{file}", "--goal", "nowhere"], "nowhere has no picture front.png"),
     ],

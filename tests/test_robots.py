@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demos.robots.declared import find_robot
+from demos.robots.blocked import LEAD_RAD
+from demos.robots.declared import find_robot, real_env
 from demos.robots.lerobot_arm import LeRobotArm
 from demos.robots.robot import DropOut, Reading, Robot, Unplugged, action_space
 from demos.robots.robot_env import RealTask, RobotEnv, goal_of, square
-from demos.robots.twin import HOMING_RAD_S, SPEED_SHARE, Twin
+from demos.robots.twin import SPEED_SHARE, NoWay, Pose, Twin
+from demos.robots.way_home import HOMING_RAD_S
 from sim.arms import find_arm
-from sim.extras import MissingExtra
 from sim.names import UnknownName
 from sim.proprioception import channels
 from sim.scene import Scene
@@ -87,6 +88,35 @@ def test_the_twin_moves_the_tool_as_it_is_told() -> None:
     np.testing.assert_allclose(numbers, [0.4, 0.0, -0.3, 0.5], atol=0.03)
     moved_m = twin.scene.tool_m - np.array(SO101.home_m)
     np.testing.assert_allclose(moved_m, [0.06, 0.0, -0.045], atol=4e-3)
+
+
+def test_no_way_home_leaves_the_workspace() -> None:
+    """From wherever an upright arm stands in it; one in ten would, straight in its joints."""
+    twin, model = Twin(SO101, HZ), arm_model(SO101)
+    ranges = np.array([model.joint(name).range for name in SO101.joints])
+    random, limb, (low_m, high_m) = np.random.default_rng(0), twin.scene.limbs[0], fence_m(SO101)
+    begun = arrived = 0
+    while begun < 40:
+        twin.report(Pose(random.uniform(*ranges.T), 1.0))
+        inside = (limb.tool_m >= low_m).all() and (limb.tool_m <= high_m).all()
+        if not inside or limb.tool_rotation[2, 2] > -np.cos(0.5):
+            continue
+        begun += 1
+        twin.halt()
+        for _ in range(400):
+            before = twin.sent
+            try:
+                pose = twin.plan_home()
+            except NoWay:
+                break
+            assert np.abs(pose.joints_rad - before.joints_rad).max() <= HOMING_RAD_S / HZ + 1e-9
+            twin.tell(pose)
+            twin.report(pose)
+            assert (limb.tool_m >= low_m - 0.0011).all() and (limb.tool_m <= high_m + 0.0011).all()
+            if twin.homed:
+                arrived += 1
+                break
+    assert arrived >= 38
 
 
 def test_what_was_asked_and_not_sent_is_not_made_up_for() -> None:
@@ -217,6 +247,119 @@ def test_joints_far_out_of_their_range_are_told_and_come_home(tmp_path: Path) ->
         env.step(_action(x=0.5))
         assert env.status.note == ""
         env.close()
+
+
+def _without(key: str, answer: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    return lambda: {name: value for name, value in answer().items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("asked", "spoil", "said"),
+    [
+        ("send_action", lambda _: lambda _: None, "answers None: expected a number for each of shoulder_pan"),
+        ("send_action", lambda _: lambda _: {"elbow_flex.pos": "bent"}, "answers {'elbow_flex.pos': 'bent'}"),
+        ("get_observation", lambda _: lambda: None, "answers None: expected a number for each of"),
+        ("get_observation", lambda real: _without("gripper.pos", real), "expected a number for each of"),
+        ("get_observation", lambda real: _without("front", real), "camera 'front': got object"),
+    ],
+)
+def test_an_answer_that_is_none_loses_no_episode(
+    bench: Bench, asked: str, spoil: Callable[[Any], Any], said: str
+) -> None:
+    device = SerialArm(bench.port)
+    env = RobotEnv(LeRobotArm(device), TASK, size=24, control_hz=HZ)
+    env.reset()
+    real = getattr(device, asked)
+    setattr(device, asked, spoil(real))
+    info = env.step(_action(x=0.3))[4]
+    assert said in env.status.note and "\n" not in env.status.note
+    assert info["held"] == (asked == "get_observation")
+    setattr(device, asked, real)
+    info = env.step(_action(x=0.3))[4]
+    env.close()
+    assert (info["held"], env.status.note) == (False, "")
+
+
+def test_actions_that_are_not_taken_are_counted_apart(bench: Bench) -> None:
+    device = SerialArm(bench.port)
+    env = RobotEnv(LeRobotArm(device), TASK, size=24, control_hz=HZ)
+    env.reset()
+    taken: list[float] = []
+    real = device.send_action
+
+    def lost(_: object) -> None:
+        raise ConnectionError("nobody takes it")
+
+    device.send_action = lost  # pyright: ignore[reportAttributeAccessIssue]
+    steps = [env.step(_action(x=0.5)) for _ in range(8)]
+    assert not any(info["held"] for *_, info in steps), "it is seen all the time"
+    assert (env.status.silence_s, env.status.deaf_s > 0.3) == (0.0, True)
+    assert not np.stack([info["executed"] for *_, info in steps])[:, :4].any()
+    env.look()
+    assert env.status.deaf_s > 0.3 and "nobody takes it" in env.status.note
+    device.send_action = lambda action: taken.extend(action.values()) or real(action)
+    env.look()
+    assert (env.status.deaf_s, env.status.note) == (0.0, "")
+    joints = np.radians(taken[:5])
+    np.testing.assert_allclose(joints, env.scene.limbs[0].joints_rad, atol=1e-6)
+    env.close()
+
+
+def _leads_rad(bench: Bench) -> np.ndarray:
+    """How far each target was ahead of its joint when it arrived (N, 5) [rad]."""
+    rows = [[line["goal"], line["position"]] for line in bench.log()]
+    goals, positions = np.moveaxis(np.array(rows), 1, 0)
+    return np.abs(goals - positions)[:, :5] * STEP_RAD
+
+
+def test_a_joint_that_is_blocked_on_the_way_home_is_pushed_no_further(tmp_path: Path) -> None:
+    with servos(tmp_path, (*FOLDED[:1], 1300, *FOLDED[2:])) as bench:
+        bench.fault("block 2")
+        env = _env(bench)
+        _until(lambda: "shoulder_lift stands still" in env.status.note, lambda: _tick(env))
+        pushed = len(bench.log())
+        for _ in range(15):
+            _tick(env)
+            assert "shoulder_lift stands still 0.2 rad and more" in env.status.note, "it stays told"
+        leads = _leads_rad(bench)
+        assert leads.max() < LEAD_RAD + 0.15 and leads[pushed:].max() < 0.03, "it lets go"
+        bench.fault("block 0")
+        env.reset()
+        _home(env)
+        assert env.status.note == ""
+        env.close()
+
+
+def test_a_joint_that_is_blocked_while_it_is_driven_stops_the_arm(bench: Bench) -> None:
+    env = _env(bench)
+    bench.fault("block 5")
+    _until(lambda: "wrist_roll stands still" in env.status.note, lambda: env.step(_action(yaw=-0.8)))
+    assert not env.step(_action(yaw=-0.8))[4]["executed"][:4].any() and env.status.deaf_s > 0
+    assert _leads_rad(bench).max() < LEAD_RAD + 0.25
+    env.step(_action())
+    assert env.status.note == "", "who lets go may try again"
+    env.close()
+
+
+def test_an_arm_that_was_moved_by_hand_goes_home_from_there(tmp_path: Path) -> None:
+    with servos(tmp_path) as bench:
+        device = SerialArm(bench.port)
+        env = RobotEnv(LeRobotArm(device), TASK, size=24, control_hz=HZ)
+        env.reset()
+        _home(env)
+        env.step(_action())
+        moved = dict(zip(device.action_features, map(degrees, (*FOLDED[:5], 2048)), strict=True))
+        device.send_action(moved | {"gripper.pos": 50.0})
+        time.sleep(0.4)
+        count = len(bench.log())
+        _home(env)
+        env.close()
+        assert _leads_rad(bench)[count:].max() < LEAD_RAD
+
+
+def _tick(env: RobotEnv) -> None:
+    env.cadence.wait()
+    env.look(homing=True)
 
 
 def test_silence_is_told_and_nothing_moves_then(bench: Bench) -> None:
@@ -375,7 +518,7 @@ def test_arms_that_have_no_single_joint_to_grip_with_are_refused() -> None:
         Twin(find_arm("panda_pair"), HZ)
 
 
-def test_a_robot_is_found_by_file_or_type(tmp_path: Path) -> None:
+def test_a_robot_is_found_by_its_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(DECLARING + "MINE = SerialArm('/dev/null')\n")
     assert find_robot(str(file), "so101").name == "serial_arm"
@@ -392,10 +535,20 @@ def test_a_robot_is_found_by_file_or_type(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="robot 'serial_arm' is so101, expected panda, as was said"):
         find_robot(str(file), "panda")
     with pytest.raises(
-        UnknownName, match="unknown type of robot 'so102'.*so101_follower.*or the path of a .py"
+        ValueError, match=r"robot 'so101_follower:/dev/ttyACM0': expected a .py file that decl"
     ):
-        find_robot("so102:/dev/ttyACM0", "so101")
-    with pytest.raises(ValueError, match="expected a port, as in so101_follower:/dev/ttyACM0"):
-        find_robot("so101_follower", "so101")
-    with pytest.raises(MissingExtra, match=r"lerobot is not installed; pip install '.\[robots\]'"):
         find_robot("so101_follower:/dev/ttyACM0", "so101")
+
+
+def test_an_arm_without_a_camera_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "blind.py"
+    file.write_text(
+        DECLARING + "class Blind(SerialArm):\n    observation_features = SerialArm.action_features\n\n"
+    )
+    file.write_text(file.read_text() + "ARM = Blind('/dev/null')\n")
+    said = r"robot 'serial_arm': cameras: got none, .*; declare them in .*blind.py, as in SO101Follower"
+    with pytest.raises(ValueError, match=said):
+        real_env(str(file), "so101", "lift", None, None)
+    file.write_text(DECLARING + "ARM = SerialArm('/dev/null')\n")
+    with pytest.raises(ValueError, match="cameras: got none"):
+        real_env(str(file), "so101", "lift", None, ())

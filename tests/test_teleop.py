@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from demos.controller import Act
 from demos.episode import CONTROLLERS
 from demos.locks import Busy
 from demos.replay import replay
@@ -108,6 +109,34 @@ def test_a_policy_is_let_act_and_taken_over(agent: Path, tokeniser: Path, tmp_pa
         seen: Observation = {"images": images, "proprio": last.proprio[t], "goal": dict(last.goal)}
         np.testing.assert_array_equal(other.act([0], [seen])[0].action, last.action[t])
     np.testing.assert_array_equal(replay(last).state, last.state)
+
+
+class _Failing(Policy):
+    """Acts three times."""
+
+    left = 3
+
+    def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyError("front")
+        return super().act(slots, observations)
+
+
+def test_a_policy_that_fails_gives_back_the_controls(agent: Path, tokeniser: Path, tmp_path: Path) -> None:
+    with driven(tmp_path / "store", size=SIZE, helper=_Failing(agent, tokeniser)) as server:
+        with _talk(server) as socket:
+            _record(socket)
+            _say(socket, type="order", order="helper")
+            note = "the policy failed, you act: KeyError: 'front'"
+            _wait_for(socket, phase="recording", actor="teleop", note=note)
+            time.sleep(0.2)
+            _say(socket, type="order", order="keep")
+            _wait_for(socket, phase="ready", kept=1)
+        last = server.session._last.episode
+    assert last is not None and last.actor is not None
+    acted = np.flatnonzero(last.actor == CONTROLLERS.index("policy"))
+    assert len(acted) == 3 and 0 < acted[0] and acted[-1] < last.length - 2
 
 
 def test_a_policy_that_cannot_act_here_is_refused_at_once(

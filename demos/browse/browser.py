@@ -48,8 +48,7 @@ def browse(store: EpisodeStore, episode: str | None, port: int) -> None:
     """
     web = serving(store, Address(port=port))
     try:
-        opened = f"#id={episode}" if episode is not None else ""
-        print(f"open {web.guard.address}{opened} in a browser; Ctrl-C ends", flush=True)
+        web.announce(f"#id={episode}" if episode is not None else "")
         web.run()
     finally:
         web.close()

@@ -1,33 +1,21 @@
-"""Robots by what a user says: a Python file that declares one, or a type of LeRobot's and its port.
+"""Robots by what a user says: a Python file that declares one, with its cameras, calibration and limits.
 
-A file, which ends in ".py", is run as those of own arms are (`sim.own`); at its top level stands one robot:
-anything with LeRobot's `Robot` interface, or with that of `demos.robots.robot.Robot`. Own files know cameras,
-calibrations and limits; a type is said as "so101_follower:/dev/ttyACM0" or, with the name of its calibration,
-"so101_follower:/dev/ttyACM0:blue", and has no cameras.
+The file is run as those of own arms are (`sim.own`); at its top level stands one robot: anything with
+LeRobot's `Robot` interface, or with that of `demos.robots.robot.Robot`.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from demos.robots.lerobot_arm import LeRobotArm, is_lerobot
 from demos.robots.robot import Robot
 from demos.robots.robot_env import RealTask, RobotEnv, goal_of
 from sim.arms import find_arm
 from sim.arms.arm import Arm
-from sim.extras import extra
-from sim.names import pick
 from sim.own import SUFFIX, run_file
 from sim.tasks import find_task
 from sim.tool_control import fence_m
 
-
-def _so101(port: str, id: str) -> Any:
-    module = extra("lerobot.robots.so_follower", "robots")
-    return module.SO101Follower(module.SO101FollowerConfig(port=port, id=id))
-
-
-TYPES: dict[str, Callable[[str, str], Any]] = {"so101_follower": _so101}
+HOW = "SO101Follower(SO101FollowerConfig(port=..., id=..., cameras={'front': OpenCVCameraConfig(...)}))"
 
 
 def real_env(
@@ -44,10 +32,15 @@ def real_env(
         options: `size` [px] and `control_hz` of `demos.robots.robot_env.RobotEnv`.
 
     Raises:
-        ValueError: If it is no robot, or another arm's, or lacks a camera or a picture of the goal.
+        ValueError: If it is no robot, or another arm's, or has no camera, lacks one or a picture of the goal.
         Unplugged: If it cannot be connected.
     """
     found = find_robot(robot, arm)
+    if not found.cameras or cameras == ():
+        raise ValueError(
+            f"robot {found.name!r}: cameras: got none, expected one or more, for nothing learns from "
+            f"episodes without a picture; declare them in {robot}, as in {HOW}"
+        )
     shown = None if goal is None else goal_of(goal, found.cameras if cameras is None else cameras)
     known = find_task(task)
     print(standing(found.arm))
@@ -70,14 +63,15 @@ def find_robot(given: str, arm: str) -> Robot:
     """The robot that a user means, not yet connected.
 
     Args:
-        given: Path of a file, or type and port.
+        given: Path of its file.
         arm: Name of the simulated arm that it is one of.
 
     Raises:
         ValueError: If it is none, or of another arm; one line.
-        MissingExtra: If it is of a type of LeRobot's, which is not installed.
     """
-    robot = _of_file(given, arm) if given.endswith(SUFFIX) else _of_type(given, arm)
+    if not given.endswith(SUFFIX):
+        raise ValueError(f"robot {given!r}: expected a {SUFFIX} file that declares one, as in ARM = {HOW}")
+    robot = _of_file(given, arm)
     if robot.arm != find_arm(arm):
         raise ValueError(f"{given}: robot {robot.name!r} is {robot.arm.name}, expected {arm}, as was said")
     return robot
@@ -93,12 +87,3 @@ def _of_file(given: str, arm: str) -> Robot:
     if len(found := [*known, *theirs]) != 1:
         raise ValueError(f"{given} declares {len(found)} robots; expected one at its top level")
     return found[0]
-
-
-def _of_type(given: str, arm: str) -> Robot:
-    name, _, rest = given.partition(":")
-    make = pick(TYPES, name, "type of robot", "or the path of a .py file that declares one")
-    port, _, id = rest.partition(":")
-    if not port:
-        raise ValueError(f"robot {given!r}: expected a port, as in {name}:/dev/ttyACM0")
-    return LeRobotArm(make(port, id or name), arm)

@@ -13,8 +13,9 @@ import mink
 import numpy as np
 from numpy.typing import NDArray
 
+from demos.robots.blocked import LEAD_RAD, Blocked
 from demos.robots.robot import DropOut, Reading, Unplugged, action_space
-from demos.robots.twin import Pose, Twin
+from demos.robots.twin import NoWay, Pose, Twin
 from sim.arms import find_arm
 from sim.arms.arm import Arm, span_rad
 from sim.cameras import Image
@@ -69,8 +70,7 @@ class LeRobotArm:
         self._zeros_deg = _each(zeros_deg, 0.0, "zeros_deg", self.arm)
         model, (jaw,) = arm_model(self.arm), self.arm.gripper.joints
         self._jaw_rad = span_rad(model, jaw)
-        self._twin = Twin(self.arm, 20)
-        self._period_s, self._found = 0.05, False
+        self._begin(20)
         self.retried = 0
 
     @property
@@ -85,7 +85,7 @@ class LeRobotArm:
 
     def connect(self, control_hz: int) -> None:
         """See `demos.robots.robot.Robot`. Where it is, the robot says when it is first observed."""
-        self._twin, self._period_s, self._found = Twin(self.arm, control_hz), 1.0 / control_hz, False
+        self._begin(control_hz)
         try:
             if not self._device.is_connected:
                 self._device.connect()
@@ -102,19 +102,18 @@ class LeRobotArm:
 
     def observe(self) -> Reading:
         """See `demos.robots.robot.Robot`."""
-        seen: dict[str, Any] = self._ask(self._device.get_observation)
-        self._twin.report(self._pose(seen))
+        pose, images = self._ask(self._seen)
+        self._twin.report(pose)
         if not self._found:
             self._twin.halt()
             self._found = True
-        return Reading(
-            self._twin.proprio, {camera: _picture(seen[camera], camera) for camera in self.cameras}
-        )
+        return Reading(self._twin.proprio, images)
 
     def send(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `demos.robots.robot.Robot`. The gripper's number is returned as it was asked: its one joint
         follows as fast as it may.
         """
+        self._stop_if_blocked(bool(action[: self.arm.cartesian_dof].any()))
         try:
             asked = self._twin.plan(action)
             taken = self._taken(asked)
@@ -130,26 +129,66 @@ class LeRobotArm:
 
     def go_home(self) -> None:
         """See `demos.robots.robot.Robot`."""
-        self._twin.tell(self._taken(self._twin.plan_home()))
+        self._stop_if_blocked(True)
+        lead_rad = np.abs(self._twin.sent.joints_rad - self._twin.reported_rad).max()
+        if lead_rad > LEAD_RAD and not self._blocked.suspected:
+            self._twin.halt()  # Somebody has moved it: it goes on from where it is.
+        try:
+            pose = self._twin.plan_home()
+        except NoWay as error:
+            self._twin.halt()
+            raise DropOut(
+                f"robot {self.name!r}: no way home is known from here that stays in the workspace; move the "
+                "arm by hand, into it and upright"
+            ) from error
+        self._twin.tell(self._taken(pose))
 
     def halt(self) -> None:
         """See `demos.robots.robot.Robot`."""
         self._twin.halt()
+        self._blocked.forget()
+
+    def _begin(self, control_hz: int) -> None:
+        """Knows nothing of where it is."""
+        self._twin, self._period_s, self._found = Twin(self.arm, control_hz), 1.0 / control_hz, False
+        self._blocked = Blocked(self.arm.joints, self._period_s)
+
+    def _stop_if_blocked(self, moving: bool) -> None:
+        """Pushes no further against what is in the way, until a joint has come free or nothing is asked.
+
+        Raises:
+            DropOut: If more motion is asked meanwhile.
+        """
+        if self._blocked.watch(self._twin.sent.joints_rad, self._twin.reported_rad):
+            self._twin.halt()
+        if not moving:
+            self._blocked.forget()
+        elif joint := self._blocked.joint:
+            self._twin.tell(self._taken(self._twin.sent))
+            raise DropOut(
+                f"robot {self.name!r}: {joint} stands still {LEAD_RAD} rad and more from where it was sent: "
+                "something is in its way; take that away, or begin again"
+            )
 
     def _taken(self, pose: Pose) -> Pose:
         """Sends joint targets; returns those that the robot says it took."""
-        return self._pose(self._ask(self._device.send_action, self._numbers(pose)))
+        return self._ask(lambda: self._pose(self._once(self._device.send_action, self._numbers(pose))))
 
-    def _ask(self, call: Callable[..., T], *arguments: Any) -> T:
-        """Calls the device; once more, if that failed with half of the control period left."""
+    def _seen(self) -> tuple[Pose, dict[str, Image]]:
+        """What the device observes: its pose and its pictures."""
+        said = self._once(self._device.get_observation)
+        return self._pose(said), {camera: _picture(said.get(camera), camera) for camera in self.cameras}
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Asks the device something; once more, if that failed with half of the control period left."""
         last_s = time.monotonic() + self._period_s / 2
         try:
-            return self._once(call, *arguments)
+            return question()
         except DropOut:
             if time.monotonic() > last_s:
                 raise
         self.retried += 1
-        return self._once(call, *arguments)
+        return question()
 
     def _once(self, call: Callable[..., T], *arguments: Any) -> T:
         """Calls the device; what it raises becomes one of two errors, for no episode may be lost by it."""
@@ -173,9 +212,15 @@ class LeRobotArm:
         if absent := [key for key in self._keys if key not in self._device.observation_features]:
             raise ValueError(f"robot {self.name!r}: observes no {', '.join(absent)}")
 
-    def _pose(self, said: dict[str, Any]) -> Pose:
-        """A pose, from the device's numbers."""
-        values = np.array([float(said[key]) for key in self._keys])
+    def _pose(self, said: Any) -> Pose:
+        """A pose, from the device's numbers; what is no such answer is none."""
+        try:
+            values = np.array([float(said[key]) for key in self._keys])
+        except (LookupError, TypeError, ValueError) as error:
+            raise DropOut(
+                f"robot {self.name!r} answers {str(said)[:80]}: expected a number for each of "
+                f"{', '.join(self._keys)}"
+            ) from error
         if not np.isfinite(values).all():
             raise DropOut(f"robot {self.name!r} says {values}: numbers that are not finite")
         low, high = self._jaw_rad
@@ -197,7 +242,10 @@ def _each(given: Sequence[float], default: float, noun: str, arm: Arm) -> NDArra
 
 
 def _picture(picture: Any, camera: str) -> Image:
-    image = np.asarray(picture)
+    try:
+        image = np.asarray(picture)
+    except ValueError as error:
+        raise DropOut(f"camera {camera!r}: got {_line(error)}, expected uint8 (H, W, 3)") from error
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise DropOut(f"camera {camera!r}: got {image.dtype} {image.shape}, expected uint8 (H, W, 3)")
     return image

@@ -8,17 +8,17 @@ is. An arm that is gone ends the episode, which is whole up to there; the next o
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from demos.cadence import Cadence
 from demos.episode import NOBODY
 from demos.robots.robot import DropOut, Reading, Robot, Unplugged
-from demos.teleop.cadence import Cadence
 from sim.arms.arm import Arm
 from sim.cameras import Image
 from sim.env import Observation, Status
@@ -31,6 +31,8 @@ BLIND_S = 0.1  # own choice: an arm that is silent for longer is asked to move n
 FIRST_S = 1.0  # so long the first answer is waited for
 RATES_HZ, SIZES_PX = (1, 100), (8, 1024)
 KINDS = (".png", ".jpg", ".jpeg")  # of a goal's pictures
+Call = Literal["observe", "send"]  # what may have no answer, each by itself
+T = TypeVar("T")
 
 
 class RealTask(NamedTuple):
@@ -91,8 +93,8 @@ class RobotEnv:
         self._robot = robot
         self._goal = {camera: square(goal[camera], size) for camera in self.cameras} if goal else {}
         self._reading: Reading | None = None
-        self._steps = 0
-        self._silent_since_s: float | None = None
+        self._steps, self._told = 0, np.zeros(robot.arm.action_size, np.float32)
+        self._silent_since_s = dict[Call, float]()
         self._gone: Unplugged | None = None
         self._note = ""
         robot.connect(control_hz)
@@ -118,6 +120,11 @@ class RobotEnv:
         return self._robot.cameras
 
     @property
+    def shows_goal(self) -> bool:
+        """Whether one was given."""
+        return bool(self._goal)
+
+    @property
     def gl_renderer(self) -> str:
         """No renderer made the images."""
         return f"cameras of {self._robot.name}"
@@ -125,9 +132,8 @@ class RobotEnv:
     @property
     def status(self) -> Status:
         """A real table does not say whether its task is done."""
-        since = self._silent_since_s
-        silence_s = math.inf if self._gone else 0.0 if since is None else time.monotonic() - since
-        return Status(False, 0.0, self._robot.homed, silence_s, self._note)
+        silence_s, deaf_s = self._silence_s("observe"), self._silence_s("send")
+        return Status(False, 0.0, self._robot.homed, silence_s, self._note, deaf_s)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -142,6 +148,8 @@ class RobotEnv:
         del seed  # Nothing is drawn.
         if options:
             raise ValueError(f"reset options {', '.join(options)}: a real table has none")
+        if "send" in self._silent_since_s:
+            self._robot.halt()  # It may try again.
         self._steps, self._note = 0, ""
         end_s = time.monotonic() + FIRST_S
         held = self._see()
@@ -155,7 +163,8 @@ class RobotEnv:
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One control period; truncated at `max_steps`, and when the robot is gone."""
-        executed = self._tell(action if self.status.silence_s <= BLIND_S else self._still(action))
+        executed = self._tell(action if self._silence_s("observe") <= BLIND_S else self._still(action))
+        self._told = action
         self.cadence.wait()
         held = self._see()
         self._steps += 1
@@ -165,15 +174,20 @@ class RobotEnv:
     def look(self, homing: bool = False) -> Observation:
         """What is seen now, or was last; towards home only if that is asked and the robot answers.
 
+        A robot that takes no actions is asked to hold still, to learn whether it takes them again.
+
         Raises:
             Unplugged: If it is gone and there is no episode to be saved.
         """
-        silent, self._note = self._silent_since_s is not None, ""
-        self._see()
-        if silent and self._silent_since_s is None:
+        silent, self._note = "observe" in self._silent_since_s, ""
+        answers = not self._see()
+        deaf = "send" in self._silent_since_s
+        if answers and (silent or (deaf and not homing)):
             self._robot.halt()  # Whatever it was on the way to is long ago.
-        if homing and self._silent_since_s is None:
-            self._try(self._robot.go_home)
+        if answers and homing:
+            self._try("send", self._robot.go_home)
+        elif answers and deaf:
+            self._tell(self._still(self._told))
         if self._gone is not None and self._steps == 0:
             raise self._gone
         return self._observation()
@@ -190,16 +204,15 @@ class RobotEnv:
 
     def _see(self) -> bool:
         """Observes, if the robot answers; whether the last observation must stand in."""
-        reading = self._try(self._robot.observe)
+        reading = self._try("observe", self._robot.observe)
         if reading is not None:
             self._reading = reading
-            self._silent_since_s = None
         return reading is None
 
     def _tell(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """Sends an action; returns what was executed: no motion where nobody took it."""
         self._note = ""
-        executed = self._try(lambda: self._robot.send(action))
+        executed = self._try("send", lambda: self._robot.send(action))
         return self._still(action) if executed is None else executed
 
     def _still(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -208,19 +221,29 @@ class RobotEnv:
         still[: self.arm.cartesian_dof] = 0.0
         return still
 
-    def _try(self, call: Any) -> Any:
+    def _silence_s(self, kind: Call) -> float:
+        """How long calls of a kind have had no answer [s]; infinite once the robot is gone."""
+        if self._gone is not None:
+            return math.inf
+        since_s = self._silent_since_s.get(kind)
+        return 0.0 if since_s is None else time.monotonic() - since_s
+
+    def _try(self, kind: Call, call: Callable[[], T]) -> T | None:
         """What a call of the robot returns, or None for want of an answer."""
         if self._gone is not None:
             self._note = str(self._gone)
             return None
         try:
-            return call()
+            answer = call()
         except Unplugged as error:
             self._gone, self._note = error, str(error)
         except DropOut as error:
             self.dropped += 1
-            self._silent_since_s = self._silent_since_s or time.monotonic()
+            self._silent_since_s.setdefault(kind, time.monotonic())
             self._note = str(error)
+        else:
+            self._silent_since_s.pop(kind, None)
+            return answer
         return None
 
     def _observation(self) -> Observation:

@@ -8,10 +8,12 @@ be as in any simulation: `sim.scene.Scene.state` holds all three.
 from dataclasses import replace
 from typing import NamedTuple
 
+import mink
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from demos.robots.way_home import WayHome
 from sim.arms.arm import Arm
 from sim.poses import Array, rotation_log
 from sim.proprioception import channels, read
@@ -19,7 +21,6 @@ from sim.scene import Scene
 from sim.tool_control import RAMP_PIECES, ToolControl, fence_m
 
 SPEED_SHARE = 0.5  # own choice: of the rated speeds of joints, which hold without a load
-HOMING_RAD_S = 0.5  # own choice: each joint's speed on the way home, which nobody steers
 SAME_RAD = 1e-3  # a rounding of joint targets on their way; a servo's step is 1.5e-3
 OUTSIDE_M = 0.001  # so far beyond the workspace a joint target may put the tool
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.1)  # of a step, the first that stays inside
@@ -31,6 +32,10 @@ class Pose(NamedTuple):
 
     joints_rad: Array
     gripper_rad: float
+
+
+class NoWay(Exception):
+    """No way home is known that stays inside the workspace."""
 
 
 class Twin:
@@ -52,6 +57,7 @@ class Twin:
         self.scene, self._told, self._tried = (Scene(self._arm, ()) for _ in range(3))
         self._limb = self.scene.limbs[0]
         self._control = ToolControl(self._limb, self._period_s)
+        self._way_home = WayHome(self._arm, self._period_s)
         self._fence_low_m, self._fence_high_m = fence_m(arm)
         bounds = np.array([(channel.low, channel.high) for channel in channels(arm)])
         self._low, self._high = bounds.T
@@ -86,6 +92,11 @@ class Twin:
         self._command(self.sent)
         self.scene.forward()
 
+    @property
+    def reported_rad(self) -> Array:
+        """Joints (n,) [rad] as they were reported last."""
+        return self._limb.joints_rad
+
     def halt(self) -> None:
         """What was reported last becomes the target, of joints and tool."""
         self.tell(Pose(self._limb.joints_rad, float(self._limb.fingers[0])))
@@ -103,9 +114,24 @@ class Twin:
         return Pose(self._fenced(targets[-1, self._limb.ctrl]), self._jaw_towards(jaw, self._jaw_step_rad))
 
     def plan_home(self) -> Pose:
-        """The next pose on the straight way home of all joints, slowly; the gripper opens as ever."""
-        step, sent = HOMING_RAD_S * self._period_s, self.sent.joints_rad
-        joints = sent + np.clip(self.home.joints_rad - sent, -step, step)
+        """The next pose on the way home, slowly; the gripper opens as ever.
+
+        The way is straight in the joints if it keeps the tool inside the workspace, or no further outside
+        than it is; else straight in space until it does.
+
+        Raises:
+            NoWay: If neither does.
+        """
+        sent = self.sent.joints_rad
+        if self._is_clear():
+            joints = self._way_home.straight(sent)
+        else:
+            try:
+                joints = self._fenced(self._way_home.across(sent))
+            except mink.NoSolutionFound as error:
+                raise NoWay from error
+            if np.allclose(joints, sent, atol=SAME_RAD):
+                raise NoWay
         return Pose(joints, self._jaw_towards(self.home.gripper_rad, self._jaw_step_rad))
 
     def tell(self, pose: Pose, asked: Pose | None = None) -> NDArray[np.float32]:
@@ -129,6 +155,16 @@ class Twin:
         told = self._told.limbs[0]
         self._limb.command_tool(told.tool_m, told.tool_tilt_rad)
 
+    def _is_clear(self) -> bool:
+        """Whether all of the straight way home of all joints keeps the tool where it may be."""
+        joints = self.sent.joints_rad
+        allowed_m = np.maximum(OUTSIDE_M, self._outside_m(joints))
+        while not np.array_equal(joints, self.home.joints_rad):
+            joints = self._way_home.straight(joints)
+            if (self._outside_m(joints) > allowed_m).any():
+                return False
+        return True
+
     def _fenced(self, joints_rad: Array) -> Array:
         """Joint targets, or as much of the way to them as does not take the tool out of the workspace.
 
@@ -136,17 +172,19 @@ class Twin:
         at full speed in all directions it is 6 mm off, which in a simulation harms nothing.
         """
         sent = self.sent.joints_rad
-        allowed_m = max(OUTSIDE_M, self._outside_m(sent))
+        allowed_m = np.maximum(OUTSIDE_M, self._outside_m(sent))
         for share in SHARES:
             target = sent + share * (joints_rad - sent)
-            if self._outside_m(target) <= allowed_m:
+            if (self._outside_m(target) <= allowed_m).all():
                 return target
         return sent
 
-    def _outside_m(self, joints_rad: Array) -> float:
-        """How far beyond the workspace joints put the tool [m]."""
+    def _outside_m(self, joints_rad: Array) -> Array:
+        """How far beyond each of the workspace's six sides joints put the tool (6,) [m]; inside it is less
+        than 0.
+        """
         tool_m = _stand(self._tried, joints_rad)
-        return float(np.maximum(self._fence_low_m - tool_m, tool_m - self._fence_high_m).max())
+        return np.concatenate([self._fence_low_m - tool_m, tool_m - self._fence_high_m])
 
     def _command(self, pose: Pose) -> None:
         targets = np.empty(self.scene.model.nu)

@@ -35,8 +35,7 @@ class Options:
     """What a sitting is to be.
 
     Attributes:
-        robot: A real arm instead of the simulated one: the .py file that declares it, or a type of LeRobot's
-            and its port, as in so101_follower:/dev/ttyACM0.
+        robot: A real arm instead of the simulated one: the .py file that declares it and its cameras.
         goal: For a real arm, a folder with a picture for each camera of what is to be brought about, such as
             front.png; without it an episode's last frame is its goal.
         out: The store that takes the episodes.
@@ -109,7 +108,7 @@ def serve(
         OSError: See `Service`; or if an episode could not be saved, or the arm is gone.
     """
     service = Service(env, store, plan, address, helper)
-    print(f"open {service.web.guard.address} in a browser; Ctrl-C ends")
+    service.web.announce()
     service.session.start()
     try:
         service.web.run()

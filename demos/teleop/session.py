@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from demos.cadence import Cadence
 from demos.controller import Controller
 from demos.environment import Environment
 from demos.episode import NOBODY, Episode, Outcome
 from demos.locks import alone
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
-from demos.teleop.cadence import Cadence
 from demos.teleop.console import AROUND, Console
 from demos.teleop.teleoperator import Abandoned, Phase, Teleoperator
 from sim.arms.arm import Gripper
@@ -84,7 +84,7 @@ class Session:
 
         Raises:
             Busy: If another sitting records into the store.
-            ValueError: If the helper cannot act in the environment.
+            ValueError: If the helper cannot act in the environment, as a policy where no goal is shown.
         """
         if helper is not None:
             helper.begin(0, env, plan.first_seed)
@@ -258,7 +258,7 @@ class Session:
             "kept": self._kept,
             "wanted": self._plan.episodes,
             "seed": self._seed,
-            "note": self._note,
+            "note": self._operator.trouble or self._note,
             "cadence": dataclasses.asdict(self.cadence.figures),
         }
 

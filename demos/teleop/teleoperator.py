@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from demos.cadence import Cadence
 from demos.controller import Act, Controller
 from demos.environment import Environment
 from demos.episode import Provenance
 from demos.expert import Expert, aims
-from demos.teleop.cadence import Cadence
 from demos.teleop.console import GONE_S, SILENT_S, Console
 from sim.env import ManipulationEnv, Observation
 from sim.names import UnknownName
@@ -27,7 +27,12 @@ class Teleoperator:
     """Acts for the person at a console, in one environment, at the control rate.
 
     The person may hand the controls to a helper: a policy, or the scripted expert, which knows simulations
-    alone. Each time it begins anew, with no memory of what the person did.
+    alone. Each time it begins anew, with no memory of what the person did. If it fails, the controls go back
+    to the person, and the episode goes on.
+
+    Attributes:
+        marked: What the person says of the episode, or None.
+        trouble: Why the helper lost the controls, in a line; "" if it did not.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Teleoperator:
         self._actor = "teleop"
         self._started = self._recording = self._ending = False
         self.marked: bool | None = None
+        self.trouble = ""
 
     def provenance(self, seed: int) -> Provenance:
         """Teleoperated, perhaps beside a policy; who acted at each step is in the episode's `actor`."""
@@ -92,9 +98,11 @@ class Teleoperator:
         self._obey()
         ends = self._ending
         command = self._console.command()
-        if self._actor == "teleop" or self._helper is None or self._console.silence_s > SILENT_S:
+        helped = None
+        if self._actor != "teleop" and self._console.silence_s <= SILENT_S:
+            helped = self._helped(slots, observations if seen is None else [seen])
+        if helped is None:
             return [Act(command.limited, command.limited, ends, command.commanded, "teleop", seen_s, seen)]
-        helped = self._helper.act(slots, observations if seen is None else [seen])[0]
         self._console.follow(helped.action)
         return [Act(helped.action, helped.label, ends, command.commanded, self._actor, seen_s, seen)]
 
@@ -103,13 +111,36 @@ class Teleoperator:
         """Who it is that the controls may be handed to, one of `demos.episode.CONTROLLERS`; "" if nobody."""
         return "" if self._helper is None else self._helper.provenance(self._seed).controller
 
-    def _hand_over(self) -> None:
-        if self._helper is not None:
+    def _hand_over(self) -> bool:
+        """Has the helper begin anew; whether there is one and it could."""
+        self.trouble = ""
+        if self._helper is None:
+            return False
+        try:
             self._helper.begin(self._slot, self._env, self._seed)
+        except Exception as error:  # as in `_helped`
+            self._give_back(error)
+        return not self.trouble
+
+    def _helped(self, slots: Sequence[int], observations: Sequence[Observation]) -> Act | None:
+        """What the helper does; None once it fails, and the person acts."""
+        assert self._helper is not None
+        try:
+            return self._helper.act(slots, observations)[0]
+        except Exception as error:  # whatever a network or a foreign file raises, the episode is the person's
+            self._give_back(error)
+        return None
+
+    def _give_back(self, error: Exception) -> None:
+        """The controls, to the person."""
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        self.trouble = f"the {self.helper} failed, you act: {line}"
+        self._actor = "teleop"
 
     def _is_away(self) -> bool:
         """Whether the person is, or an arm that may still come back."""
-        silence_s = self._env.status.silence_s
+        status = self._env.status
+        silence_s = max(status.silence_s, status.deaf_s)
         return self._console.silence_s > GONE_S or (LOST_S < silence_s < math.inf)
 
     def _wait(self, phase: Phase, over: Callable[[], bool]) -> Observation:
@@ -147,8 +178,7 @@ class Teleoperator:
                 self.marked = None
             elif order == "person":
                 self._actor = "teleop"
-            elif order == "helper" and self._helper is not None:
-                self._hand_over()
+            elif order == "helper" and self._hand_over():
                 self._actor = self.helper
 
 

@@ -94,6 +94,10 @@ class LocalServer:
         self.server = uvicorn.Server(config)
         self._socket = _listening(address)
 
+    def announce(self, opened: str = "") -> None:
+        """Says where the page is, at once also to a pipe; `opened` is what comes behind the address."""
+        print(f"open {self.guard.address}{opened} in a browser; Ctrl-C ends", flush=True)
+
     def run(self) -> None:
         """Answers until it is interrupted, or told to end by `server.should_exit`."""
         self.server.run([self._socket])
