@@ -63,4 +63,4 @@ def test_a_persons_word_counts_where_nobody_had_judged(
     entry = store.commit(fake_episode(np.random.default_rng(0), success=False, judged_by=NOBODY))
     relabel(store.path, ids=(entry.id,), outcome=outcome, out=tmp_path / "better")
     said = EpisodeStore(tmp_path / "better").load(entry.id).meta.outcome
-    assert (said.success, said.judged_by) == (outcome == "success", "hand, before: not judged")
+    assert (said.success, said.judged_by) == (outcome == "success", "hand, before: unjudged")
