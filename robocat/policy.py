@@ -83,7 +83,7 @@ class Policy:
         if not env.shows_goal:
             raise CheckpointError(
                 f"{self.card.name} is told by pictures of a goal what to do, and there are none; say --goal "
-                f"and a folder with a picture for each of {', '.join(env.cameras)}, such as {env.cameras[0]}.png"
+                f"and a folder with one for each of {', '.join(env.cameras)}, such as {env.cameras[0]}.png"
             )
         if env.size != self._tokeniser.config.size:
             raise CheckpointError(
