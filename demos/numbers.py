@@ -1,6 +1,7 @@
 """Arrays of numbers kept by Zstandard: `pack` and `unpack` are inverse.
 
-For simulator states, of which most numbers stay as they are from step to step: a quarter of the bytes.
+For simulator states, of which most numbers stay as they are from step to step: a quarter of the bytes. What no
+simulator made has none.
 """
 
 from typing import Any
@@ -31,8 +32,10 @@ def unpack(blob: NDArray[np.uint8], rows: int, kind: type[np.generic]) -> NDArra
     Raises:
         ValueError: Bytes that are no such array, or a `zstandard.ZstdError`.
     """
-    row = rows * np.dtype(kind).itemsize
-    if not 0 < zstandard.frame_content_size(blob[:_HEAD].tobytes()) <= row * _MOST:
+    columns, rest = divmod(
+        zstandard.frame_content_size(blob[:_HEAD].tobytes()), rows * np.dtype(kind).itemsize
+    )
+    if rest or not 0 <= columns <= _MOST:
         raise ValueError(f"numbers that are no {rows} rows, or damaged")
     data = zstandard.ZstdDecompressor().decompress(blob.tobytes(), allow_extra_data=False)
-    return np.frombuffer(data, kind).reshape(rows, -1)
+    return np.frombuffer(data, kind).reshape(rows, columns)

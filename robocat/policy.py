@@ -88,7 +88,7 @@ class Policy:
         if env.size != self._tokeniser.config.size:
             raise CheckpointError(
                 f"{self.card.name} reads pictures of {self._tokeniser.config.size} px, the environment's are "
-                f"of {env.size} px"
+                f"of {env.size} px; say --size {self._tokeniser.config.size}"
             )
         if len(env.cameras) != self._agent.config.cameras:
             raise CheckpointError(
