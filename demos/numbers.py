@@ -1,7 +1,7 @@
 """Arrays of numbers kept by Zstandard: `pack` and `unpack` are inverse.
 
-For simulator states, of which most numbers stay as they are from step to step: a quarter of the bytes. What no
-simulator made has none.
+For simulator states, of which most numbers stay as they are from step to step: a quarter of the bytes. What
+no simulator made has none.
 """
 
 from typing import Any
