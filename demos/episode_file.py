@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,12 +70,15 @@ def encode(episode: Episode | Packed, content: str) -> bytes:
         content: Its `content_hash`.
     """
     episode, packed = episode if isinstance(episode, Packed) else Packed(episode, {})
+    lacking = [camera for camera in episode.meta.cameras if camera not in packed]
+    with ThreadPoolExecutor(max(1, len(lacking))) as pool:  # a camera a core: Zstandard lets go of the GIL
+        made = pool.map(lambda camera: pack(episode.images[camera]), lacking)
+        packed = {**packed, **dict(zip(lacking, made, strict=True))}
     tensors: dict[str, NDArray[Any]] = {}
     for key, array in episode.arrays().items():
         kind, _, camera = key.partition("/")
         if kind == "images":
-            blobs = packed[camera] if camera in packed else pack(array)
-            tensors[key], tensors[f"offsets/{camera}"] = blobs
+            tensors[key], tensors[f"offsets/{camera}"] = packed[camera]
         else:
             tensors[key] = pack(array[None])[0] if kind == "goal" else array
     tensors["state"] = numbers.pack(episode.state)
