@@ -10,6 +10,7 @@ one: the two stores cannot be merged.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tyro.conf import Positional
 from demos import h264
 from demos.episode_file import Packed
 from demos.images import unpack
+from demos.manifest import Entry
+from demos.staging import whole
 from demos.stock import refuse_itself, rewrite
 from demos.store import EpisodeStore
 
@@ -34,7 +37,8 @@ def compact(store: Positional[Path], *, out: Path, least_db: float = LEAST_DB) -
         least_db: Peak signal-to-noise ratio that each camera's images are to keep over an episode [dB].
 
     Raises:
-        ValueError: `out` is the store itself or made otherwise, or no video keeps that much.
+        ValueError: `out` is the store itself or made otherwise, or has an episode with another outcome; or
+            `least_db` is out of range.
         MissingExtra: PyAV is not installed.
     """
     if not 20.0 <= least_db <= 48.0:
@@ -46,11 +50,28 @@ def compact(store: Positional[Path], *, out: Path, least_db: float = LEAST_DB) -
     source, target = EpisodeStore(store), EpisodeStore(out)
     entries = source.entries()
     _claim(target, least_db)
-    lacking = [entry.id for entry in entries if not (target.exists and entry.id in target)]
+    there = {entry.id: entry for entry in target.entries()} if target.exists else {}
+    lacking = [entry.id for entry in entries if not _has(there, entry, out)]
     rewrite(source, target, lacking, lambda given: compacted(given, least_db))
     made = {entry.id: entry.bytes for entry in target.entries()}
     before, after = sum(entry.bytes for entry in entries), sum(made[entry.id] for entry in entries)
     print(f"{out}: {len(entries)} episodes, {before / 1e6:.1f} MB as {after / 1e6:.1f} MB")
+
+
+def _has(there: Mapping[str, Entry], entry: Entry, out: Path) -> bool:
+    """Whether an episode is there already, as far as a manifest tells: but for its images as it is here.
+
+    Raises:
+        ValueError: There is another one of its name.
+    """
+    if (made := there.get(entry.id)) is None:
+        return False
+    if replace(made, content=entry.content, sha256=entry.sha256, bytes=entry.bytes) != entry:
+        raise ValueError(
+            f"{entry.id} is in {out} as {made.outcome} of {made.length} steps, here as {entry.outcome} of "
+            f"{entry.length}; expected another --out"
+        )
+    return True
 
 
 def _claim(target: EpisodeStore, least_db: float) -> None:
@@ -71,7 +92,8 @@ def _claim(target: EpisodeStore, least_db: float) -> None:
         raise ValueError(f"{target.path} is a store that was not made by this; expected another --out")
     else:
         target.path.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps({"least_db": least_db}))
+        with whole(note) as part:
+            part.write_text(json.dumps({"least_db": least_db}))
 
 
 def compacted(given: Packed, least_db: float) -> Packed:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from demos.fidelity import errors, psnr_db
+from demos.png import within
 from sim.extras import extra
 
 # Constant rate factors to choose from: of 128 px pictures of arms at work 34 keeps 40.2 to 40.6 dB, and each
@@ -23,7 +25,6 @@ _PRESET = "slower"  # x264's: of as many bytes 2 dB more are kept than with "ver
 _WHOLE_EVERY = 10  # frames: reading one decodes at most so many. Every 25 takes an eighth fewer bytes.
 _BLOCK_PX = 16  # what H.264 divides a picture into
 _CRC = 4  # bytes, behind the video
-_EXACT_DB = 99.0  # said of pictures that are equal
 
 
 def is_video(blobs: NDArray[np.uint8]) -> bool:
@@ -36,8 +37,8 @@ def pack(images: NDArray[np.uint8], least_db: float) -> tuple[NDArray[np.uint8],
 
     Args:
         images: (N, H, W, 3) RGB.
-        least_db: Peak signal-to-noise ratio that must be left of them, by the mean square over all [dB]; of
-            a single one it may be 4 dB less.
+        least_db: Peak signal-to-noise ratio that must be left of them, by the mean square error over all
+            [dB]; of single ones it may be less.
 
     Returns:
         One video with its checksum (B,), and where it begins and ends (2,): (0, B). None where none keeps
@@ -51,7 +52,7 @@ def pack(images: NDArray[np.uint8], least_db: float) -> tuple[NDArray[np.uint8],
     while weak <= strong:  # by halves, as stronger means less is left
         strength = (weak + strong + 1) // 2
         blob = _sealed(_encode(coded, strength))
-        if psnr_db(images, unpack(blob, images.shape[1:3])) >= least_db:
+        if float(psnr_db(errors(images, unpack(blob, images.shape[1:3])).mean())) >= least_db:
             kept, weak = blob, strength + 1
         else:
             strong = strength - 1
@@ -86,7 +87,7 @@ def unpack(
                 planes = [_planes_of(frame) for frame in container.decode(video=0)]
                 wanted = range(count)
             else:
-                wanted = [_within(int(index), count) for index in indices]
+                wanted = within(indices, count)
                 found = _some(container, set(wanted))
                 planes = [found[index] for index in wanted]
     except (av.FFmpegError, IndexError, KeyError) as error:
@@ -97,12 +98,6 @@ def unpack(
     if planes[0].shape[1:] != (_up(height), _up(width)):
         raise ValueError(f"a video of images that are not {height} x {width} px")
     return rgb(np.stack(planes))[:, :height, :width]
-
-
-def psnr_db(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio of images (N, H, W, 3) beside others, over all of them [dB]."""
-    error = float(np.mean((images.astype(np.float32) - others) ** 2))
-    return _EXACT_DB if error == 0.0 else float(10.0 * np.log10(255.0**2 / error))
 
 
 def _sealed(video: bytes) -> NDArray[np.uint8]:
@@ -123,12 +118,6 @@ def _whole_blocks(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _up(pixels: int) -> int:
     return -(-pixels // _BLOCK_PX) * _BLOCK_PX
-
-
-def _within(index: int, count: int) -> int:
-    if not -count <= index < count:
-        raise ValueError(f"image {index}: expected an index from {-count} to {count - 1}")
-    return index % count
 
 
 def _encode(coded: NDArray[np.uint8], strength: int) -> bytes:

@@ -71,14 +71,11 @@ def unpack(
     count, block = sum(counts), counts[0]
     if any(each != block for each in counts[:-1]) or not 0 < counts[-1] <= block:
         raise ValueError(f"blocks of {counts} images, expected equally many but in the last")
-    chosen = range(count) if indices is None else [int(index) for index in indices]
-    for index in chosen:
-        if not -count <= index < count:
-            raise ValueError(f"image {index}: expected an index from {-count} to {count - 1}")
+    chosen = png.within(indices, count)
     images = np.empty((len(chosen), *size, 3), np.uint8)
     read: dict[int, NDArray[np.uint8]] = {}
     for place, index in enumerate(chosen):
-        number, at = divmod(index % count, block)
+        number, at = divmod(index, block)
         if number not in read:
             read[number] = _block(blobs[offsets[number] : offsets[number + 1]], size)
         images[place] = read[number][at]

@@ -11,7 +11,8 @@ writer was killed: readers ignore them and the next writer cuts them off.
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +23,40 @@ class Untaken(ValueError):
     """An intact line that is none of this file's."""
 
 
-class Journal:
-    """What is read of such a file so far; `refresh` reads on.
+class Journal(ABC):
+    """What is read of such a file so far; `refresh` reads on. Whoever inherits says what its lines are.
 
     Attributes:
+        path: Where it is, or will be.
         exists: Whether there is a file at all.
         damaged: Numbers of the complete lines that are not intact or that nobody can take, from 1.
         torn: Bytes after the last newline.
         lines: How many complete lines there are.
     """
 
-    def __init__(
-        self, path: Path, forget: Callable[[], None], take: Callable[[int, dict[str, Any]], None]
-    ) -> None:
-        """For a file.
-
-        Args:
-            path: Where it is, or will be.
-            forget: Called when it must be read from the start again, or is gone.
-            take: Called with the number and the object of each intact line, in order; raises `Untaken` of
-                one that is not what a line is to be.
-        """
+    def __init__(self, path: Path) -> None:
+        """For a file."""
         self.path = path
-        self._tell_to_forget, self._take = forget, take
-        self._forget(None)
+        self._begin(None)
 
-    def _forget(self, inode: int | None) -> None:
+    @abstractmethod
+    def forget(self) -> None:
+        """It must be read from the start again, or is gone."""
+
+    @abstractmethod
+    def take(self, number: int, record: dict[str, Any]) -> None:
+        """The number and the object of each intact line, in order.
+
+        Raises:
+            Untaken: It is not what a line is to be.
+        """
+
+    def _begin(self, inode: int | None) -> None:
         self.exists = inode is not None
         self.damaged: set[int] = set()
         self.torn = self.lines = 0
         self._inode, self._end = inode, 0
-        self._tell_to_forget()
+        self.forget()
 
     def refresh(self) -> None:
         """Reads what was appended since the last time, or all of it if the file is another one."""
@@ -61,7 +65,7 @@ class Journal:
         self._read_on()
         if started and len(self.damaged) > known:
             # A writer may have taken back a line that was read here (its disk was full) and another followed.
-            self._forget(None)
+            self._begin(None)
             self._read_on()
 
     def _read_on(self) -> None:
@@ -69,24 +73,24 @@ class Journal:
             with open(self.path, "rb") as file:
                 now = os.fstat(file.fileno())
                 if now.st_ino != self._inode or now.st_size < self._end:
-                    self._forget(now.st_ino)
+                    self._begin(now.st_ino)
                 file.seek(self._end)
                 tail = file.read()
         except FileNotFoundError:
-            return self._forget(None)
+            return self._begin(None)
         *lines, rest = tail.split(b"\n")
         for number, line in enumerate(lines, start=self.lines + 1):
             try:
                 if (record := parsed(line)) is None:
                     raise Untaken
-                self._take(number, record)
+                self.take(number, record)
             except Untaken:
                 self.damaged.add(number)
         self.lines += len(lines)
         self._end += len(tail) - len(rest)
         self.torn = len(rest)
 
-    def append(self, records: Iterable[Mapping[str, Any]]) -> None:
+    def add_lines(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Adds lines, all or none, and returns when they survive a power cut. Under a lock, refreshed.
 
         Raises:

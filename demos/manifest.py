@@ -117,44 +117,27 @@ _FIELDS = {each.name for each in dataclasses.fields(Entry)}
 _TEXTS = [each.name for each in dataclasses.fields(Entry) if each.type is str]
 
 
-class Manifest:
-    """What is read of a manifest so far; `refresh` reads on.
+class Manifest(Journal):
+    """What is read of a manifest so far.
 
     Attributes:
-        exists: Whether there is a manifest at all.
+        root: The store's folder.
         entries: Intact lines, by episode id.
-        damaged: Numbers of the complete lines that are not intact, from 1.
-        torn: Bytes after the last newline.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.path = root / "manifest.jsonl"
-        self._journal = Journal(self.path, self._forget, self._take)
+        super().__init__(root / "manifest.jsonl")
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """See `Journal`."""
         self.entries: dict[str, Entry] = {}
 
-    def _take(self, number: int, record: dict[str, Any]) -> None:
+    def take(self, number: int, record: dict[str, Any]) -> None:
+        """See `Journal`; what is said of an episode first counts."""
         del number
         entry = Entry.from_record(record)
         self.entries.setdefault(entry.id, entry)
-
-    @property
-    def exists(self) -> bool:
-        return self._journal.exists
-
-    @property
-    def damaged(self) -> set[int]:
-        return self._journal.damaged
-
-    @property
-    def torn(self) -> int:
-        return self._journal.torn
-
-    def refresh(self) -> None:
-        """Reads what was appended since the last time, or all of it if the file is another one."""
-        self._journal.refresh()
 
     @contextmanager
     def locked(self, shared: bool = False, wait: bool = True) -> Generator[None]:
@@ -187,4 +170,4 @@ class Manifest:
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Adds lines, all or none, and returns when they survive a power cut. Under the lock, refreshed."""
-        self._journal.append(entry.to_record() for entry in entries)
+        self.add_lines(entry.to_record() for entry in entries)

@@ -78,46 +78,18 @@ class Mark:
 _FIELDS = {each.name for each in fields(Mark)}
 
 
-class Marks:
-    """The marks of a store; `refresh` reads on what others wrote."""
+class Marks(Journal):
+    """The marks of a store; raises `StoreError` when read if they are of another format."""
 
     def __init__(self, store: Path) -> None:
         """For the folder of a store, which is not written to before there is a mark."""
         self._manifest = Manifest(store)
-        self._journal = Journal(store / "marks.jsonl", self._forget, self._take)
-
-    @property
-    def path(self) -> Path:
-        """Where they are, or will be."""
-        return self._journal.path
-
-    @property
-    def damaged(self) -> set[int]:
-        """Numbers of the lines that cannot be read."""
-        return self._journal.damaged
-
-    @property
-    def torn(self) -> int:
-        """Bytes after the last line, which a killed writer left."""
-        return self._journal.torn
-
-    @property
-    def lines(self) -> int:
-        """How many lines there are: this changes whenever a mark does."""
-        return self._journal.lines
+        super().__init__(store / "marks.jsonl")
 
     @property
     def last(self) -> Mark | None:
         """What an undo would undo."""
         return next(reversed(self._standing.values()), None)
-
-    def refresh(self) -> None:
-        """Reads what was written since.
-
-        Raises:
-            StoreError: The journal is of another format.
-        """
-        self._journal.refresh()
 
     def of(self, entry: Entry) -> Said | None:
         """What an episode is said to be now."""
@@ -181,13 +153,15 @@ class Marks:
             self.path.touch()
             sync_folders([self.path.parent])
             self.refresh()
-        self._journal.append([asdict(mark)])
+        self.add_lines([asdict(mark)])
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """See `Journal`."""
         self._standing: dict[str, Mark] = {}  # what no later line undid, by its key
         self._present: dict[str, Mark] = {}  # the last of them, by the episode's id
 
-    def _take(self, number: int, record: dict[str, Any]) -> None:
+    def take(self, number: int, record: dict[str, Any]) -> None:
+        """See `Journal`."""
         try:
             mark = Mark.from_record(record)
         except StoreError as error:

@@ -64,20 +64,30 @@ def unpack(
         ValueError: Bytes that `pack` did not write, or an index outside the range.
     """
     height, width = size
-    count = len(offsets) - 1
-    chosen = range(count) if indices is None else [int(index) for index in indices]
-    for index in chosen:
-        if not -count <= index < count:
-            raise ValueError(f"image {index}: expected an index from {-count} to {count - 1}")
+    chosen = within(indices, len(offsets) - 1)
     rows = np.empty((len(chosen), height, 1 + 3 * width), np.uint8)
     start = _header(height, width)
     for row, index in zip(rows, chosen, strict=True):
-        png = blobs[offsets[index % count] : offsets[index % count + 1]].tobytes()
+        png = blobs[offsets[index] : offsets[index + 1]].tobytes()
         row[...] = np.frombuffer(_pixels(png, start, row.size), np.uint8).reshape(row.shape)
     if not (rows[..., 0] == _SUB).all():
         raise ValueError("a PNG with another filter than `pack` writes")
     differences = rows[..., 1:].reshape(-1, height, width, 3)
     return np.add.accumulate(differences, axis=2, dtype=np.uint8)
+
+
+def within(indices: Sequence[int] | None, count: int) -> Sequence[int]:
+    """Indices into so many images counted from the start; all of them when None.
+
+    Raises:
+        ValueError: One is outside the range.
+    """
+    if indices is None:
+        return range(count)
+    for index in indices:
+        if not -count <= index < count:
+            raise ValueError(f"image {index}: expected an index from {-count} to {count - 1}")
+    return [int(index) % count for index in indices]
 
 
 def _pixels(png: bytes, start: bytes, size: int) -> bytes:

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from demos.fidelity import errors, psnr_db
 from robocat.tokeniser import Tokeniser
-
-PEAK = 255.0
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,8 @@ def effects(
 def effect(parent: Tokeniser, extended: Tokeniser, images: NDArray[np.uint8]) -> Effect:
     """Measures both on images (N, H, W, 3), N at least 2."""
     old, new = parent.encode(images), extended.encode(images)
-    before, after = psnr_db(images, parent.decode(old)), psnr_db(images, extended.decode(new))
+    before, after = (psnr_db(errors(images, again)) for again in (parent.decode(old), extended.decode(new)))
     gain = after - before
     half = 1.96 * float(gain.std(ddof=1)) / len(images) ** 0.5
     kept = float((old == new).mean())
     return Effect(len(images), float(before.mean()), float(after.mean()), float(gain.mean()), half, kept)
-
-
-def psnr_db(images: NDArray[np.uint8], again: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Peak signal-to-noise ratio of each of images (N, H, W, 3) beside others (N,) [dB]."""
-    error = np.square(images.astype(np.float64) - again).mean(axis=(1, 2, 3))
-    return 10 * np.log10(PEAK**2 / np.maximum(error, 1e-9))

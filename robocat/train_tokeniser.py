@@ -9,7 +9,7 @@ and, when a generation has seen what is new, on from there, with the old images 
     robocat tokenise --parent runs/cycle/tokeniser --stores runs/cycle/stores/demos runs/mine --out runs/next
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
 from io import BytesIO
@@ -20,8 +20,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from demos.fidelity import errors, psnr_db
 from demos.progress import progress
 from demos.store import EpisodeStore
 from robocat.checkpoint import (
@@ -37,7 +38,7 @@ from robocat.checkpoint import (
     write_json,
 )
 from robocat.config import TokeniserTraining
-from robocat.extension import effects, psnr_db
+from robocat.extension import effects
 from robocat.metrics import Metrics
 from robocat.patches import Pixels, PixelsConfig
 from robocat.presets import PRESETS
@@ -114,26 +115,20 @@ def train_tokeniser(
     Raises:
         OSError: If there are no episodes.
         ValueError: If images are of another size, or of a task that is held out.
-        CheckpointError: If `out` holds an unfinished training of something else, or the parent is absent or
-            of another network.
+        CheckpointError: If `out` holds an unfinished training of something else, or see `_parent`.
         TrainingDiverged: If a loss is no longer finite.
     """
     if finished(out):
         clear_state(out)  # what a kill right after the end left
         return
     torch.manual_seed(seed)
-    images, cameras, sources = draw_images(stores, training.images, config.size, seeded(seed, 11))
-    means, held = camera_means(images, cameras), min(HELD_OUT, len(images) // 4)
+    drawn = draw_images(stores, training.images, config.size, seeded(seed, 11))
+    means = camera_means(drawn.images, drawn.views)
     origin = None if parent is None else _parent(parent, config)
     model, critic = VQGAN(config) if origin is None else origin.copy(), Critic()
-    optimiser = torch.optim.AdamW(
-        model.parameters(), training.learning_rate, betas=(0.9, 0.95), weight_decay=training.weight_decay
-    )
-    judge = torch.optim.AdamW(critic.parameters(), training.critic_learning_rate, betas=(0.5, 0.9))
-    models, optimisers = {"model": model, "critic": critic}, {"model": optimiser, "critic": judge}
+    models, optimisers = {"model": model, "critic": critic}, _optimisers(model, critic, training)
     digests = [EpisodeStore(store).digest() for store in stores]
-    begun = () if origin is None else (origin.weights,)
-    identity = config_hash(config, digests, training.images, seed, *begun)
+    identity = config_hash(config, digests, training.images, seed, *([origin.weights] if origin else []))
     start = load_state(out, models, optimisers, identity, training.steps)
     settings = {"vqgan": asdict(config), "training": asdict(training)}
     with (
@@ -144,30 +139,53 @@ def train_tokeniser(
         for step in range(start, training.steps):
             rng = seeded(seed, 12, step)
             torch.manual_seed(int(rng.integers(2**31)))  # what revives dead codes
-            choice = held + rng.integers(len(images) - held, size=training.batch)
-            pixels = to_pixels(torch.from_numpy(images[choice]))
-            weight = rarity(pixels, means[cameras[choice]], training.rarity)
-            set_learning_rate(optimiser, rate := _rate(training, step))
-            losses = _step(
-                model, critic, optimiser, judge, pixels, weight_B1HW=weight, training=training, step=step
-            )
+            pixels, weight = drawn.batch(rng, means, training)
+            set_learning_rate(optimisers["model"], rate := _rate(training, step))
+            losses = _step(models, optimisers, pixels, weight_B1HW=weight, training=training, step=step)
             check_finite(losses, out, step)
             if step % 20 == 0 or step + 1 == training.steps:
                 metrics.log(step, {**losses, "learning_rate": rate})
             advance(1, note=f"loss {losses['reconstruction']:.3f}")
             if (step + 1) % training.checkpoint_every == 0:
                 save_state(out, step + 1, models, optimisers, identity)
-    learnt = [{"path": str(store), "digest": d} for store, d in zip(stores, digests, strict=True)]
-    lineage: dict[str, Any] = {"stores": learnt, "images": len(images)}
-    card = _card(model, images[:held], out)
-    if origin is not None:
-        lineage["parent"] = {"path": str(parent), "weights": origin.weights}
-        apart = {str(stores[i]): images[:held][sources[:held] == i] for i in range(len(stores))}
-        measured = {name: some for name, some in apart.items() if len(some) > 1}
-        card["extended"] = effects(origin, Tokeniser(deepcopy(model), ""), measured)
-        write_json(out / "card.json", card)
+    card = _card(model, drawn.images[: drawn.held], out) | _extended(model, origin, drawn.apart(stores))
+    write_json(out / "card.json", card)
+    lineage = _lineage(stores, digests, drawn, parent, origin)
     save_tokeniser(out, model, {"training": asdict(training), "seed": seed, "card": card, "lineage": lineage})
     clear_state(out)
+
+
+def _lineage(
+    stores: Sequence[Path],
+    digests: Sequence[str],
+    drawn: "Drawn",
+    parent: Path | None,
+    origin: Tokeniser | None,
+) -> dict[str, Any]:
+    """What was learnt from, and gone on from."""
+    learnt = [{"path": str(store), "digest": d} for store, d in zip(stores, digests, strict=True)]
+    begun = {"parent": {"path": str(parent), "weights": origin.weights}} if origin is not None else {}
+    return {"stores": learnt, "images": len(drawn.images)} | begun
+
+
+def _optimisers(
+    model: VQGAN, critic: Critic, training: TokeniserTraining
+) -> dict[str, torch.optim.Optimizer]:
+    rate, decay = training.learning_rate, training.weight_decay
+    return {
+        "model": torch.optim.AdamW(model.parameters(), rate, betas=(0.9, 0.95), weight_decay=decay),
+        "critic": torch.optim.AdamW(critic.parameters(), training.critic_learning_rate, betas=(0.5, 0.9)),
+    }
+
+
+def _extended(
+    model: VQGAN, parent: Tokeniser | None, apart: Mapping[str, NDArray[np.uint8]]
+) -> dict[str, Any]:
+    """What came of images kept apart, by store, where a tokeniser was gone on from."""
+    if parent is None:
+        return {}
+    enough = {store: images for store, images in apart.items() if len(images) > 1}
+    return {"extended": effects(parent, Tokeniser(deepcopy(model), ""), enough)}
 
 
 def _parent(folder: Path, config: VQGANConfig) -> Tokeniser:
@@ -187,10 +205,8 @@ def _rate(training: TokeniserTraining, step: int) -> float:
 
 
 def _step(
-    model: VQGAN,
-    critic: Critic,
-    optimiser: torch.optim.Optimizer,
-    judge: torch.optim.Optimizer,
+    models: Mapping[str, nn.Module],
+    optimisers: Mapping[str, torch.optim.Optimizer],
     pixels_BCHW: Tensor,
     *,
     weight_B1HW: Tensor,
@@ -198,6 +214,8 @@ def _step(
     step: int,
 ) -> dict[str, float]:
     """One step of the tokeniser and, once it has taken shape and on every other step, of its critic."""
+    model, critic = models["model"], models["critic"]
+    optimiser, judge = optimisers["model"], optimisers["critic"]
     model.train()
     result = model(pixels_BCHW)
     error = result.images - pixels_BCHW
@@ -236,6 +254,24 @@ class Drawn(NamedTuple):
     images: NDArray[np.uint8]
     views: NDArray[np.int64]
     sources: NDArray[np.int64]
+
+    @property
+    def held(self) -> int:
+        """How many of the first images are kept apart."""
+        return min(HELD_OUT, len(self.images) // 4)
+
+    def apart(self, stores: Sequence[Path]) -> dict[str, NDArray[np.uint8]]:
+        """What is kept apart of each store, by its path."""
+        images, sources = self.images[: self.held], self.sources[: self.held]
+        return {str(store): images[sources == number] for number, store in enumerate(stores)}
+
+    def batch(
+        self, rng: np.random.Generator, means: Tensor, training: TokeniserTraining
+    ) -> tuple[Tensor, Tensor]:
+        """Pixels (B, 3, H, W) of images that are not kept apart, and what each counts (B, 1, H, W)."""
+        choice = self.held + rng.integers(len(self.images) - self.held, size=training.batch)
+        pixels = to_pixels(torch.from_numpy(self.images[choice]))
+        return pixels, rarity(pixels, means[self.views[choice]], training.rarity)
 
 
 def draw_images(stores: Sequence[Path], count: int, size: int, rng: np.random.Generator) -> Drawn:
@@ -290,12 +326,11 @@ def _card(model: VQGAN, held: NDArray[np.uint8], out: Path) -> dict[str, Any]:
     codes = torch.cat([model.encode(batch) for batch in torch.from_numpy(held).split(64)])
     again = torch.cat([model.decode(batch) for batch in codes.split(64)]).numpy()
     card: dict[str, Any] = {
-        "psnr_db": float(psnr_db(held, again).mean()),
+        "psnr_db": float(psnr_db(errors(held, again)).mean()),
         "codes_used": len(torch.unique(codes)),
         "codes": model.config.codes,
         "images": len(held),
     }
-    write_json(out / "card.json", card)
     shown = BytesIO()
     np.savez_compressed(shown, original=held[:SHOWN], reconstruction=again[:SHOWN])
     write_atomically(out / "reconstructions.npz", shown.getvalue())

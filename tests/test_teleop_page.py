@@ -337,6 +337,9 @@ def test_held_buttons_are_enough_for_a_touch_screen(started: Any, server: Servic
     page.mouse.up()
     page.get_by_role("button", name="grip", exact=True).click()
     until(lambda: server.hub.frame.state["closed"] == [True])
+    held = _tool_m(server)
+    time.sleep(0.3)
+    assert _tool_m(server) == pytest.approx(held, abs=2e-3), "a finger that is up moves nothing"
 
 
 def test_a_device_that_does_not_say_how_it_is_held_is_told(started: Any) -> None:
@@ -345,6 +348,7 @@ def test_a_device_that_does_not_say_how_it_is_held_is_told(started: Any) -> None
     page.mouse.down()
     page.wait_for_selector("text=this device does not tell how it is held")
     page.mouse.up()
+    assert page.locator("#tilt").text_content() == "this device does not tell how it is held"
 
 
 def test_a_hand_has_shapes_and_every_finger_a_slider(browser: Any, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def sit(arm: str, task: str, options: Options, helper: Controller[Environment] |
 
     Raises:
         ValueError: For what cannot be; one line.
-        OSError: See `serve`.
+        OSError: See `Service`; or an episode could not be saved, or the arm is gone.
     """
     address = Address(options.host, options.port, options.certificate, options.key)
     plan = Plan(options.episodes, options.first_seed, options.limit_s)
@@ -90,31 +90,11 @@ def sit(arm: str, task: str, options: Options, helper: Controller[Environment] |
     else:
         env = make(*named, cameras=CAMERAS if options.cameras is None else options.cameras, **how)
     try:
-        serve(env, EpisodeStore(options.out), plan, address, helper)
+        store = EpisodeStore(options.out)
+        Service(env, store, plan, address, helper).run()
+        print(f"{store.path}: {len(store) if store.exists else 0} episodes")
     finally:
         env.close()
-
-
-def serve(
-    env: Environment,
-    store: EpisodeStore,
-    plan: Plan,
-    address: Address,
-    helper: Controller[Environment] | None = None,
-) -> None:
-    """Serves a sitting until it is interrupted.
-
-    Raises:
-        OSError: See `Service`; or if an episode could not be saved, or the arm is gone.
-    """
-    service = Service(env, store, plan, address, helper)
-    service.web.announce()
-    service.session.start()
-    try:
-        service.web.run()
-    finally:
-        service.close()
-        print(f"{store.path}: {len(store) if store.exists else 0} episodes")
 
 
 class Service:
@@ -156,6 +136,19 @@ class Service:
             self.web.close()
             raise
         self.hub.console = self.session.console
+
+    def run(self) -> None:
+        """Says where the page is and serves it until it is interrupted.
+
+        Raises:
+            OSError: An episode could not be saved, or the arm is gone.
+        """
+        self.web.announce()
+        self.session.start()
+        try:
+            self.web.run()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Ends the sitting, once the server has ended.

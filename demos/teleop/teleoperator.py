@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from demos.cadence import Cadence
 from demos.controller import Act, Controller
@@ -54,7 +54,8 @@ class Teleoperator:
         """
         self._console, self._show, self._undo = console, show, undo
         self.cadence = Cadence(control_hz)
-        self._given, self._helper = helper, helper
+        self._given = helper
+        self._helper: Controller[Any] | None = helper  # the expert wants a simulation, and gets no other
         self._slot, self._seed = 0, 0
         self._actor = "teleop"
         self._started = self._recording = self._ending = False
@@ -182,7 +183,7 @@ class Teleoperator:
                 self._actor = self.helper
 
 
-def _expert_of(env: Environment) -> "_Beside | None":
+def _expert_of(env: Environment) -> Expert | None:
     """The scripted expert, if there is one for what is simulated."""
     if not isinstance(env, ManipulationEnv):
         return None
@@ -190,21 +191,4 @@ def _expert_of(env: Environment) -> "_Beside | None":
         aims(env.task, env.scene, env.variation)
     except UnknownName:
         return None
-    return _Beside(env)
-
-
-class _Beside:
-    """The scripted expert of one simulation, whatever environment it is told to begin in."""
-
-    def __init__(self, env: ManipulationEnv) -> None:
-        self._env, self._expert = env, Expert()
-
-    def provenance(self, seed: int) -> Provenance:
-        return self._expert.provenance(seed)
-
-    def begin(self, slot: int, env: Environment, seed: int) -> None:
-        del env
-        self._expert.begin(slot, self._env, seed)
-
-    def act(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[Act]:
-        return self._expert.act(slots, observations)
+    return Expert()
