@@ -19,6 +19,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "peers": ("bench.peers:main", "how fast the simulation is beside robosuite's and others'"),
     "teleop": ("bench.teleop:main", "how long a key takes to change a pixel in the browser"),
     "store": ("bench.store:main", "how fast a store of ten thousand episodes is, and how big"),
+    "packing": ("bench.packing:main", "how images and states are best kept: bytes, time and loss"),
     "collect": ("bench.collect:main", "how many demonstrations an hour are stored, and what takes the time"),
     "exchange": ("bench.exchange:main", "how long other projects' formats take, and how much memory"),
     "experts": ("bench.experts:main", "how often the scripted experts succeed"),

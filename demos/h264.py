@@ -21,8 +21,8 @@ from sim.extras import extra
 # Constant rate factors to choose from: of 128 px pictures of arms at work 34 keeps 40.2 to 40.6 dB, and each
 # one less half a decibel more.
 _WEAKEST, _STRONGEST = 12, 40
-_PRESET = "slower"  # x264's: of as many bytes 2 dB more are kept than with "veryfast", in six times the time
-_WHOLE_EVERY = 10  # frames: reading one decodes at most so many. Every 25 takes an eighth fewer bytes.
+PRESET = "slower"  # x264's: of as many bytes 2 dB more are kept than with "veryfast", in six times the time
+WHOLE_EVERY = 10  # frames: reading one decodes at most so many. Every 25 takes an eighth fewer bytes.
 _BLOCK_PX = 16  # what H.264 divides a picture into
 _CRC = 4  # bytes, behind the video
 
@@ -47,11 +47,10 @@ def pack(images: NDArray[np.uint8], least_db: float) -> tuple[NDArray[np.uint8],
     Raises:
         MissingExtra: PyAV is not installed.
     """
-    coded = planes(_whole_blocks(images))
     kept, weak, strong = None, _WEAKEST, _STRONGEST
     while weak <= strong:  # by halves, as stronger means less is left
         strength = (weak + strong + 1) // 2
-        blob = _sealed(_encode(coded, strength))
+        blob = video(images, strength)
         if float(psnr_db(errors(images, unpack(blob, images.shape[1:3])).mean())) >= least_db:
             kept, weak = blob, strength + 1
         else:
@@ -120,15 +119,25 @@ def _up(pixels: int) -> int:
     return -(-pixels // _BLOCK_PX) * _BLOCK_PX
 
 
-def _encode(coded: NDArray[np.uint8], strength: int) -> bytes:
-    """A video of planes (N, 3, H, W)."""
+def video(
+    images: NDArray[np.uint8], strength: int, preset: str = PRESET, whole_every: int = WHOLE_EVERY
+) -> NDArray[np.uint8]:
+    """Images (N, H, W, 3) as one video with its checksum (B,).
+
+    Args:
+        images: RGB.
+        strength: x264's constant rate factor.
+        preset: x264's.
+        whole_every: So many frames, one does not hang on others.
+    """
+    coded = planes(_whole_blocks(images))
     av = extra("av", "video")
     out = io.BytesIO()
     with av.open(out, "w", format="mp4") as container:
         # One thread and no macroblock tree, so that equal images give equal bytes; no frame that waits for a
         # later one, so that one is read sooner.
         exact = {"threads": "1", "bf": "0", "x264-params": "mbtree=0"}
-        options = {"crf": str(strength), "g": str(_WHOLE_EVERY), "preset": _PRESET, **exact}
+        options = {"crf": str(strength), "g": str(whole_every), "preset": preset, **exact}
         stream = container.add_stream("libx264", rate=1, options=options)
         stream.height, stream.width = coded.shape[2:]
         stream.pix_fmt = "yuv444p"
@@ -137,7 +146,7 @@ def _encode(coded: NDArray[np.uint8], strength: int) -> bytes:
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    return out.getvalue()
+    return _sealed(out.getvalue())
 
 
 def _some(container: Any, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:

@@ -17,26 +17,30 @@ from demos import h264, png
 
 _MAGIC = zstandard.MAGIC_NUMBER.to_bytes(4, "little")
 # Frames a block. More than 16 saves less than 4 % of the bytes, and takes longer to read one frame.
-_BLOCK = 16
+BLOCK = 16
 _MOST = 256  # frames a block that are believed: a damaged head may claim any number
 # Level 3 saves 5 % more and takes a quarter longer; from 5 on, another 15 % for more than twice the time.
-_LEVEL = 1
+LEVEL = 1
 
 UNREADABLE = (zstandard.ZstdError, *png.UNREADABLE)  # what `unpack` raises of bytes that are no images
 
 
-def pack(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def pack(
+    images: NDArray[np.uint8], block: int = BLOCK, level: int = LEVEL
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Compresses images.
 
     Args:
         images: (N, H, W, 3) RGB.
+        block: How many make a block.
+        level: Zstandard's.
 
     Returns:
         K blocks of images end to end (B,), and where each begins (K + 1,): block k is bytes offsets[k] to
         offsets[k + 1]. All have equally many images, but the last, which may have fewer.
     """
-    zstd = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-    parts = [np.ascontiguousarray(images[i : i + _BLOCK]) for i in range(0, len(images), _BLOCK)]
+    zstd = zstandard.ZstdCompressor(level=level, write_checksum=True)
+    parts = [np.ascontiguousarray(images[i : i + block]) for i in range(0, len(images), block)]
     blocks = [zstd.compress(part.data) for part in parts]
     offsets = np.cumsum([0, *map(len, blocks)], dtype=np.int64)
     return np.frombuffer(b"".join(blocks), np.uint8), offsets
