@@ -17,6 +17,7 @@ from sim.poses import Array, rotation_z
 from sim.scene import Scene
 from sim.things.thing import Thing
 
+# Own choices, see `demos.segments`.
 TURN_M = 0.1  # what a radian of a frame's turn counts as, when scenes are compared,
 SECOND_M = 0.05  # and each second that a demonstration took: in a quick one less went wrong
 ON_WAY_M = 0.03  # from a point of the way, within which the tool may go on to the next

@@ -21,6 +21,7 @@ from demos.track import Flags, Track
 from sim.poses import Array, rotation_exp
 from sim.things.thing import Solid, Thing
 
+# Own choices, like those of `demos.transfer` and `demos.multiplied`: tried on the experts' demonstrations.
 NEAR_M = 0.12  # from a thing: what the tool does farther away is not about it
 TOP_M = 0.015  # below the highest point of a way, within which the tool is high
 MOVED_M = 0.010  # how far a thing must be moved, or it was only brushed

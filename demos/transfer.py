@@ -11,6 +11,7 @@ from sim.poses import Array, rotation_exp, rotation_log, rotation_z, wrap
 from sim.scene import Scene
 from sim.tool_control import TILT_LIMIT_RAD, fence_m
 
+# Own choices, see `demos.segments`.
 SPEED = 0.8  # of what the arm's actions can ask for: the rest is for catching up
 ASIDE_M = 0.03  # a way farther across than that goes over what lies between,
 CLEAR_M = 0.10  # at least so high

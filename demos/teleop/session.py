@@ -28,6 +28,7 @@ from sim.cameras import cameras_of, pictures
 from sim.env import Observation
 from sim.touch import Touch
 
+# Own choices.
 OPERATOR_PX = 640  # of the picture that the person steers by
 TRAIL_S = 3.0  # of the tool's path is drawn into it
 QUALITY = 80  # of JPEG on its way to the page; what is stored is lossless

@@ -56,7 +56,7 @@ THREE_FINGER = Gripper(
         "motor on each axis, as RoboCat's unseen hand has 8 action numbers (Bousmalis et al. 2023); links "
         "shortened to the reach and opening of the other grippers, 34 N between the pads"
     ),
-    shapes=(
+    shapes=(  # own choices
         ("open", (1.0,) * 8),
         ("half open", (-1.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0)),
         ("shut", (-1.0,) * 8),

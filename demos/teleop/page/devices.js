@@ -1,9 +1,10 @@
 // What moves the tool besides keys and pointer. Each reads as six numbers: forward, left and up, and turns about
 // these three axes: roll, pitch, turn.
 
+// Own choices, but for what is the makers'.
 const DEAD = 0.15; // of a gamepad's sticks
 const SPACE_DEAD = 0.08; // of a SpaceMouse's cap
-const SPACE_FULL = 350; // what a cap that is pushed as far as it goes reports
+const SPACE_FULL = 350; // what a cap that is pushed as far as it goes reports, as open drivers have it; not tried in hand
 const MAKERS = [0x256f, 0x046d]; // 3Dconnexion, and Logitech, which made them before
 const TILT_FULL_DEG = 30; // a phone that leans so far asks for full speed
 const TURN_FULL_DEG = 45;
