@@ -18,8 +18,8 @@ from demos.fidelity import errors, psnr_db
 from demos.png import within
 from sim.extras import extra
 
-# Constant rate factors to choose from: of 128 px pictures of arms at work 34 keeps 40.4 dB, 31 keeps 42.4. All
-# figures here are medians of `bench/results/packing.json`.
+# Constant rate factors to choose from: of 128 px pictures of arms at work 34 keeps 40.4 dB, 31 keeps 42.4.
+# All figures here are medians of `bench/results/packing.json`.
 _WEAKEST, _STRONGEST = 12, 40
 PRESET = "slower"  # x264's: 2 dB more in an eighth fewer bytes than "veryfast", in 4.5 times the time
 WHOLE_EVERY = 10  # frames: reading one decodes at most so many. Every 25 takes a tenth fewer bytes.
