@@ -13,7 +13,7 @@ from demos.environment import Environment
 from demos.episode import Provenance
 from robocat.actions import Choose
 from robocat.agent import Window
-from robocat.agent_checkpoint import cached_agent
+from robocat.agent_checkpoint import cached_agent, read_card
 from robocat.bins import expectation
 from robocat.checkpoint import CheckpointError
 from robocat.threads import one_thread
@@ -59,6 +59,7 @@ class Policy:
     """
 
     def __init__(self, checkpoint: Path, tokeniser: Path, explore: float = 0.0) -> None:
+        read_card(checkpoint)  # before its tokeniser: an agent that is absent is told as such
         self._tokeniser: Tokeniser = load_tokeniser(tokeniser)
         loaded = cached_agent(checkpoint, self._tokeniser.weights)
         self._agent, self.card, self._weights = loaded.network, loaded.card, loaded.weights

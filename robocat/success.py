@@ -97,6 +97,7 @@ class Judge:
     """
 
     def __init__(self, checkpoint: Path, tokeniser: Path) -> None:
+        read_config(checkpoint, "success")  # before its tokeniser: a model that is absent is told as such
         self._tokeniser: Tokeniser = load_tokeniser(tokeniser)
         self._model, self._calibration, weights = load_success(checkpoint, self._tokeniser.weights)
         self.name = f"success@{weights}"

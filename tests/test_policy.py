@@ -259,6 +259,11 @@ def test_images_of_another_size_are_refused(agent: Path, tokeniser: Path) -> Non
         Policy(agent, tokeniser).begin(0, env, seed=0)
 
 
+def test_an_agent_that_is_absent_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no config.json in .*nobody"):
+        Policy(tmp_path / "nobody", tmp_path / "tokeniser")
+
+
 def test_another_tokeniser_is_refused(agent: Path, tmp_path: Path) -> None:
     save_tokeniser(tmp_path, VQGAN(VQ), {})
     with pytest.raises(CheckpointError, match="reads the codes of tokeniser"):

@@ -279,6 +279,11 @@ def test_agreement_by_hand() -> None:
     assert agreement(ended) == "judged against the predicate: 1 of 3 said to succeed did not, 1 of 3 missed"
 
 
+def test_a_model_that_is_absent_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no config.json in .*nobody"):
+        Judge(tmp_path / "nobody", tmp_path / "tokeniser")
+
+
 def test_another_tokeniser_is_refused(judge: Path, tmp_path: Path) -> None:
     save_tokeniser(tmp_path, VQGAN(VQ), {})
     with pytest.raises(CheckpointError, match="reads the codes of tokeniser"):
