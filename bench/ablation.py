@@ -7,7 +7,9 @@ python -m bench ablation runs/cycle --variants fsq patches packed
 
 A variant is a name of OPTIONS, or a name of its own and what is changed in `AgentConfig`. Of those in OPTIONS
 some change the training or the tokeniser instead, which is then trained anew, as are the tokens. With
-`--equal-time` each training is as long as the one as it is, measured just before, and not as many steps.
+`--equal-time` each training is as long as the one as it is, and not as many steps: how long a step takes is
+measured in turns with the one as it is. Trainings, paces and scores are kept below the run, so a call with
+more variants or seeds does only what is new.
 
 The intervals are about scenes. What weights and the order of the data do to a training shows in its
 repetition with other seeds.
@@ -16,6 +18,7 @@ repetition with other seeds.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import torch
 import tyro
@@ -28,7 +31,7 @@ from demos.store import EpisodeStore
 from finetune.side_by_side import Job, train_side_by_side
 from robocat.agent_checkpoint import AgentCard
 from robocat.agent_config import AgentConfig
-from robocat.checkpoint import config_hash, finished, read_json
+from robocat.checkpoint import config_hash, finished, read_json, write_json
 from robocat.config import Preset, Training
 from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
@@ -43,11 +46,13 @@ from sim.names import pick
 from sim.tasks import find_task
 
 # Every option beside the default, by name: what it changes of the agent, its training, or the tokeniser.
-SECONDS = 3.0  # a step is timed for, where time is to be equal
+SECONDS = 2.0  # a step is timed for in a turn, where time is to be equal
+TURNS = 3
 OPTIONS: dict[str, str] = {
     "no-future": "future_weight=0",
     "no-goal-loss": "goal_weight=0",
     "no-modulation": "modulate=False",
+    "random-codes": "from_codebook=False",
     "one-hot": "target_bins=0,bin_waves=0",
     "faithful": "image_tokens=0,goal_at=step,target_bins=0,bin_waves=0,goal_weight=0,progress_weight=0",
     "goal-at-step": "goal_at=step",
@@ -113,6 +118,7 @@ def main(
     first_seed: int = 800_000,
     seeds: tuple[int, ...] = (0,),
     equal_time: bool = False,
+    name: str | None = None,
     workers: int = 2,
 ) -> None:
     """Trains variants of a run's generalist on its demonstrations and compares them with the one as it is.
@@ -127,6 +133,7 @@ def main(
         first_seed: Seeds of their scenes.
         seeds: Of weights and draws; every variant is trained once with each.
         equal_time: Give each variant as much time as the one as it is, instead of as many steps.
+        name: Of the file of results; the variants' names if not given.
         workers: Processes.
     """
     about = read_json(run / "run.json")
@@ -138,28 +145,38 @@ def main(
     ]
     ways = variants_of(variants, preset, replace(preset.train, steps=steps))
     if equal_time:
-        ways = in_equal_time(ways, preset)
+        ways = in_equal_time(ways, preset, run / "ablation" / "paces.json")
     eyes = {name: tokeniser_of(run, way, preset) for name, way in ways.items()}
     jobs = _jobs(run, ways, eyes, seeds)
     train_side_by_side(list(jobs.values()), workers)
     scores: dict[tuple[str, int], Scores] = {}
-    for (name, seed), job in jobs.items():
-        bench = Bench(eyes[name], run / "stores" / f"goals-{first_seed}", workers=workers)
+    for (way, seed), job in jobs.items():
+        bench = Bench(eyes[way], run / "stores" / f"goals-{first_seed}", workers=workers)
         make_goals(bench, cells, first_seed + 50_000)
-        scores[name, seed] = measure(name, job.out, cells, bench)
+        scores[way, seed] = _scores(way, job.out, cells, bench)
     settings = {"preset": about["preset"], "run_seed": about["seed"], "steps": steps, "episodes": episodes}
     settings["equal_time"] = equal_time
     figures: dict[str, dict[str, object]] = {
-        name: {
+        each: {
             "changed": _changes(way, ways[AS_IT_IS]),
-            "seconds": {seed: spent(jobs[name, seed].out) for seed in seeds},
-            "by_seed": {seed: compare(scores[name, seed], scores[AS_IT_IS, seed]) for seed in seeds},
+            "seconds": {seed: spent(jobs[each, seed].out) for seed in seeds},
+            "by_seed": {seed: compare(scores[each, seed], scores[AS_IT_IS, seed]) for seed in seeds},
         }
-        for name, way in ways.items()
+        for each, way in ways.items()
     }
     Console().print(comparison_table(figures, "each trained once a seed; 95 % intervals over scenes"))
-    names = "-".join(name for name in ways if name != AS_IT_IS)
-    write(f"ablation-{names}", {**settings, "first_seed": first_seed, "variants": figures})
+    name = name or "-".join(each for each in ways if each != AS_IT_IS)
+    write(f"ablation-{name}", {**settings, "first_seed": first_seed, "variants": figures})
+
+
+def _scores(name: str, model: Path, cells: Sequence[Cell], bench: Bench) -> Scores:
+    """What a model reaches, from its file if it was measured on these scenes before."""
+    kept = model.with_name(f"{model.name}-scores-{config_hash(*cells)}.json")
+    if kept.exists():
+        return Scores.load(kept)
+    scores = measure(name, model, cells, bench)
+    scores.save(kept)
+    return scores
 
 
 def _jobs(
@@ -186,24 +203,41 @@ def _changes(way: Variant, start: Variant) -> dict[str, object]:
     return {part: change for part, change in changes.items() if change}
 
 
-def in_equal_time(ways: dict[str, Variant], preset: Preset) -> dict[str, Variant]:
-    """The variants with as many steps as take as long as those of the one as it is, on made-up windows."""
-    torch.set_num_threads(1)
-    taken = {
-        name: training_speed(
-            replace(preset, agent=way.agent, train=way.training),
-            torch.device("cpu"),
-            way.training.batch,
-            way.training.packed,
-            SECONDS,
-        )["p50_ms"]
-        for name, way in ways.items()
-    }
+def in_equal_time(ways: dict[str, Variant], preset: Preset, kept: Path) -> dict[str, Variant]:
+    """The variants with as many steps as take as long as those of the one as it is, on made-up windows.
+
+    Args:
+        ways: By name, the one as it is among them.
+        preset: The rest of the run.
+        kept: File of paces measured before, so that a later call trains no variant anew for a few steps more
+            or less; what is new is added.
+    """
+    paces: dict[str, float] = read_json(kept) if kept.exists() else {}
     found: dict[str, Variant] = {}
     for name, way in ways.items():
-        steps = max(way.training.warm_up + 1, round(way.training.steps * taken[AS_IT_IS] / taken[name]))
+        same = config_hash(
+            way.agent, way.training.batch, way.training.packed, preset.vqgan, ways[AS_IT_IS].agent
+        )
+        if same not in paces:
+            paces[same] = 1.0 if name == AS_IT_IS else _pace(way, ways[AS_IT_IS], preset)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_json(kept, paces)
+        steps = max(way.training.warm_up + 1, round(way.training.steps / paces[same]))
         found[name] = replace(way, training=replace(way.training, steps=steps))
     return found
+
+
+def _pace(way: Variant, start: Variant, preset: Preset) -> float:
+    """How many times as long a step of a variant takes: the median of turns with the one as it is."""
+    torch.set_num_threads(1)
+
+    def taken(each: Variant) -> float:
+        whole = replace(preset, agent=each.agent, train=each.training)
+        training = each.training
+        figures = training_speed(whole, torch.device("cpu"), training.batch, training.packed, SECONDS)
+        return figures["p50_ms"]
+
+    return median(taken(way) / taken(start) for _ in range(TURNS))
 
 
 def tokeniser_of(run: Path, way: Variant, preset: Preset) -> Path:

@@ -106,6 +106,7 @@ class Agent(nn.Module):
                 tokens=config.image_tokens,
                 patch_width=config.patch_width,
                 modulate=config.modulate,
+                from_codebook=config.from_codebook,
             )
         else:
             self.stem = CodeStem(codebook_KE, cameras, cells, width)

@@ -25,6 +25,8 @@ class AgentConfig:
         patch_width: Channels of the merging stem; unused when image_tokens is 0.
         patch: Height and width [px] of the patches that a token is made of, see `robocat.patches`, where the
             tokeniser gives pixels; 0 where it gives codes.
+        from_codebook: Whether the merging stem's vectors of codes start from those of the codebook, or at
+            random as those of a token a code do.
         modulate: Whether the goal modulates the patches before they are merged.
         cameras: Images a step.
         drop: Stochastic depth of the last block.
@@ -55,7 +57,7 @@ class AgentConfig:
     # Options that came after the first checkpoints: those say nothing of them, and had none of them.
     LATER: ClassVar[frozenset[str]] = frozenset(
         {"context_tokens", "tape", "tape_bank", "tape_weight", "experts", "experts_used", "balance_weight"}
-        | {"chunk", "execute", "at_once", "patch"}
+        | {"chunk", "execute", "at_once", "patch", "from_codebook"}
     )
 
     width: int = 128
@@ -67,6 +69,7 @@ class AgentConfig:
     image_tokens: int = 2
     patch_width: int = 64
     patch: int = 0
+    from_codebook: bool = True
     modulate: bool = True
     cameras: int = 2
     drop: float = 0.0

@@ -41,9 +41,10 @@ class CodeStem(nn.Module):
 class MergedStem(nn.Module):
     """Merges an image's codes into `tokens` tokens; before that, the goal modulates every patch (FiLM).
 
-    Codes become learnt vectors that start from the codebook's, and neighbourhoods of them patches on a grid
-    of 8 x 8; for the modulation see Perez et al. 2018. A departure from the paper: the sequence is 20 times
-    shorter, and which object the goal means is settled patch by patch, before attention.
+    Codes become learnt vectors that start from the codebook's unless `from_codebook` is False, and
+    neighbourhoods of them patches on a grid of 8 x 8; for the modulation see Perez et al. 2018. A departure
+    from the paper: the sequence is 20 times shorter, and which object the goal means is settled patch by
+    patch, before attention.
     """
 
     GRID = 8
@@ -58,6 +59,7 @@ class MergedStem(nn.Module):
         tokens: int,
         patch_width: int,
         modulate: bool,
+        from_codebook: bool = True,
     ) -> None:
         super().__init__()
         side = max(1, cells // self.GRID)
@@ -66,9 +68,10 @@ class MergedStem(nn.Module):
         grid = cells // side
         codes, numbers = codebook_KE.shape
         self.code = nn.Embedding(codes, patch_width)
-        with torch.no_grad():
-            # A random view of the codebook's vectors: like codes look alike at the start, and may part later.
-            self.code.weight.copy_(codebook_KE @ torch.randn(numbers, patch_width))
+        if from_codebook:
+            with torch.no_grad():
+                # A random view of them: like codes look alike at the start, and may part later.
+                self.code.weight.copy_(codebook_KE @ torch.randn(numbers, patch_width))
         shape = patch_width * side**2, grid, width
         self.cameras = nn.ModuleList(PatchStem(*shape, tokens, patch_width) for _ in range(cameras))
         self.goals = nn.ModuleList(PatchStem(*shape, 1, patch_width) for _ in range(cameras))

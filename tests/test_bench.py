@@ -231,8 +231,16 @@ def test_every_option_is_a_variant() -> None:
             ablation.variants_of(texts, preset, preset.train)
 
 
-def test_equal_time_gives_dear_options_fewer_steps() -> None:
+def test_equal_time_gives_dear_options_fewer_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation, "SECONDS", 0.3)
     preset = PRESETS["debug"]
     ways = ablation.variants_of(("deep:blocks=12",), preset, replace(preset.train, steps=1000))
-    steps = {name: way.training.steps for name, way in ablation.in_equal_time(ways, preset).items()}
-    assert steps[AS_IT_IS] == 1000 and preset.train.warm_up < steps["deep"] < 800
+
+    def steps() -> dict[str, int]:
+        found = ablation.in_equal_time(ways, preset, tmp_path / "run" / "paces.json")
+        return {name: way.training.steps for name, way in found.items()}
+
+    first = steps()
+    assert first[AS_IT_IS] == 1000 and preset.train.warm_up < first["deep"] < 800
+    monkeypatch.setattr(ablation, "_pace", lambda *_: pytest.fail("measured again"))
+    assert steps() == first, "what was measured before is kept"

@@ -111,3 +111,6 @@ def test_like_codes_look_alike_from_the_start() -> None:
     start = stem.code.weight.detach()
     assert (start[0] - start[1]).norm() < 0.2 * (start[0] - start[2]).norm()
     assert 0.2 < float(start.std()) < 5
+    apart = MergedStem(book, 1, 8, WIDTH, tokens=1, patch_width=8, modulate=True, from_codebook=False)
+    start = apart.code.weight.detach()
+    assert (start[0] - start[1]).norm() > 0.2 * (start[0] - start[2]).norm(), "at random, likeness is unknown"
