@@ -32,7 +32,7 @@ from finetune.side_by_side import Job, train_side_by_side
 from robocat.agent_checkpoint import AgentCard
 from robocat.agent_config import AgentConfig
 from robocat.checkpoint import config_hash, finished, read_json, write_json
-from robocat.config import Preset, Training
+from robocat.config import Preset, TokeniserTraining, Training
 from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
 from robocat.metrics import read_metrics
@@ -66,6 +66,7 @@ OPTIONS: dict[str, str] = {
     "patches": "patch=16,image_tokens=0,goal_weight=0,future_weight=0",
 }
 TRAININGS: dict[str, str] = {"packed": "packed=True"}
+EYES: dict[str, str] = {"perceptual": "perceptual_weight=0.3", "no-critic": "critic_weight=0"}
 TOKENISERS: dict[str, str] = {"fsq": "codes=512,code_dim=3,levels=(8,8,8)", "attention": "attention=3"}
 
 
@@ -76,6 +77,7 @@ class Variant:
     agent: AgentConfig
     training: Training
     vqgan: VQGANConfig
+    tokeniser: TokeniserTraining
 
     @property
     def pixels(self) -> bool:
@@ -89,10 +91,10 @@ def variants_of(texts: tuple[str, ...], preset: Preset, training: Training) -> d
     Raises:
         ValueError: A name that is in none of the tables and says no changes, or changes that cannot be made.
     """
-    start = Variant(preset.agent, training, preset.vqgan)
+    start = Variant(preset.agent, training, preset.vqgan, preset.tokeniser)
     found = {AS_IT_IS: start}
     tables: tuple[tuple[str, dict[str, str]], ...] = (
-        ("agent", OPTIONS), ("training", TRAININGS), ("vqgan", TOKENISERS)
+        ("agent", OPTIONS), ("training", TRAININGS), ("vqgan", TOKENISERS), ("tokeniser", EYES)
     )  # fmt: skip
     for text in texts:
         part, changes = "agent", text
@@ -190,7 +192,7 @@ def _jobs(
         data = Data((store,), (1.0,), eyes[name], run / "tokens")
         for seed in seeds:
             same = config_hash(way.agent, way.training, digest, seed)
-            same = same if eyes[name] == run / "tokeniser" else config_hash(same, way.vqgan)
+            same = same if eyes[name] == run / "tokeniser" else config_hash(same, way.vqgan, way.tokeniser)
             out = run / "ablation" / f"{name}-{same}"
             jobs[name, seed] = Job(data, out, way.agent, way.training, AgentCard(name, 0, None), seed)
     return jobs
@@ -198,7 +200,7 @@ def _jobs(
 
 def _changes(way: Variant, start: Variant) -> dict[str, object]:
     """What a variant has otherwise, part by part."""
-    parts = ("agent", "training", "vqgan")
+    parts = ("agent", "training", "vqgan", "tokeniser")
     changes = {part: changed(getattr(way, part), getattr(start, part)) for part in parts}
     return {part: change for part, change in changes.items() if change}
 
@@ -247,10 +249,10 @@ def tokeniser_of(run: Path, way: Variant, preset: Preset) -> Path:
         if not finished(out):
             save_tokeniser(out, Pixels(PixelsConfig(way.vqgan.size)), {})
         return out
-    if way.vqgan == preset.vqgan:
+    if (way.vqgan, way.tokeniser) == (preset.vqgan, preset.tokeniser):
         return run / "tokeniser"
-    out = run / "ablation" / f"tokeniser-{config_hash(way.vqgan, preset.tokeniser, preset.seed)}"
-    train_tokeniser([run / "stores" / "demos"], out, way.vqgan, preset.tokeniser, preset.seed)
+    out = run / "ablation" / f"tokeniser-{config_hash(way.vqgan, way.tokeniser, preset.seed)}"
+    train_tokeniser([run / "stores" / "demos"], out, way.vqgan, way.tokeniser, preset.seed)
     return out
 
 

@@ -20,6 +20,8 @@ class TokeniserTraining:
         rarity: How much more pixels count that differ from their camera's mean picture: small things survive.
         critic_from: Share of the steps after which the critic's judgement counts (Esser et al.: late).
         critic_weight: Weight of that judgement.
+        perceptual_weight: Weight, from then on, of how unlike picture and reconstruction are to the critic,
+            see `robocat.vqgan.Critic.unlikeness`; 0 leaves it out.
         images: Images drawn from the stores and kept in memory.
     """
 
@@ -32,6 +34,7 @@ class TokeniserTraining:
     rarity: float = 8.0
     critic_from: float = 0.5
     critic_weight: float = 0.02
+    perceptual_weight: float = 0.0
     critic_learning_rate: float = 4e-4
     images: int = 30_000
     checkpoint_every: int = 200

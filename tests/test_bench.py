@@ -212,13 +212,15 @@ def test_made_up_shards_are_drawn_from(tmp_path: Path) -> None:
 def test_every_option_is_a_variant() -> None:
     """Of the agent, of the training or of the tokeniser: each differs from what is there in one of them."""
     preset = PRESETS["nano"]
-    names = (*ablation.OPTIONS, *ablation.TRAININGS, *ablation.TOKENISERS)
+    names = (*ablation.OPTIONS, *ablation.TRAININGS, *ablation.TOKENISERS, *ablation.EYES)
     assert len(set(names)) == len(names)
     ways = ablation.variants_of((*names, "wide:width=192"), preset, preset.train)
     start = ways[AS_IT_IS]
     assert list(ways) == [AS_IT_IS, *names, "wide"]
     for name, way in ways.items():
-        differs = [getattr(way, part) != getattr(start, part) for part in ("agent", "training", "vqgan")]
+        differs = [
+            getattr(way, part) != getattr(start, part) for part in ("agent", "training", "vqgan", "tokeniser")
+        ]
         assert sum(differs) == (name != AS_IT_IS), name
     assert ways["fsq"].vqgan.levels == (8, 8, 8) and ways["packed"].training.packed
     assert [name for name, way in ways.items() if way.pixels] == ["patches"]
