@@ -36,6 +36,7 @@ from robocat.agent import Agent, Window
 from robocat.agent_config import AgentConfig
 from robocat.bins import expectation
 from robocat.config import Preset
+from robocat.patches import Pixels, PixelsConfig
 from robocat.presets import PRESETS
 from robocat.train import make_optimiser, precision
 from robocat.vocabulary import BINS, Embodiment, embodiment
@@ -242,6 +243,9 @@ def make_agent(preset: Preset, device: torch.device) -> Agent:
     """An agent of a preset with random weights, made where it is used."""
     torch.manual_seed(0)
     with torch.device(device):
+        if preset.agent.patch:
+            pixels = Pixels(PixelsConfig(preset.vqgan.size))
+            return Agent(preset.agent, pixels.vectors, pixels.config.cells)
         codebook = torch.randn(preset.vqgan.codes, preset.vqgan.code_dim)
         return Agent(preset.agent, codebook, preset.vqgan.cells)
 

@@ -16,7 +16,7 @@ from robocat import actions, at_once
 from robocat.actions import Choose
 from robocat.adatape import Tape
 from robocat.agent_config import AgentConfig
-from robocat.bins import BinHead, ValueEmbedding, soft_cross_entropy
+from robocat.bins import BinHead, soft_cross_entropy, value_embedding
 from robocat.contrast import contrast
 from robocat.future import FutureHead
 from robocat.moe import MixtureOfExperts, imbalance
@@ -106,12 +106,12 @@ class Agent(nn.Module):
                 tokens=config.image_tokens,
                 patch_width=config.patch_width,
                 modulate=config.modulate,
-                from_codebook=config.from_codebook,
+                vectors=config.code_vectors,
             )
         else:
-            self.stem = CodeStem(codebook_KE, cameras, cells, width)
-        self.proprio = ValueEmbedding(len(PROPRIO_SLOTS), width)
-        self.action = ValueEmbedding(len(ACTION_SLOTS), width)
+            self.stem = CodeStem(codebook_KE, cameras, cells, width, config.code_vectors)
+        self.proprio = value_embedding(config.values, len(PROPRIO_SLOTS), width)
+        self.action = value_embedding(config.values, len(ACTION_SLOTS), width)
         self.step = nn.Parameter(torch.randn(config.context, width) * 0.02)
         # What the output at a token must predict next: nothing, or the action number of a slot.
         self.ask = nn.Parameter(torch.randn(len(ACTION_SLOTS), width) * 0.02)

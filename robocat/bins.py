@@ -5,12 +5,15 @@ Shapes: B windows, T steps, P numbers a step, D width, Z bins.
 
 import math
 from functools import lru_cache
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robocat.vocabulary import BINS
+
+Values = Literal["waves", "table"]
 
 
 class ValueEmbedding(nn.Module):
@@ -33,6 +36,24 @@ class ValueEmbedding(nn.Module):
         index = list(slots)
         x = torch.einsum("btpf,pfd->btpd", self.features[bins_BTP], self.weight[index])
         return x + self.slot[index]
+
+
+class TableEmbedding(nn.Module):
+    """Embeds value bins by a learnt vector a bin, whatever its slot, and one a slot (Reed et al. 2022)."""
+
+    def __init__(self, slots: int, width: int) -> None:
+        super().__init__()
+        self.value = nn.Embedding(BINS, width)
+        self.slot = nn.Parameter(torch.randn(slots, width))
+
+    def forward(self, bins_BTP: Tensor, slots: tuple[int, ...]) -> Tensor:
+        """As `ValueEmbedding`."""
+        return self.value(bins_BTP) + self.slot[list(slots)]
+
+
+def value_embedding(values: Values, slots: int, width: int) -> ValueEmbedding | TableEmbedding:
+    """What embeds numbers of so many slots."""
+    return (TableEmbedding if values == "table" else ValueEmbedding)(slots, width)
 
 
 class BinHead(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from robocat.agent import Agent, Window
 from robocat.agent_config import AgentConfig
-from robocat.bins import BinHead, expectation, soft_cross_entropy
+from robocat.bins import BinHead, Values, expectation, soft_cross_entropy, value_embedding
 from robocat.vocabulary import BINS, Embodiment, embodiment
 from sim.arms import ARMS
 from sim.proprioception import channels
@@ -25,6 +25,8 @@ CASES: dict[str, dict[str, Any]] = {
         "bin_waves": 0,
         "goal_weight": 0.0,
         "progress_weight": 0.0,
+        "code_vectors": "random",
+        "values": "table",
     },
     "faithful-prefix": {"image_tokens": 0, "goal_at": "prefix", "goal_weight": 0.0},
     "merged-step": {"image_tokens": 2, "goal_at": "step"},
@@ -96,6 +98,26 @@ def _logits(agent: Agent, window: Window, body: Embodiment) -> Tensor:
     """Of every action number in one uncached pass (B, T, A, Z)."""
     layout = agent.layout(body, window.proprio.shape[1])
     return agent.bins(agent.trunk(agent.embed(window, body).tokens)[:, layout.action_outputs])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("values", ["waves", "table"])
+def test_what_numbers_look_like(values: Values) -> None:
+    """As waves near ones look alike, in a view of each slot; in a table a bin is itself in any slot."""
+    torch.manual_seed(0)
+    embed = value_embedding(values, slots=3, width=64)
+    x_ZPD = embed(torch.arange(BINS)[:, None, None].expand(-1, 1, 2), (0, 2))[:, 0]
+    assert x_ZPD.shape == (BINS, 2, 64) and x_ZPD.unique(dim=0).shape[0] == BINS
+    near, far = (x_ZPD[500] - x_ZPD[501]).norm(), (x_ZPD[500] - x_ZPD[800]).norm()
+    assert (near < 0.2 * far) == (values == "waves")
+    between_D = x_ZPD[:, 0] - x_ZPD[:, 1]
+    assert torch.allclose(between_D, between_D[:1], atol=1e-5) == (values == "table")
+
+
+@pytest.mark.parametrize("field", ["code_vectors", "values", "goal_at", "tape_bank"])
+def test_words_that_are_none_of_the_choices_are_refused(field: str) -> None:
+    with pytest.raises(ValueError, match=f"agent: {field}: got 'other', expected"):
+        AgentConfig(**{field: "other"})  # pyright: ignore[reportArgumentType]
 
 
 options = pytest.mark.parametrize(
