@@ -18,10 +18,11 @@ class TokeniserTraining:
         learning_rate: Peak, reached after `warm_up` steps, cosine to a twentieth.
         commitment: Weight of the encoder's distance from its codes (van den Oord et al. 2017: 0.25).
         rarity: How much more pixels count that differ from their camera's mean picture: small things survive.
-        critic_from: Share of the steps after which the critic's judgement counts (Esser et al.: late).
+        critic_from: Share of the steps after which, in every other one, the critic's judgement counts (Esser
+            et al.: late).
         critic_weight: Weight of that judgement.
-        perceptual_weight: Weight, from then on, of how unlike picture and reconstruction are to the critic,
-            see `robocat.vqgan.Critic.unlikeness`; 0 leaves it out.
+        perceptual_weight: Weight, in the same steps, of how unlike picture and reconstruction are to the
+            critic, see `robocat.vqgan.Critic.unlikeness`; 0 leaves it out.
         images: Images drawn from the stores and kept in memory.
     """
 
