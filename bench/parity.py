@@ -145,7 +145,7 @@ def _test(network: ParityNetwork, values: Tensor, odd: Tensor) -> tuple[int, flo
 def parity(
     *,
     lengths: tuple[int, ...] = (8, 16, 32),
-    kinds: tuple[str, ...] = ("plain", "learnt", "input"),
+    kinds: tuple[str, ...] = tuple(KINDS),
     seeds: tuple[int, ...] = (0, 1, 2),
     steps: int = 4000,
     workers: int = 2,

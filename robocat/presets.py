@@ -55,9 +55,9 @@ LONG = Training(
 )
 
 # The paper's two sizes: shapes of Gato's, the rate and batch of fine-tuning of RoboCat's appendix (Adam: no
-# decay of weights; its dropout of 0.1 is stochastic depth here). Of the tokeniser, codes and attention are the
-# paper's; its convolutions, losses and rates are this project's. They are for accelerators; nobody has trained
-# them here.
+# decay of weights; its dropout of 0.1 is stochastic depth here). Of the tokeniser, codes and attention are
+# the paper's; its convolutions, losses and rates are this project's. They are for accelerators; nobody has
+# trained them here.
 PAPER = Preset(
     collection=replace(COLLECTIONS["nano"], size=128),
     vqgan=VQGANConfig(size=128, cells=8, codes=4096, code_dim=32, width=128, blocks=2, attention=3),
