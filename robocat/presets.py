@@ -48,6 +48,7 @@ LONG = Training(
     warm_up=15_000,
     floor=0.1,
     weight_decay=0.1,
+    practised="hindsight",
     packed=True,
     precision="bf16",
     evaluate_every=5_000,
@@ -83,7 +84,12 @@ PAPER = Preset(
 PRESETS: dict[str, Preset] = {
     "debug": DEBUG,
     "nano": NANO,
-    "nano-faithful": replace(NANO, agent=FAITHFUL),
+    "nano-faithful": replace(
+        NANO,
+        agent=FAITHFUL,
+        train=replace(NANO.train, practised="hindsight"),
+        retrain=replace(NANO.retrain, practised="hindsight"),
+    ),
     "364M": PAPER,
     "1.2B": replace(PAPER, agent=replace(PAPER.agent, width=2048, blocks=24, heads=16)),
 }
