@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from bench.record import write
 from demos.progress import progress
+from demos.rate import Rate
 from demos.workers import in_parallel
 from robocat.adatape import Tape
-from robocat.scores import Rate
 from robocat.threads import one_thread
 from robocat.transformer import Transformer
 from sim.names import pick
