@@ -264,7 +264,7 @@ def test_what_cannot_be_written_is_not_lost(tmp_path: Path) -> None:
 
 
 def test_a_second_sitting_at_a_store_is_refused(server: Service) -> None:
-    with pytest.raises(Busy, match="another process is at work in .*-teleop"):
+    with pytest.raises(Busy, match="another `robocat teleop` is at work in .*store; let it end first"):
         LastKept(server.session._store)
 
 
@@ -307,14 +307,17 @@ def test_what_is_kept_is_in_the_store_when_the_next_is_kept_and_after_a_kill(tmp
     assert sorted(file.name for file in tmp_path.rglob("*teleop*/**/*")) == ["lock"]
 
 
-def test_scenes_that_the_store_has_are_left_out(tmp_path: Path) -> None:
+def test_scenes_that_the_store_has_are_left_out_and_counted(tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path / "store")
+    store.commit(fake_episode(np.random.default_rng(0), task="push"))  # of another task: it does not count
     for sitting in range(2):
         with driven(tmp_path / "store") as server, _talk(server) as socket:
+            _wait_for(socket, kept=0, stored=sitting, undoable=False)
             _record(socket, 2)
             assert server.hub.frame.state["seed"] == sitting
             _say(socket, type="order", order="keep")
-            _wait_for(socket, phase="ready", kept=1)
-    assert sorted(entry.seed for entry in EpisodeStore(tmp_path / "store").entries()) == [0, 1]
+            _wait_for(socket, phase="ready", kept=1, stored=sitting + 1, undoable=True)
+    assert sorted(entry.seed for entry in store.entries() if entry.task == "lift") == [0, 1]
 
 
 def test_the_second_browser_watches_until_the_first_has_gone(server: Service) -> None:

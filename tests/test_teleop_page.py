@@ -108,6 +108,7 @@ def test_a_countdown_goes_before_recording_and_is_called_off_by_the_same_key(
 
 
 def test_undo_and_marks_by_hand(page: Any, server: Service) -> None:
+    undo = page.locator('button[id="order undo"]')
     kept = server.hub.frame.state["kept"]
     page.keyboard.press("Enter")
     _wait(page, phase="recording")
@@ -118,8 +119,13 @@ def test_undo_and_marks_by_hand(page: Any, server: Service) -> None:
     episode = server.session._last.episode
     assert episode is not None and (episode.succeeded, episode.meta.outcome.judged_by) == (True, "operator")
     assert not episode.success.any(), "the predicate's own word stands beside it"
+    stored = server.hub.frame.state["stored"]
+    assert f"{kept + 1} of 5 kept ({stored} in the store)" in page.locator("#about").text_content()
+    assert undo.is_enabled()
     page.keyboard.press("u")
     _wait(page, kept=kept)
+    assert undo.is_disabled(), "there is one to undo, and no second"
+    assert f"{kept} of 5 kept ({stored - 1} in the store)" in page.locator("#about").text_content()
 
 
 def test_a_closed_tab_leaves_the_episode_to_the_next(page: Any, browser: Any, server: Service) -> None:
