@@ -330,6 +330,9 @@ def test_a_phone_that_leans_drives_while_a_finger_is_on_it(started: Any, server:
     yaw = server.hub.frame.state["yaws_rad"][0]
     lean(20, 70, 0)  # by 30 degrees past north
     until(lambda: server.hub.frame.state["yaws_rad"][0] > yaw + 0.1)
+    there = _tool_m(server)
+    lean(20, 40, 0)  # and away, as it still does when the finger goes up
+    until(lambda: _has_moved(server, 0.02, there))
     page.mouse.up()
     assert _asks_nothing(page, server, at_rest(server))
 
