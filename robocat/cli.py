@@ -122,7 +122,8 @@ def _run(verb: str, args: Sequence[str]) -> int:
     try:
         import tyro
 
-        tyro.cli(load(verb), args=args, prog=f"robocat {verb}")
+        names = (tyro.conf.PositionalMetavarFromFieldName,)  # ARM TASK, where their type alone said STR STR
+        tyro.cli(load(verb), args=args, prog=f"robocat {verb}", config=names)
         sys.stdout.flush()  # Here rather than at exit, so that a closed pipe is met below.
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)

@@ -13,7 +13,7 @@ from demos import workers
 from demos.collect import Collection, collect_experts
 from demos.controller import Act
 from demos.episode import EpisodeMeta, Provenance
-from demos.locks import Busy, alone
+from demos.locks import Busy, alone_with
 from demos.multiplied import Multiplied
 from demos.multiply import multiply
 from demos.select import Selection
@@ -151,7 +151,7 @@ def test_what_would_be_made_otherwise_is_refused(few: Path, tmp_path: Path) -> N
 
 def test_one_process_multiplies_at_a_time(few: Path, tmp_path: Path) -> None:
     out = tmp_path / "many"
-    with alone(tmp_path / ".many-multiply"), pytest.raises(Busy):
+    with alone_with(out, "multiply"), pytest.raises(Busy):
         _many(few, out)
     assert not out.exists()
 
