@@ -87,8 +87,8 @@ class MergedStem(nn.Module):
         grid = cells // side
         self.code = code_embedding(codebook_KE, patch_width, vectors)
         shape = patch_width * side**2, grid, width
-        self.cameras = nn.ModuleList(PatchStem(*shape, tokens, patch_width) for _ in range(cameras))
-        self.goals = nn.ModuleList(PatchStem(*shape, 1, patch_width) for _ in range(cameras))
+        self.cameras = nn.ModuleList(CameraStem(*shape, tokens, patch_width) for _ in range(cameras))
+        self.goals = nn.ModuleList(CameraStem(*shape, 1, patch_width) for _ in range(cameras))
         self.mix = nn.Sequential(nn.Linear(cameras * width, width), nn.GELU(), nn.Linear(width, width))
         self.film: nn.Linear | None = None
         if modulate:
@@ -122,7 +122,7 @@ def patches(codes_BN: Tensor, code: nn.Embedding, first: nn.Linear, grid: int) -
     return first(rearrange(code(codes_BN), joined, p=side, q=side, h=grid, w=grid))
 
 
-class PatchStem(nn.Module):
+class CameraStem(nn.Module):
     """Patches of one camera to a few tokens that keep where things are, and what is beside what."""
 
     OUT = 16
