@@ -1,4 +1,4 @@
-"""What is decided before a run: frozen dataclasses, and PRESETS, which are instances of them."""
+"""What is decided before a run: frozen dataclasses; `robocat.presets` has the instances that have names."""
 
 from dataclasses import dataclass, field
 from typing import Literal
