@@ -240,9 +240,7 @@ def _pace(way: Variant, start: Variant, preset: Preset) -> float:
 
     def taken(each: Variant) -> float:
         whole = replace(preset, agent=each.agent, train=each.training, vqgan=each.vqgan)
-        training = each.training
-        figures = training_speed(whole, torch.device("cpu"), training.batch, training.packed, SECONDS)
-        return figures["p50_ms"]
+        return training_speed(whole, torch.device("cpu"), SECONDS)["p50_ms"]
 
     return median(taken(way) / taken(start) for _ in range(TURNS))
 

@@ -40,7 +40,8 @@ class AgentConfig:
             logits; 0 gives every bin a weight vector of its own, as RoboCat has it.
         future_steps: How many steps ahead image codes are predicted; RoboCat: 5.
         future_weight: Weight of that loss; 0 leaves it out.
-        future_cells: How many cells a camera and window are scored, drawn at random; 0 scores all.
+        future_cells: How many cells of an image are scored, drawn at random once for all windows that are
+            computed together; 0 scores all.
         goal_weight: Weight of the loss that makes goals of one meaning alike, see `robocat.contrast`; 0, as
             RoboCat has it, leaves it out. A first value: 0.5 did as well, one training each.
         progress_weight: Weight of the loss of telling how far along the task is, which failures teach as

@@ -51,6 +51,9 @@ class Training:
     Attributes:
         steps: Optimiser steps.
         batch: Windows a step, over all arms.
+        micro: Windows that are computed at a time, for want of memory; gradients are summed until the batch
+            is through, and are the whole batch's. What is drawn at random in the network (depth, cells of
+            `future_cells`) and what experts are loaded with is so for each portion. 0 computes all at once.
         learning_rate: Peak, reached after `warm_up` steps, then cosine to `floor` of it.
         clip: Largest norm of the gradient.
         hindsight: Share of goals that are the end of the same episode; the others are the end of another
@@ -72,6 +75,7 @@ class Training:
 
     steps: int = 4000
     batch: int = 128
+    micro: int = 0
     learning_rate: float = 2e-3
     warm_up: int = 100
     floor: float = 0.02

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from robocat.agent import Window
 from robocat.config import Practised
+from robocat.objective import weigh
 from robocat.tokens import WHOLE, ArmTokens, TokenEpisode, TokenSet
 from robocat.vocabulary import BINS, Embodiment, embodiment
 
@@ -64,6 +65,7 @@ class _Pool:
     starts: _Starts
     context: int  # control steps a window
     meaning_of: Index  # (E,) a number for what each episode's goal asks for
+    last_of: Index  # (E,) last row of each episode
 
 
 def held_out(id: str, share: float) -> bool:
@@ -180,9 +182,10 @@ class Mixture:
                 tokens = source.tokens.arms[arm]
                 body = embodiment(tokens.proprio_names, tokens.action_names)
                 meanings = np.array([self._meaning(episode) for episode in each], dtype=np.int64)
+                last = np.array([episode.start + episode.rows - 1 for episode in each], dtype=np.int64)
                 weight = source.share * count / windows
                 context, start = steps_of(self._context, tokens), starts[arm, task]
-                self._pools.append(_Pool(body, tokens, weight, tuple(each), start, context, meanings))
+                self._pools.append(_Pool(body, tokens, weight, tuple(each), start, context, meanings, last))
 
     def _starts(self, tokens: ArmTokens, episodes: Sequence[TokenEpisode]) -> _Starts:
         """Where the windows of a pool can start."""
@@ -241,9 +244,9 @@ class Mixture:
         joined = {key: np.concatenate([part[key] for part in rows]) for key in rows[0]}
         # In random order: processes that share a batch take every second row.
         order = rng.permutation(int(sum(len(part["goal"]) for part in rows)))
-        return Window(
-            **{key: torch.from_numpy(array[order].astype(np.int64)) for key, array in joined.items()}
-        )
+        parts = {key: torch.from_numpy(array[order].astype(np.int64)) for key, array in joined.items()}
+        weights = weigh(parts.pop("learnt"), parts.get("later"), parts["action"].shape[1])
+        return Window(**parts, learnt=weights)
 
     def _rows(
         self, pool: _Pool, rng: np.random.Generator, count: int, future: int, hindsight: float
@@ -251,7 +254,7 @@ class Mixture:
         starts = pool.starts
         pick = starts.pick(rng, count, self._judged)
         row, owner = starts.rows[pick], starts.episode_of[pick]
-        last = np.array([pool.episodes[o].start + pool.episodes[o].rows - 1 for o in owner])
+        last = pool.last_of[owner]
         window = row[:, None] + np.arange(pool.context)  # (B, T)
         ahead = np.minimum(window + future, last[:, None])
         tokens = pool.tokens

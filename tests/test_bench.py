@@ -17,6 +17,7 @@ from bench.measure import milliseconds, summary
 from bench.pictures import CAPTION, SIDE_PX, TILE_PX, portrait, tile
 from bench.variants import AS_IT_IS, changed, parse_variants
 from robocat.agent_config import AgentConfig
+from robocat.objective import losses
 from robocat.presets import PRESETS
 from robocat.tokens import TokenSet
 from robocat.vocabulary import BINS
@@ -176,7 +177,7 @@ def test_what_an_agents_speed_is_made_of() -> None:
     read = 5 * config.width * BINS + config.cameras * config.future_cells * config.width * preset.vqgan.codes
     meant = 12 * config.blocks * config.width**2 + read / (layout.length - 1)
     assert agent.multiplied_parameters(network, parts) == pytest.approx(meant)
-    assert torch.isfinite(network.packed_losses(parts).total)
+    assert torch.isfinite(losses(network, parts).total)
 
 
 @pytest.mark.parametrize("options", [{}, {"at_once": True}, {"packed": True}], ids=str)
