@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from robocat.sequence import Layout
-from robocat.transformer import Cache, Transformer
+from robocat.transformer import Transformer
 
 # Picks bins (B,) from logits (B, Z) of one action number.
 Choose = Callable[[Tensor], Tensor]
@@ -50,11 +50,11 @@ def decode(
         number: Embeds what was chosen.
         choose: Picks from logits.
     """
-    cache = Cache()
+    cache = trunk.cache(len(tokens_BLD), tokens_BLD.shape[1] - 1)  # nothing is asked of the last number
     output_BD = trunk(tokens_BLD[:, : -layout.actions], cache)[:, -1]
     chosen: list[Tensor] = []
     for index in range(layout.actions):
         chosen.append(choose(read(output_BD)))
         if index + 1 < layout.actions:
-            output_BD = trunk(number(chosen[-1], index)[:, None], cache)[:, 0]
+            output_BD = trunk.step(number(chosen[-1], index), cache)
     return torch.stack(chosen, dim=1)

@@ -16,7 +16,7 @@ from robocat import actions, at_once
 from robocat.actions import Choose
 from robocat.adatape import Tape
 from robocat.agent_config import AgentConfig
-from robocat.bins import BinHead, ValueEmbedding, soft_cross_entropy
+from robocat.bins import BinHead, ValueEmbedding, places, soft_cross_entropy
 from robocat.contrast import contrast
 from robocat.future import FutureHead
 from robocat.moe import MixtureOfExperts, imbalance
@@ -208,7 +208,7 @@ class Agent(nn.Module):
 
     def _asks(self, body: Embodiment) -> Tensor:
         """What asks for each number of each planned step (Q, D)."""
-        ask_AD = self.ask[list(body.action)]
+        ask_AD = self.ask[places(body.action, self.ask.device)]
         return ask_AD if self.plan is None else (self.plan[:, None] + ask_AD).flatten(0, 1)
 
     def _numbers(self, window: Window, body: Embodiment) -> Tensor:

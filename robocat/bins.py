@@ -13,6 +13,13 @@ from torch import Tensor, nn
 from robocat.vocabulary import BINS
 
 
+@lru_cache(maxsize=64)
+def places(slots: tuple[int, ...], device: torch.device) -> Tensor:
+    """Slots as an index (P,) of a device: made once, for a list of numbers would be copied there each time."""
+    with torch.inference_mode(False):  # whoever acts first may train later, whose backward pass keeps it
+        return torch.tensor(slots, device=device)
+
+
 class ValueEmbedding(nn.Module):
     """Embeds value bins with their slot: sines of the bin's centre, so that near bins look alike."""
 
@@ -30,7 +37,7 @@ class ValueEmbedding(nn.Module):
 
     def forward(self, bins_BTP: Tensor, slots: tuple[int, ...]) -> Tensor:
         """(B, T, P) bins of the slots named to (B, T, P, D)."""
-        index = list(slots)
+        index = places(slots, bins_BTP.device)
         x = torch.einsum("btpf,pfd->btpd", self.features[bins_BTP], self.weight[index])
         return x + self.slot[index]
 

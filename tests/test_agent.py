@@ -86,6 +86,10 @@ class Recorded:
         self.logits.append(logits_BZ)
         return self._choose(logits_BZ)
 
+    def of(self, batch: int) -> Tensor:
+        """What it saw of each number (B, Q, Z), whether one after another or all at once."""
+        return torch.cat([each.view(batch, -1, BINS) for each in self.logits], dim=1)
+
 
 def _most_likely(logits_BZ: Tensor) -> Tensor:
     return logits_BZ.argmax(dim=-1)
@@ -123,8 +127,9 @@ def test_decoding_equals_one_uncached_pass(
         )
         action[:, -1], later[:, -1] = plan[:, 0], plan[:, 1:]
         logits = _logits(agent, window._replace(action=action, later=later.long()), body)[:, -1]
-        torch.testing.assert_close(torch.stack(recorded.logits, dim=1), logits, rtol=1e-4, atol=1e-4)
-        assert torch.equal(chosen, torch.stack([choose(each) for each in recorded.logits], dim=1))
+        said = recorded.of(BATCH)
+        torch.testing.assert_close(said, logits, rtol=1e-4, atol=1e-4)
+        assert torch.equal(chosen, choose(said.flatten(0, 1)).view(BATCH, -1))
 
 
 @options
