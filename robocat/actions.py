@@ -37,6 +37,7 @@ def decode(
     tokens_BLD: Tensor,
     layout: Layout,
     *,
+    longest: int,
     number: Number,
     choose: Choose,
 ) -> Tensor:
@@ -47,10 +48,11 @@ def decode(
         read: Outputs (B, D) to logits (B, Z).
         tokens_BLD: The window, as arranged; its last Q tokens are ignored.
         layout: Of the window.
+        longest: Tokens of the arm's windows at most: keys lie in memory that has room for them.
         number: Embeds what was chosen.
         choose: Picks from logits.
     """
-    cache = trunk.cache(len(tokens_BLD), tokens_BLD.shape[1] - 1)  # nothing is asked of the last number
+    cache = trunk.cache(len(tokens_BLD), longest)
     output_BD = trunk(tokens_BLD[:, : -layout.actions], cache)[:, -1]
     chosen: list[Tensor] = []
     for index in range(layout.actions):

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from robocat.vocabulary import BINS
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def places(slots: tuple[int, ...], device: torch.device) -> Tensor:
-    """Slots as an index (P,) of a device: made once, for a list of numbers would be copied there each time."""
+    """Slots as an index (P,) of a device, made once: a list would be copied there at every use."""
     with torch.inference_mode(False):  # whoever acts first may train later, whose backward pass keeps it
         return torch.tensor(slots, device=device)
 

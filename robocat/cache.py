@@ -1,18 +1,18 @@
 """Keys and values of the tokens that a trunk has seen, in memory laid out once; it knows of no layers.
 
-A token is written at the next free place of each block and attends to all places before it and its own:
+A token is written at the next free place of each block, and attends to that place and all before it:
 
     place      0 1 2 3 4 5 6 7
-    written    k k k k k . . .      5 tokens so far; the next one is written here ^ (place 5)
+    written    k k k k k . . .      of five tokens; place 5 is the next one
 
-What is free is left out in one of two ways. Where shapes may change, attention is given the first places alone,
-a view. Where they must not, because a step is captured as a graph of kernels and replayed, it is given all
-places and a mask that hides those behind: which place is next is then a number on the device, for a replay
-would see a Python number as it was when it was captured. The two differ in the last bits, for sums over more
-places are added up in another order.
+What is free is kept from attention in one of two ways. Where shapes may change it is given the first places
+alone, a view. Where they must not, because a step is captured as a graph of kernels and replayed, it is given
+all places and a mask that hides the free ones. Which place is next is a number on the device then, for a
+replay sees Python's numbers as they were when it was captured. The two ways differ in the last bits: sums
+over more places are added up in another order.
 
-Keys are not kept from one control step to the next: a step's embedding is its position in a window that slides,
-so with every step all tokens of the window change, and with them all keys.
+Keys are not kept from one control step to the next. A step is known by its position in a window that slides,
+so with each step every token of the window changes, and with it every key.
 
 Shapes: B windows, L tokens, H heads, K numbers a head.
 """
@@ -49,7 +49,7 @@ class Cache:
         self.empty = True
 
     def stay(self) -> None:
-        """Promises graphs that its memory stays where it is, so that they write into it and not into a copy."""
+        """Promises graphs that its memory stays where it is: they write into it then, not into a copy."""
         for tensor in (self.at, self.places, *(each for block in self.blocks for each in block)):
             mark_static_address(tensor)
 

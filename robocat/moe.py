@@ -14,7 +14,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-
 FEW = 256  # tokens up to which a GPU asks all experts
 
 
@@ -73,7 +72,7 @@ class MixtureOfExperts(nn.Module):
         return y_ND.to(x.dtype).view_as(x)
 
     def _in_turn(self, x_ND: Tensor, routing: Routing) -> Tensor:
-        """Tokens sorted by expert, so that each expert has one run of rows; how long they are is read once."""
+        """Tokens sorted by expert: each expert has one run of rows, and how long they are is read once."""
         flat = routing.experts.flatten()
         order = flat.argsort(stable=True)
         runs = x_ND.index_select(0, order // self.used).split(routing.load.tolist())

@@ -4,6 +4,7 @@ Shapes: B windows (or one row of packed ones), L tokens, D width, H heads, K num
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from robocat.cache import Cache
 from robocat.packing import Packing
 
 Feed = Callable[[int], nn.Module]  # makes a layer (..., D) -> (..., D) of a width
-LEAP = 64  # tokens by which a cache that is kept grows
+LEAP = 256  # tokens by which a cache that is kept grows
 
 
 class Attention(nn.Module):
@@ -113,7 +114,7 @@ class Transformer(nn.Module):
             cache.advance(x_BLD.shape[1])
         return self.norm(x_BLD)
 
-    def capture(self, backend: str = "inductor") -> None:
+    def capture(self, backend: str | Callable[..., Any] = "inductor") -> None:
         """From now on a pass over one token is compiled for fixed shapes, and on CUDA replayed as one graph.
 
         A token of a few windows is matrices times vectors: to launch its kernels one by one takes longer than
@@ -123,15 +124,14 @@ class Transformer(nn.Module):
         Args:
             backend: Of `torch.compile`.
         """
-        how = {"mode": "reduce-overhead", "fullgraph": True, "dynamic": False}
-        self._step = torch.compile(self.forward, backend=backend, **how)
+        self._step = torch.compile(self.forward, backend=backend, mode="reduce-overhead", dynamic=False)
 
     def cache(self, windows: int, length: int) -> Cache:
         """An empty cache for so many windows of at most `length` tokens.
 
         Where steps are captured it is always the same one, for a graph reads and writes where it did when it
         was captured; so one decision is under way at a time. It grows with the most windows and the longest,
-        in few leaps, for each of which steps are compiled again.
+        in few leaps, after each of which the next step takes long: it is compiled again.
         """
         weight, width = self.norm.weight.detach(), self.norm.normalized_shape[0]
         kept = self._kept

@@ -35,7 +35,7 @@ def test_any_leading_shape(tokeniser: Path, images: NDArray[np.uint8]) -> None:
 
 
 def test_more_images_than_a_batch(tokeniser: Path, images: NDArray[np.uint8]) -> None:
-    loaded, many = load_tokeniser(tokeniser), np.concatenate([images[:, 0]] * 10)[: BATCH + 3]
+    loaded, many = load_tokeniser(tokeniser), np.concatenate([images[:, 0]] * 10)[: BATCH["cpu"] + 3]
     assert np.array_equal(loaded.encode(many), np.concatenate([loaded.encode(each[None]) for each in many]))
 
 
