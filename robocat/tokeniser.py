@@ -96,16 +96,17 @@ def load_tokeniser(folder: Path, device: torch.device | None = None) -> Tokenise
 
     Args:
         folder: Its checkpoint.
-        device: As `Tokeniser` has it.
+        device: As `Tokeniser` has it; pixels that are left as they are stay on the CPU.
 
     Raises:
         CheckpointError: If there is none or it does not fit.
     """
-    record, device = read_config(folder, "tokeniser"), device or best()
-    if "pixels" in record:
-        return _load(folder, from_dict(PixelsConfig, record["pixels"]), record["weights"], device)
+    record = read_config(folder, "tokeniser")
+    if "pixels" in record:  # nothing is computed, so nothing is moved
+        here = torch.device("cpu")
+        return _load(folder, from_dict(PixelsConfig, record["pixels"]), record["weights"], here)
     record = read_config(folder, "tokeniser", ["vqgan"])
-    return _load(folder, from_dict(VQGANConfig, record["vqgan"]), record["weights"], device)
+    return _load(folder, from_dict(VQGANConfig, record["vqgan"]), record["weights"], device or best())
 
 
 @lru_cache(maxsize=4)

@@ -94,6 +94,7 @@ def test_a_step_is_one_graph_whatever_the_place() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's compiler has them of itself
 @torch.inference_mode()
 def test_compiled_steps() -> None:
     reset()
