@@ -87,11 +87,14 @@ class Practice:
         explore: Standard deviation of the noise added to executed Cartesian actions; the label stays the
             policy's own mean action.
         first_seed: Seeds of the scenes.
+        judge: Whether a success model that learnt from the demonstrations judges the attempts, as it would
+            on a real robot, instead of the simulator's predicate.
     """
 
     episodes: int = 1500
     explore: float = 0.1
     first_seed: int = 200_000
+    judge: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from demos.episode import Episode, Outcome
+from robocat.agreement import MODEL
 from robocat.checkpoint import CheckpointError, from_dict, load_weights, read_config, save_checkpoint
 from robocat.stem import MergedStem
 from robocat.threads import one_thread
@@ -100,7 +101,7 @@ class Judge:
         read_config(checkpoint, "success")  # before its tokeniser: a model that is absent is told as such
         self._tokeniser: Tokeniser = load_tokeniser(tokeniser)
         self._model, self._calibration, weights = load_success(checkpoint, self._tokeniser.weights)
-        self.name = f"success@{weights}"
+        self.name = f"{MODEL}{weights}"
 
     @torch.inference_mode()
     def log_odds(

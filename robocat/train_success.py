@@ -20,6 +20,7 @@ from rich.table import Table
 from torch import Tensor
 
 from demos.progress import progress
+from robocat.agreement import Agreement, in_percent
 from robocat.checkpoint import (
     clear_state,
     config_hash,
@@ -245,8 +246,8 @@ def measure(
         mistaken, done = _at_the_end(rival_odds, own, data)
         wrong = mistaken[done]
         cells[" ".join(cell)] = {
-            "steps": _confusion(odds[rows] > 0, data.done[rows]),
-            "episodes": _confusion(said, was),
+            "steps": Agreement.of(odds[rows] > 0, data.done[rows]).record(),
+            "episodes": Agreement.of(said, was).record(),
             "mistaken": asdict(Rate.of(int(wrong.sum()), len(wrong))) if len(wrong) else None,
         }
     return cells
@@ -262,14 +263,6 @@ def _at_the_end(
     return np.array(said, dtype=bool), np.array([data.done[end - 1] for end in ends], dtype=bool)
 
 
-def _confusion(said: NDArray[np.bool_], was: NDArray[np.bool_]) -> dict[str, object]:
-    both = int((said & was).sum())
-    found: dict[str, object] = {"n": len(was), "done": int(was.sum()), "said": int(said.sum()), "both": both}
-    for name, of in (("precision", said), ("recall", was)):
-        found[name] = asdict(Rate.of(both, int(of.sum()))) if of.any() else None
-    return found
-
-
 def table(measured: dict[str, dict[str, dict[str, object]]]) -> Table:
     """Arms and tasks down; precision and recall of steps and of episodes across, and what was mistaken."""
     heads = [f"{name} of {what}" for what in ("steps", "episodes") for name in ("precision", "recall")]
@@ -277,12 +270,5 @@ def table(measured: dict[str, dict[str, dict[str, object]]]) -> Table:
     shown = Table("arm and task", *heads, "mistaken", title=title)
     for cell, parts in measured.items():
         both = [parts[what][name] for what in ("steps", "episodes") for name in ("precision", "recall")]
-        shown.add_row(cell, *map(_said, both), _said(parts["mistaken"]))
+        shown.add_row(cell, *map(in_percent, both), in_percent(parts["mistaken"]))
     return shown
-
-
-def _said(rate: object) -> str:
-    if not isinstance(rate, dict):
-        return "none"
-    share = rate["successes"] / rate["n"]
-    return f"{100 * share:.0f} ({100 * rate['low']:.0f}-{100 * rate['high']:.0f}), n {rate['n']}"

@@ -14,6 +14,7 @@ from demos.store import EpisodeStore
 from demos.workers import Ended
 from finetune.practice import agreement, practise, practise_episodes
 from robocat import train_success as loop
+from robocat.agreement import Agreement
 from robocat.checkpoint import CheckpointError, read_config
 from robocat.config import Practice
 from robocat.data import Data
@@ -247,7 +248,7 @@ def test_practice_judged_by_a_model(
         branch=agent, tokeniser=tokeniser, goals=demos, out=tmp_path / "verb", arm="panda", task="reach",
         preset="debug", episodes=2, judge=judge, workers=1,
     )  # fmt: skip
-    assert "judged against the predicate: " in capsys.readouterr().out
+    assert "panda reach, held against the predicate: precision " in capsys.readouterr().out
 
 
 def test_a_store_is_judged_where_nobody_has(
@@ -276,7 +277,7 @@ def test_agreement_by_hand() -> None:
     ended = [
         Ended(str(i), "panda", "reach", "red", i, said, 9, held) for i, (said, held) in enumerate(outcomes)
     ]
-    assert agreement(ended) == "judged against the predicate: 1 of 3 said to succeed did not, 1 of 3 missed"
+    assert agreement(ended) == {("panda", "reach"): Agreement(n=5, done=3, said=3, both=2)}
 
 
 def test_a_model_that_is_absent_is_named(tmp_path: Path) -> None:
