@@ -56,7 +56,7 @@ class Agreement:
         """Of what is done, what was said to be; None if nothing is."""
         return Rate.of(self.both, self.done) if self.done else None
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> dict[str, Any]:
         """As JSON, with both rates and their 95 % intervals (Wilson)."""
         rates = {"precision": self.precision, "recall": self.recall}
         return asdict(self) | {name: asdict(rate) if rate else None for name, rate in rates.items()}
