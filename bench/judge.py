@@ -16,17 +16,18 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.record import write
+from demos.progress import progress
 from demos.store import EpisodeStore
 from finetune.improve import NEXT
 from finetune.practice import practise_episodes
-from robocat.agreement import Agreement, Cell, heard, in_percent
+from robocat.agreement import Agreement, Cell, by_cell, in_percent
 from robocat.checkpoint import read_config, read_json
 from robocat.config import Practice
 from robocat.evaluate import Bench
 from robocat.presets import PRESETS
 from robocat.scores import Rate
-from robocat.success import SuccessConfig
-from robocat.train_success import SuccessTraining, table, train_success
+from robocat.success import Judge, SuccessConfig
+from robocat.train_success import table, train_success
 from sim.names import pick
 
 INTERVALS = (
@@ -39,31 +40,31 @@ INTERVALS = (
 def judge(
     run: tyro.conf.Positional[Path] = Path("runs/cycle"),
     *,
-    episodes: int = 60,
-    explore: float = 0.5,
+    episodes: int = 40,
+    explore: float = 0.4,
     first_seed: int = 800_000,
     workers: int = 2,
 ) -> None:
     """Trains a run's success model, unless it is there, and holds it against labels of steps and attempts.
 
     Args:
-        run: A finished run; the model is kept in its folder `judge`, the attempts in `verdicts`.
+        run: A finished run. The model is kept in its `judge`, the attempts in a folder named by their noise.
         episodes: Fresh attempts at each arm and task.
         explore: Standard deviation of the noise on their Cartesian actions.
         first_seed: Seeds of their scenes.
         workers: Processes.
     """
     about, home = read_json(run / "run.json"), run / "judge"
-    stores = [run / "stores" / name for name in ("demos", "practice")]
-    train_success(stores, run / "tokeniser", home, SuccessConfig(), SuccessTraining(), seed=about["seed"])
-    record = read_config(home, "success")
     preset = pick(PRESETS, about["preset"], "preset")
+    stores = [run / "stores" / name for name in ("demos", "practice")]
+    train_success(stores, run / "tokeniser", home, SuccessConfig(), preset.success, seed=about["seed"])
+    record = read_config(home, "success")
     plan = Practice(episodes=episodes, explore=explore, first_seed=first_seed)
-    out = run / "verdicts" / record["weights"]
     bench = Bench(run / "tokeniser", run / "stores" / "goals", workers=workers)
+    attempts = run / f"attempts-{explore:g}"
     for cell in [*preset.collection.cells, *preset.adaptation.cells]:
-        practise_episodes(run / "models" / NEXT, cell, bench, out=out, plan=plan, judge=home)
-    fresh = heard(EpisodeStore(out))
+        practise_episodes(run / "models" / NEXT, cell, bench, out=attempts, plan=plan)
+    fresh = verdicts(Judge(home, run / "tokeniser"), EpisodeStore(attempts), plan)
     Console().print(table(record["measured"]), attempts_table(fresh))
     write(
         f"judge-{about['preset']}-seed{record['seed']}",
@@ -76,13 +77,27 @@ def judge(
             "kept_apart": kept_apart(record),
             "fresh": {
                 "acted": NEXT,
-                **asdict(plan),
+                "episodes": episodes,
+                "explore": explore,
+                "first_seed": first_seed,
                 "in_all": sum(fresh.values(), Agreement(0, 0, 0, 0)).record(),
                 "by_task": {task: each.record() for task, each in by_task(fresh).items()},
                 "by_cell": {" ".join(cell): each.record() for cell, each in fresh.items()},
             },
         },
     )
+
+
+def verdicts(judge: Judge, store: EpisodeStore, plan: Practice) -> dict[Cell, Agreement]:
+    """How a model's verdicts on the attempts of a plan agree with the predicate, by arm and task."""
+    seeds = range(plan.first_seed, plan.first_seed + plan.episodes)
+    found: list[tuple[Cell, bool, bool]] = []
+    with progress("verdicts", len(store)) as advance:
+        for entry in store.entries():
+            if entry.seed in seeds:
+                found.append(((entry.arm, entry.task), judge.verdict(store.load(entry.id)), entry.success))
+            advance(1)
+    return by_cell(found)
 
 
 def kept_apart(record: Mapping[str, Any]) -> dict[str, Any]:

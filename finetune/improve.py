@@ -32,7 +32,7 @@ from robocat.scores import Scores
 from robocat.success import SuccessConfig
 from robocat.tokens import build
 from robocat.train import train_together
-from robocat.train_success import SuccessTraining, train_success
+from robocat.train_success import train_success
 from robocat.train_tokeniser import train_tokeniser
 from sim.names import pick
 from sim.own import arm_names, task_names
@@ -207,8 +207,8 @@ class Cycle:
         return self._trained(BRANCH)
 
     def _judge(self) -> Summary:
-        stores, training = [self.store("demos"), self.store("adaptation")], SuccessTraining()
-        train_success(stores, self.tokeniser, self.judge, SuccessConfig(), training, seed=self.preset.seed)
+        stores, preset = [self.store("demos"), self.store("adaptation")], self.preset
+        train_success(stores, self.tokeniser, self.judge, SuccessConfig(), preset.success, seed=preset.seed)
         return {"calibration_error": read_config(self.judge, "success")["calibration_error"]}
 
     def _practise(self) -> Summary:

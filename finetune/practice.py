@@ -58,7 +58,8 @@ def practise(
         preset: Which preset's exploration, number of episodes, arms and tasks.
         episodes: Attempts instead of the preset's number.
         first_seed: Seed of the first scene instead of the preset's; the others follow it.
-        explore: Standard deviation of the noise added to executed Cartesian actions instead of the preset's.
+        explore: Standard deviation of the noise added to executed Cartesian actions instead of the preset's;
+            attempts that are there keep theirs.
         randomise: How far the episodes' worlds differ: "none", "moderate".
         judge: A success model whose verdict counts instead of the simulator's predicate, as on a real robot;
             what the predicate said is kept beside it, and what the model got wrong is told.

@@ -13,7 +13,7 @@ done are goals too. Each image is held against all goals of its arm and task (Zh
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from robocat.checkpoint import (
     save_state,
     seeded,
 )
+from robocat.config import SuccessTraining
 from robocat.labelled import Drawn, Labelled, Pool, goal_rows, kind_of, labelled, rivals_of, split
 from robocat.metrics import Metrics
 from robocat.schedule import check_finite, learning_rate, set_learning_rate
@@ -46,27 +47,6 @@ from robocat.tokens import build
 from sim.tasks import refuse_held_out
 
 BINS = 10  # of the calibration error
-
-
-@dataclass(frozen=True)
-class SuccessTraining:
-    """How a success model is trained.
-
-    Attributes:
-        steps: Optimiser steps.
-        batch: Images, each of all cameras, a step.
-        learning_rate: Peak, reached after `warm_up` steps, then cosine to a fiftieth.
-        held_out: Share of episodes kept apart.
-        checkpoint_every: Steps between resume points.
-    """
-
-    steps: int = 2000
-    batch: int = 256
-    learning_rate: float = 2e-3
-    warm_up: int = 100
-    weight_decay: float = 0.05
-    held_out: float = 0.15
-    checkpoint_every: int = 500
 
 
 def train_judge(

@@ -17,7 +17,7 @@ from robocat import labelled as drawing
 from robocat import train_success as loop
 from robocat.agreement import Agreement
 from robocat.checkpoint import CheckpointError, read_config
-from robocat.config import Practice
+from robocat.config import Practice, SuccessTraining
 from robocat.data import Data
 from robocat.evaluate import Bench
 from robocat.labelled import Drawn, Labelled, Pool, labelled, labels, shown, split
@@ -26,7 +26,6 @@ from robocat.success import Calibration, Judge, SuccessConfig, hold_steps, load_
 from robocat.tokeniser import load_tokeniser, save_tokeniser
 from robocat.tokens import TokenEpisode, build
 from robocat.train_success import (
-    SuccessTraining,
     calibrate,
     calibration_error,
     judged,
