@@ -120,7 +120,7 @@ def split(everything: Labelled, share: float) -> dict[str, Labelled]:
     """Episodes to "fit", "calibrate" and "measure", decided by their ids alone.
 
     Raises:
-        ValueError: If one of the sides has no success.
+        ValueError: If one of the sides has no success, or none that another one's end can be the goal of.
     """
     apart = np.array([held_out(e.id, share) for e in everything.episodes])
     half = np.array([held_out(f"measure {e.id}", 0.5) for e in everything.episodes])
@@ -129,6 +129,11 @@ def split(everything: Labelled, share: float) -> dict[str, Labelled]:
     for name, part in parts.items():
         if not part.done.any():
             raise ValueError(f"no success among the {len(part.episodes)} episodes to {name}: more are needed")
+        if max(map(len, goal_rows(part).values()), default=0) < 2:
+            raise ValueError(
+                f"no two successes of one arm, task and variation among the {len(part.episodes)} episodes to "
+                f"{name}: more are needed"
+            )
     return parts
 
 

@@ -85,7 +85,7 @@ def train_success(
     """Trains a success model to `out`, resuming bit for bit; does nothing if it is finished.
 
     Raises:
-        ValueError: If the stores hold no success on one of the three sides, or a task that is held out.
+        ValueError: If the stores hold too few successes for all three sides, or a task that is held out.
         CheckpointError: If the tokeniser is absent, or `out` holds an unfinished training of something else.
     """
     if finished(out):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,31 +158,6 @@ def test_what_practice_is_worth_is_measured(
     assert models == ["as-it-is"] * 2 + ["demonstrations-only"] * 2 + ["half"] * 2
 
 
-def test_what_a_success_model_gets_right_is_measured(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On episodes kept apart and on fresh attempts, which are not made again for another model."""
-    monkeypatch.setattr(record, "RESULTS", tmp_path)
-    copy = Path(shutil.copytree(run, tmp_path / "run"))
-    made: list[object] = []
-    for _ in range(2):
-        judge(copy, episodes=2, workers=1)
-        made.append(EpisodeStore(copy / "attempts-0.4").digest())
-        shutil.rmtree(copy / "judge")
-    assert made[0] == made[1]
-    told = read_json(tmp_path / "judge-debug-seed0.json")
-    cells = [*PRESETS["debug"].collection.cells, *PRESETS["debug"].adaptation.cells]
-    assert set(told["fresh"]["by_cell"]) == {" ".join(cell) for cell in cells}
-    entries = EpisodeStore(copy / "attempts-0.4").entries()
-    for arm, task in cells:
-        found = told["fresh"]["by_cell"][f"{arm} {task}"]
-        won = [entry.success for entry in entries if (entry.arm, entry.task) == (arm, task)]
-        assert (found["n"], found["done"]) == (len(won), sum(won)) == (2, found["done"])
-    assert told["fresh"]["by_task"]["lift"]["n"] == 6 and told["fresh"]["in_all"]["n"] == 12
-    steps = [cell["steps"] for cell in told["kept_apart"]["by_cell"].values()]
-    assert told["kept_apart"]["steps"]["said"] == sum(each["said"] for each in steps)
-
-
 def test_a_finished_run_is_left_alone(run: Path) -> None:
     files = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     improve("debug", run)
@@ -253,20 +229,38 @@ def test_each_verb_by_itself(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.slow
-def test_a_cycle_whose_practice_a_model_judges(tmp_path: Path) -> None:
-    """Its errors stand beside the gain, in the record and on the page; another run of it is refused."""
-    improve("debug", tmp_path, judge=True)
-    name = MODEL + read_config(tmp_path / "judge", "success")["weights"]
-    practised = EpisodeStore(tmp_path / "stores" / "practice")
+def test_a_cycle_whose_practice_a_model_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its errors stand beside the gain, in the record and on the page; and are measured on fresh attempts."""
+    debug = PRESETS["debug"]
+    more = replace(debug, collection=replace(debug.collection, arms=("panda",), episodes=24))
+    monkeypatch.setitem(PRESETS, "debug", more)
+    run = tmp_path / "run"
+    improve("debug", run, judge=True)
+    name = MODEL + read_config(run / "judge", "success")["weights"]
+    practised = EpisodeStore(run / "stores" / "practice")
     assert {practised.meta(id).outcome.judged_by for id in practised.ids()} == {name}
-    judged = read_json(tmp_path / "gate.json")["judged"]
-    assert {(each["arm"], each["task"]): each["n"] for each in judged} == dict.fromkeys(
-        PRESETS["debug"].adaptation.cells, PRESETS["debug"].practice.episodes
-    )
+    judged = read_json(run / "gate.json")["judged"]
+    counts = {(each["arm"], each["task"]): each["n"] for each in judged}
+    assert counts == dict.fromkeys(more.adaptation.cells, more.practice.episodes)
     assert sum(each["said"] for each in judged) == sum(entry.success for entry in practised.entries())
-    assert "Who judged the practice" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Who judged the practice" in (run / "report.html").read_text(encoding="utf-8")
     with pytest.raises(CheckpointError, match="other settings"):
-        improve("debug", tmp_path)
+        improve("debug", run)
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    judge(run, episodes=2, workers=1)
+    told, entries = (
+        read_json(tmp_path / "judge-debug-seed0.json"),
+        EpisodeStore(run / "attempts-0.4").entries(),
+    )
+    cells = [*more.collection.cells, *more.adaptation.cells]
+    assert set(told["fresh"]["by_cell"]) == {" ".join(cell) for cell in cells}
+    for arm, task in cells:
+        won = [entry.success for entry in entries if (entry.arm, entry.task) == (arm, task)]
+        found = told["fresh"]["by_cell"][f"{arm} {task}"]
+        assert (found["n"], found["done"]) == (len(won), sum(won)) and len(won) == 2
+    assert told["fresh"]["by_task"]["lift"]["n"] == 4 and told["fresh"]["in_all"]["n"] == 8
+    steps = [cell["steps"] for cell in told["kept_apart"]["by_cell"].values()]
+    assert told["kept_apart"]["steps"]["said"] == sum(each["said"] for each in steps)
 
 
 @pytest.mark.slow

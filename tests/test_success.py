@@ -1,5 +1,7 @@
 """The success model: labels, what is learnt from, calibration, verdicts; and practice that it judges."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +98,9 @@ def test_sides_share_no_episode(everything: Labelled) -> None:
         assert side.ends[-1] == len(side.codes)
     with pytest.raises(ValueError, match="no success among the 0 episodes to calibrate: more are needed"):
         split(everything, 0.0)
+    few = everything.part(np.arange(60) < 9)
+    with pytest.raises(ValueError, match="no two successes of one arm, task and variation among"):
+        split(few, 0.5)
 
 
 def test_half_of_what_is_drawn_is_done(everything: Labelled, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,6 +312,16 @@ def test_agreement_by_hand() -> None:
 def test_a_model_that_is_absent_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no config.json in .*nobody"):
         Judge(tmp_path / "nobody", tmp_path / "tokeniser")
+
+
+def test_a_model_of_another_shape_is_refused(judge: Path, tokeniser: Path, tmp_path: Path) -> None:
+    """As those are that looked at a goal by modulation."""
+    older = Path(shutil.copytree(judge, tmp_path / "older"))
+    record = json.loads((older / "config.json").read_text())
+    record["success"] = {"width": 64, "patch_width": 48, "cameras": 2}
+    (older / "config.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match="differs from this version's in: .*patch_width"):
+        Judge(older, tokeniser)
 
 
 def test_another_tokeniser_is_refused(judge: Path, tmp_path: Path) -> None:
