@@ -187,6 +187,7 @@ def test_an_agents_speed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(record, "RESULTS", tmp_path)
+    monkeypatch.setattr(timed, "LEAST", 5)
     parts = ("training", "acting")
     agent.main(presets=("debug",), parts=parts, device="cpu", batch=8, seconds=0.01, **options)
     written = json.loads((tmp_path / "agent-debug-cpu.json").read_text())["presets"]["debug"]
@@ -232,9 +233,10 @@ def test_every_option_is_a_variant() -> None:
 
 
 def test_equal_time_gives_dear_options_fewer_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "SECONDS", 0.3)
+    monkeypatch.setattr(ablation, "SECONDS", 0.05)
+    monkeypatch.setattr(timed, "LEAST", 5)
     preset = PRESETS["debug"]
-    ways = ablation.variants_of(("deep:blocks=12",), preset, replace(preset.train, steps=1000))
+    ways = ablation.variants_of(("deep:blocks=12",), preset, replace(preset.train, steps=1000, batch=4))
 
     def steps() -> dict[str, int]:
         found = ablation.in_equal_time(ways, preset, tmp_path / "run" / "paces.json")
