@@ -20,7 +20,7 @@ DEBUG = Preset(
     finetune=Training(steps=6, batch=16, warm_up=2, held_out=0.2, evaluate_every=3, checkpoint_every=3),
     practice=Practice(episodes=4),
     retrain=Training(steps=6, batch=16, warm_up=2, held_out=0.2, evaluate_every=3, checkpoint_every=3),
-    evaluation=Evaluation(episodes=2, gate_episodes=4, gate_old_episodes=2),
+    evaluation=Evaluation(episodes=1, gate_episodes=2, gate_old_episodes=1),
 )
 
 # What the paper has and nothing else: a token a code and a joint, the goal at each step, one-hot targets.

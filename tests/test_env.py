@@ -69,7 +69,7 @@ def test_spaces_are_those_declared(arm: str, task: str) -> None:
 @few
 def test_one_seed_is_one_episode(arm: str, task: str) -> None:
     env = make(arm, task, size=16)
-    moves = actions(env, 10)
+    moves = actions(env, 6)
     first = play(env, moves, seed=3)
     assert play(env, moves, seed=3) == first, "after a reset"
     assert play(make(arm, task, size=16), moves, seed=3) == first, "in another environment"
@@ -102,13 +102,13 @@ def test_environments_side_by_side_are_as_alone(worlds: list[tuple[str, str, int
 @pairs
 def test_a_restored_state_goes_on_to_the_same_bits(arm: str, task: str) -> None:
     env = make(arm, task, size=16)
-    moves = actions(env, 20)
+    moves = actions(env, 12)
     goal = env.reset(seed=5)[0]["goal"]
-    for move in moves[:10]:
+    for move in moves[:6]:
         env.step(move)
     state, variation = env.scene.state(), env.variation
-    on = [bits(env, env.step(move)[0]) for move in moves[10:]]
-    restored = play(make(arm, task, size=16), moves[10:], state=state, goal=goal, variation=variation)
+    on = [bits(env, env.step(move)[0]) for move in moves[6:]]
+    restored = play(make(arm, task, size=16), moves[6:], state=state, goal=goal, variation=variation)
     assert restored[1:] == on
 
 

@@ -102,19 +102,26 @@ def test_the_object_is_lifted_by_keys_and_the_expert_is_taken_over(page: Any, se
 def test_a_countdown_goes_before_recording_and_is_called_off_by_the_same_key(
     page: Any, server: Service
 ) -> None:
+    """By the page's own clock, which stands still but when it is told to go on."""
+    said, state = page.locator("#phase"), lambda: server.hub.frame.state
     page.locator("#countdown").focus()
     page.locator("#countdown").select_option("3")
+    page.clock.install()
+    page.clock.pause_at(time.time() + 60)
     page.keyboard.press("Enter")
-    until(lambda: "starts in 2 s" in page.locator("#phase").text_content())
-    assert server.hub.frame.state["phase"] == "ready", "nothing is recorded yet"
+    page.clock.run_for(1500)
+    until(lambda: "starts in 2 s" in said.text_content())
+    assert state()["phase"] == "ready", "nothing is recorded yet"
     page.keyboard.press("Enter")
-    until(lambda: page.locator("#phase").text_content().startswith("ready"))
-    time.sleep(2.5)
-    assert server.hub.frame.state["phase"] == "ready", "it was called off"
+    until(lambda: said.text_content().startswith("ready"))
+    page.clock.run_for(5000)
+    at_rest(server)
+    assert state()["phase"] == "ready", "it was called off"
     page.keyboard.press("Enter")
-    _wait(page, phase="recording")
+    page.clock.run_for(3500)
+    until(lambda: state()["phase"] == "recording")
     page.keyboard.press("Backspace")
-    _wait(page, phase="ready")
+    until(lambda: state()["phase"] == "ready")
 
 
 def test_undo_and_marks_by_hand(page: Any, server: Service) -> None:
