@@ -236,7 +236,7 @@ def test_equal_time_gives_dear_options_fewer_steps(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(ablation, "SECONDS", 0.05)
     monkeypatch.setattr(timed, "LEAST", 5)
     preset = PRESETS["debug"]
-    ways = ablation.variants_of(("deep:blocks=12",), preset, replace(preset.train, steps=1000, batch=4))
+    ways = ablation.variants_of(("deep:blocks=40",), preset, replace(preset.train, steps=1000, batch=4))
 
     def steps() -> dict[str, int]:
         found = ablation.in_equal_time(ways, preset, tmp_path / "run" / "paces.json")
