@@ -21,7 +21,7 @@ DEBUG = Preset(
     success=SuccessTraining(steps=12, batch=48, warm_up=4, held_out=0.5, checkpoint_every=5),
     practice=Practice(episodes=4),
     retrain=Training(steps=6, batch=16, warm_up=2, held_out=0.2, evaluate_every=3, checkpoint_every=3),
-    evaluation=Evaluation(episodes=2, gate_episodes=4, gate_old_episodes=2),
+    evaluation=Evaluation(episodes=1, gate_episodes=2, gate_old_episodes=1),
 )
 
 # The agent as the paper and Gato have it: a token a code and a joint, each learnt from nothing, the goal at

@@ -54,7 +54,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def everything(many: Path, tokeniser: Path) -> Labelled:
-    return labelled([many], [build(many, tokeniser, many.parents[1] / "tokens")])
+    return labelled([many], [build(many, tokeniser, many.parents[1] / "tokens", workers=1)])
 
 
 @pytest.fixture(scope="module")
