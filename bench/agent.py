@@ -44,6 +44,7 @@ from robocat.devices import device_of
 from robocat.loop import taken
 from robocat.mixture import Source
 from robocat.objective import Part
+from robocat.patches import Pixels, PixelsConfig
 from robocat.presets import PRESETS
 from robocat.sequence import Layout
 from robocat.tokens import TokenSet
@@ -269,6 +270,9 @@ def make_agent(preset: Preset, device: torch.device) -> Agent:
     """An agent of a preset with random weights, made where it is used."""
     torch.manual_seed(0)
     with torch.device(device):
+        if preset.agent.patch:
+            pixels = Pixels(PixelsConfig(preset.vqgan.size))
+            return Agent(preset.agent, pixels.vectors, pixels.config.cells)
         codebook = torch.randn(preset.vqgan.codes, preset.vqgan.code_dim)
         return Agent(preset.agent, codebook, preset.vqgan.cells)
 

@@ -17,7 +17,7 @@ from robocat import actions, at_once
 from robocat.actions import Choose
 from robocat.adatape import Tape
 from robocat.agent_config import AgentConfig
-from robocat.bins import BinHead, ValueEmbedding, places
+from robocat.bins import BinHead, places, value_embedding
 from robocat.future import FutureHead
 from robocat.moe import MixtureOfExperts
 from robocat.patches import LEVELS, PatchStem
@@ -93,12 +93,12 @@ class Agent(nn.Module):
                 tokens=config.image_tokens,
                 patch_width=config.patch_width,
                 modulate=config.modulate,
-                from_codebook=config.from_codebook,
+                vectors=config.code_vectors,
             )
         else:
-            self.stem = CodeStem(codebook_KE, cameras, cells, width)
-        self.proprio = ValueEmbedding(len(PROPRIO_SLOTS), width)
-        self.action = ValueEmbedding(len(ACTION_SLOTS), width)
+            self.stem = CodeStem(codebook_KE, cameras, cells, width, config.code_vectors)
+        self.proprio = value_embedding(config.values, len(PROPRIO_SLOTS), width)
+        self.action = value_embedding(config.values, len(ACTION_SLOTS), width)
         self.step = nn.Parameter(torch.randn(config.context, width) * 0.02)
         # What the output at a token must predict next: nothing, or the action number of a slot.
         self.ask = nn.Parameter(torch.randn(len(ACTION_SLOTS), width) * 0.02)
@@ -207,4 +207,7 @@ class Agent(nn.Module):
             token_BD = token_BD if self.plan is None else token_BD + self.plan[planned]
             return token_BD + ask_QD[index + 1] + step_D
 
-        return actions.decode(self.trunk, self.bins, tokens_BLD, layout, number=number, choose=choose)
+        longest = max(layout.length, self.layout(body).length)
+        return actions.decode(
+            self.trunk, self.bins, tokens_BLD, layout, longest=longest, number=number, choose=choose
+        )

@@ -5,14 +5,17 @@ Shapes: B windows, T steps, P numbers a step, D width, Z bins.
 
 import math
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from robocat.vocabulary import BINS
 
+Values = Literal["waves", "table"]
 
-@lru_cache(maxsize=64)
+
+@lru_cache(maxsize=512)
 def places(slots: tuple[int, ...], device: torch.device) -> Tensor:
     """Slots as an index (P,) of a device, made once: a list would be copied there at every use."""
     with torch.inference_mode(False):  # whoever acts first may train later, whose backward pass keeps it
@@ -39,6 +42,24 @@ class ValueEmbedding(nn.Module):
         index = places(slots, bins_BTP.device)
         x = torch.einsum("btpf,pfd->btpd", self.features[bins_BTP], self.weight[index])
         return x + self.slot[index]
+
+
+class TableEmbedding(nn.Module):
+    """Embeds value bins by a learnt vector a bin, whatever its slot, and one a slot (Reed et al. 2022)."""
+
+    def __init__(self, slots: int, width: int) -> None:
+        super().__init__()
+        self.value = nn.Embedding(BINS, width)
+        self.slot = nn.Parameter(torch.randn(slots, width))
+
+    def forward(self, bins_BTP: Tensor, slots: tuple[int, ...]) -> Tensor:
+        """As `ValueEmbedding`."""
+        return self.value(bins_BTP) + self.slot[places(slots, bins_BTP.device)]
+
+
+def value_embedding(values: Values, slots: int, width: int) -> ValueEmbedding | TableEmbedding:
+    """What embeds numbers of so many slots."""
+    return (TableEmbedding if values == "table" else ValueEmbedding)(slots, width)
 
 
 class BinHead(nn.Module):

@@ -209,6 +209,7 @@ def mixture_of(
     judged = training.judged if config.progress_weight else 0.0
     kept, context, rise = training.held_out, window_steps(config), training.rise
     options: dict[str, Any] = {"rise": rise, "judged": judged, "chunk": config.chunk}
+    options["practised"] = training.practised
     return Mixture(sources, kept, context, validation=validation, **options)
 
 

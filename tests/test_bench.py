@@ -236,8 +236,12 @@ def test_every_option_is_a_variant() -> None:
 
 def test_equal_time_gives_dear_options_fewer_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation, "SECONDS", 0.3)
+    monkeypatch.setattr(ablation, "TURNS", 1)
     preset = PRESETS["debug"]
-    ways = ablation.variants_of(("deep:blocks=12",), preset, replace(preset.train, steps=1000))
+    long = replace(preset.train, steps=1000)
+    ways = ablation.variants_of(
+        ("deep:blocks=12", "pixels:patch=16,image_tokens=0,goal_weight=0,future_weight=0"), preset, long
+    )
 
     def steps() -> dict[str, int]:
         found = ablation.in_equal_time(ways, preset, tmp_path / "run" / "paces.json")
@@ -245,5 +249,6 @@ def test_equal_time_gives_dear_options_fewer_steps(tmp_path: Path, monkeypatch: 
 
     first = steps()
     assert first[AS_IT_IS] == 1000 and preset.train.warm_up < first["deep"] < 800
+    assert preset.train.warm_up < first["pixels"], "whatever an image is made of"
     monkeypatch.setattr(ablation, "_pace", lambda *_: pytest.fail("measured again"))
     assert steps() == first, "what was measured before is kept"

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,6 +226,29 @@ def test_failures_alone_can_only_be_judged(maker: _Maker) -> None:
     assert float(window.learnt.mean()) == pytest.approx(1.0)
     window = _drawn(Mixture([Source(still, 0.3), Source(success, 0.7)], 0.0, judged=0.0), 200)
     assert window.learnt is None, "all alike"
+
+
+def test_in_hindsight_failures_are_attempts_at_what_they_brought_about(maker: _Maker) -> None:
+    """Every step of them, towards their own last images, whether anyone succeeded at the task or not."""
+    made = [
+        _episode(number, controller=controller, success=success, rows=30, variation="red")
+        for number, (controller, success) in enumerate(
+            [("policy", False), ("policy", True), ("expert", False)]
+        )
+    ]
+    tokens = maker.make(made, progress=_hesitant)
+    options: dict[str, Any] = {"rise": 0.06, "judged": 0.5, "practised": "hindsight"}
+    mixture = Mixture([Source(tokens)], 0.0, **options)
+    window = _drawn(mixture, 1000)
+    rows, goals = window.proprio[:, 0, 0], window.goal[:, 0, 0]
+    assert set(rows.tolist()) == {row for row in range(60) if row % 30 < 29}, (
+        "an expert's failure shows nothing"
+    )
+    assert window.learnt is None, "all actions are learnt"
+    assert torch.equal(goals, torch.where(rows < 30, 29, 59))
+    assert window.meaning is not None and len(window.meaning.unique()) == 2, "they ask for different things"
+    alone = maker.make(made[:1], progress=_hesitant)
+    assert Mixture([Source(alone)], 0.0, **options).windows == 29
 
 
 def test_a_failure_is_never_a_goal_and_needs_one_of_another(maker: _Maker) -> None:
