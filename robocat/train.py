@@ -53,6 +53,7 @@ def main_train(
     preset: str = "nano",
     parent: Path | None = None,
     steps: int | None = None,
+    micro: int | None = None,
     seed: int = 0,
     workers: int = 2,
 ) -> None:
@@ -65,11 +66,13 @@ def main_train(
         preset: Which preset's network and schedule.
         parent: Checkpoint to start from instead of from scratch.
         steps: Optimiser steps instead of the preset's.
+        micro: Windows computed at a time instead of the preset's, for want of memory; 0 is a whole batch.
         seed: Seeds weights and draws.
         workers: Processes, each with a share of every batch.
     """
     chosen = pick(PRESETS, preset, "preset")
-    training = chosen.train if steps is None else replace(chosen.train, steps=steps)
+    given = {"steps": steps, "micro": micro}
+    training = replace(chosen.train, **{name: n for name, n in given.items() if n is not None})
     data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
     before = "finished before, " if finished(out) else ""
     card = AgentCard(out.name, 0, None) if parent is None else _child(out.name, parent)

@@ -216,6 +216,19 @@ def test_bf16_trains(data: Data, tmp_path: Path) -> None:
     assert read_agent(tmp_path)["steps"] == 2
 
 
+def test_portions(data: Data, tmp_path: Path) -> None:
+    """In portions of five of sixteen windows it learns as in one; goals must be compared in all of them."""
+    with pytest.raises(ValueError, match="micro: got 5 with a goal_weight of 0.1, expected 0"):
+        _train(data, tmp_path / "refused", micro=5)
+    losses: list[list[float]] = []
+    for micro in (0, 5):
+        plain, card = replace(AGENT, drop=0.0, future_cells=0, goal_weight=0.0), AgentCard("plain", 0, None)
+        out, how = tmp_path / f"{micro}", replace(TEN, steps=4, packed=True, micro=micro)
+        training.train(data, out, plain, how, card, seed=0)
+        losses.append([row["loss"] for row in read_metrics(out)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4) and losses[0][-1] < losses[0][0]
+
+
 def test_the_verb_counts_generations(data: Data, agent: Path, tmp_path: Path) -> None:
     out, given = tmp_path / "models" / "next", {"stores": data.stores, "tokeniser": data.tokeniser}
     training.main_train(**given, out=out, preset="debug", parent=agent, steps=1, workers=1)
