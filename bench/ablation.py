@@ -37,7 +37,7 @@ from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
 from robocat.metrics import read_metrics
 from robocat.patches import Pixels, PixelsConfig
-from robocat.presets import PRESETS
+from robocat.presets import FAITHFUL, NANO, PRESETS
 from robocat.scores import Scores
 from robocat.tokeniser import save_tokeniser
 from robocat.train_tokeniser import train_tokeniser
@@ -52,9 +52,14 @@ OPTIONS: dict[str, str] = {
     "no-future": "future_weight=0",
     "no-goal-loss": "goal_weight=0",
     "no-modulation": "modulate=False",
-    "random-codes": "from_codebook=False",
+    "random-codes": "code_vectors=random",
+    "fixed-codes": "code_vectors=fixed",
+    "value-table": "values=table",
+    "unmerged": "image_tokens=0,goal_weight=0",
+    "no-progress": "progress_weight=0",
+    "future-heavy": "future_weight=1",
     "one-hot": "target_bins=0,bin_waves=0",
-    "faithful": "image_tokens=0,goal_at=step,target_bins=0,bin_waves=0,goal_weight=0,progress_weight=0",
+    "faithful": ",".join(f"{field}={value}" for field, value in changed(FAITHFUL, NANO.agent).items()),
     "goal-at-step": "goal_at=step",
     "context": "context=3",
     "tape": "tape=10",
@@ -234,10 +239,8 @@ def _pace(way: Variant, start: Variant, preset: Preset) -> float:
     torch.set_num_threads(1)
 
     def taken(each: Variant) -> float:
-        whole = replace(preset, agent=each.agent, train=each.training)
-        training = each.training
-        figures = training_speed(whole, torch.device("cpu"), training.batch, training.packed, SECONDS)
-        return figures["p50_ms"]
+        whole = replace(preset, agent=each.agent, train=each.training, vqgan=each.vqgan)
+        return training_speed(whole, torch.device("cpu"), SECONDS)["p50_ms"]
 
     return median(taken(way) / taken(start) for _ in range(TURNS))
 

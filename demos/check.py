@@ -12,7 +12,7 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from demos.audit import Finding
-from demos.content import Inspector, Oddity, to_json
+from demos.content import MEANING, Inspector, Oddity, to_json
 from demos.manifest import Entry
 from demos.store import EpisodeStore
 
@@ -88,13 +88,17 @@ def _show(findings: Sequence[Finding], title: str) -> None:
 
 
 def _show_content(odd: Sequence[Oddity], title: str) -> None:
+    """Kind by kind: what it means, and below it what was measured where."""
     if not odd:
         return
-    table = Table(title=title)
-    for heading in ("episode", "what", "where", "figure", "threshold", "unit"):
-        table.add_column(heading, overflow="fold")
-    for each in odd:
-        table.add_row(
-            each.episode, each.what, each.where, f"{each.figure:.3g}", f"{each.threshold:.3g}", each.unit
-        )
-    Console().print(table)
+    console = Console(highlight=False)
+    console.print(title, markup=False)
+    for what in dict.fromkeys(each.what for each in odd):
+        console.print(f"{what}: {MEANING[what]}", style="bold", markup=False)
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for _ in range(3):
+            table.add_column(overflow="fold")
+        for each in odd:
+            if each.what == what:
+                table.add_row(f"  {each.figure:.3g} {each.unit}", each.where, each.episode)
+        console.print(table)

@@ -13,14 +13,17 @@ from typing import Any
 
 from demos.episode import episode_id
 from demos.expert import SILENT, Expert, Noise
+from demos.locks import alone_with
 from demos.rollout import Attempt
 from demos.store import EpisodeStore
 from demos.workers import Ended, Piece, cut, run
 from sim.arms import find_arm
+from sim.arms.arm import Arm
 from sim.names import pick
 from sim.own import arm_names, task_names
 from sim.randomisation import NOTHING, Randomisation, find_randomisation
 from sim.tasks import find_task, refuse_held_out
+from sim.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,9 @@ def collect(
     plan = replace(pick(COLLECTIONS, preset, "preset"), held_out=held_out, **given)
     plan = replace(plan, randomise=find_randomisation(randomise))
     plan = plan if noise else replace(plan, noise=SILENT)
-    ended = collect_experts(out, plan, workers, "demonstrations")
+    _named(plan)
+    with alone_with(out, "collect"):
+        ended = collect_experts(out, plan, workers, "demonstrations")
     done = sum(result.success for result in ended)
     made = f"{len(ended)} new episodes, {done} successful" if ended else "nothing new"
     print(f"{out}: {made}; {len(EpisodeStore(out))} in all")
@@ -120,11 +125,7 @@ def expert_pieces(store: Path, plan: Collection) -> list[Piece]:
         ValueError: If an arm or task is unknown, a task is held out and the plan does not say that it may be,
             or there are no episodes.
     """
-    arms, tasks = [find_arm(name) for name in plan.arms], [find_task(name) for name in plan.tasks]
-    if not plan.held_out:
-        refuse_held_out(plan.tasks, "--held-out collects it all the same, for goal images")
-    if plan.episodes < 1:
-        raise ValueError(f"episodes {plan.episodes} is out of range; expected at least 1")
+    arms, tasks = _named(plan)
     episodes = EpisodeStore(store)
     ranges = None if plan.randomise == NOTHING else plan.randomise
     have: set[object] = set()
@@ -146,3 +147,13 @@ def expert_pieces(store: Path, plan: Collection) -> list[Piece]:
             for part in cut(attempts)
         ]
     return pieces
+
+
+def _named(plan: Collection) -> tuple[list[Arm], list[Task]]:
+    """The arms and the tasks of a plan, which is refused if it cannot be; see `expert_pieces`."""
+    arms, tasks = [find_arm(name) for name in plan.arms], [find_task(name) for name in plan.tasks]
+    if not plan.held_out:
+        refuse_held_out(plan.tasks, "--held-out collects it all the same, for goal images")
+    if plan.episodes < 1:
+        raise ValueError(f"episodes {plan.episodes} is out of range; expected at least 1")
+    return arms, tasks

@@ -30,6 +30,21 @@ ONE_SIDED = 0.05  # share of either outcome, below which a judge of success lear
 # Grippers and fingers go from end to end at once, and stay there: what is odd for an arm is not for them.
 _HANDS = ("gripper", "width", "finger")
 
+MEANING = {
+    "idle head": f"the arm stands still at the beginning, for longer than {IDLE_S:g} s",
+    "idle tail": f"the arm stands still at the end, for longer than {IDLE_S:g} s",
+    "proprio jump": f"what the arm feels leaps by more than {LEAP:g} of its range in one step",
+    "action chatter": f"what was meant leaps by more than {CHATTER:g} of 2, {CHATTERS} steps running or more",
+    "saturated action": f"what was done is at an end of its range in more than {SATURATED:g} of the steps",
+    "duplicate frames": f"{FROZEN} pictures running or more repeat the one before although the arm moves",
+    "clock goes back": "an observation is no later than the one before it",
+    "bad cadence": f"a person's step is early or late by more than {CADENCE:g} of the control period",
+    "goal missing": "a policy acted without a goal image for each camera",
+    "dead action": f"this number of the arm's actions is the same at every step of {FEW} episodes or more",
+    "rare variation": f"it has less than {RARE:g} of an even share of the task's episodes",
+    "one-sided outcome": f"under {ONE_SIDED:g} of policies' judged episodes end so, too few to learn from",
+}
+
 
 @dataclass(frozen=True)
 class Oddity:
@@ -37,7 +52,7 @@ class Oddity:
 
     Attributes:
         episode: The episode's id; of what only many show, its arm and task.
-        what: Which check, such as "idle head".
+        what: Which check, one of `MEANING`.
         where: The channel, dimension, camera or variation; "" where it is the whole episode.
         figure: What was measured.
         threshold: What it was held against, in the same unit.

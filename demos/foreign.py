@@ -15,7 +15,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import arg
 
 from demos.episode import Episode, EpisodeMeta, Outcome, Provenance, episode_id
 from demos.store import EpisodeStore
@@ -109,7 +109,7 @@ class Terms:
 
 
 AS_IT_IS = Terms()
-OnTerms = Annotated[Terms, OmitArgPrefixes]  # on a command line, its fields are flags of their own
+OnTerms = Annotated[Terms, arg(name="")]  # on a command line, its fields are flags among the verb's own
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import arg
 
 from demos.episode import CONTROLLERS, OUTCOMES
 from demos.manifest import Entry
@@ -75,7 +75,7 @@ class Selection:
 
 ALL = Selection()
 SUCCESSES = Selection(outcome="success")
-Choice = Annotated[Selection, OmitArgPrefixes]  # on a command line, its fields are flags of their own
+Choice = Annotated[Selection, arg(name="")]  # on a command line, its fields are flags among the verb's own
 
 
 def of_one_arm_and_task(store: EpisodeStore, pick: Selection) -> list[Entry]:

@@ -13,11 +13,11 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from rich.console import Console
 from rich.table import Table
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from demos.episode_file import Packed
 from demos.manifest import Entry
@@ -91,7 +91,7 @@ def _actor(entry: Entry) -> str:
     return f"{entry.controller} {entry.policy}, generation {entry.generation}"
 
 
-def merge(stores: Positional[tuple[Path, ...]], *, out: Path) -> None:
+def merge(stores: Annotated[Positional[tuple[Path, ...]], arg(metavar="STORE ...")], *, out: Path) -> None:
     """Commits the episodes of several stores to one.
 
     Args:

@@ -9,13 +9,15 @@ robocat view panda lift --native          # the same in MuJoCo's own viewer
 robocat view my_arm.py lift               # an arm of the user's own
 """
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from demos.browse.browser import browse
 from demos.episode import Episode
@@ -26,7 +28,7 @@ from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
 from demos.viewer import watch
 from sim.env import make
-from sim.names import pick
+from sim.names import UnknownName
 from sim.own import arm_name, task_name
 from sim.registration import arms_and_tasks
 
@@ -41,7 +43,7 @@ INKS = {"success": (20, 130, 60), "failure": (180, 40, 30), "unjudged": PALE}
 
 
 def view(
-    what: Positional[tuple[str, ...]],
+    what: Annotated[Positional[tuple[str, ...]], arg(metavar="STORE|ARM TASK")],
     *,
     episode: str | None = None,
     out: Path = Path("runs/view"),
@@ -144,7 +146,15 @@ def _environment(what: Sequence[str]) -> tuple[str, str]:
         return arm_name(what[0]), task_name(what[1])
     names = {f"{arm}-{task}": (arm, task) for arm, task in arms_and_tasks()}
     short = what[0].removeprefix("robocat/").removesuffix("-v0")
-    return pick(names, short, "store or environment", "or say an arm and a task, each by name or file")
+    if short not in names:
+        # A thousand environments would bury the likelier mistake, a path that is wrong.
+        near = difflib.get_close_matches(short, names, n=1)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        raise UnknownName(
+            f"no store at {what[0]!r} and no such environment; {guess}expected the folder of a store, an arm "
+            "and a task (see `robocat arms` and `robocat tasks`, or files of your own), or both as panda-lift"
+        )
+    return names[short]
 
 
 def _performed(arm: str, task: str, seed: int, size: int) -> tuple[Episode, Pictures]:

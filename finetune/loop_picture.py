@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from finetune.markup import Html, duration, join, many, percent, points, short, size, tag, whole
+from finetune.markup import Html, join, many, percent, points, short, size, tag, whole
 from finetune.run_folder import Run
 from finetune.standing import Standing
 
@@ -204,13 +204,20 @@ def _arrow(kind: str, x1: float, y1: float, x2: float, y2: float) -> Html:
     return tag("path", d=path, class_="arrow", marker_end=f"url(#{kind}-head)")
 
 
+def about(seconds: float) -> str:
+    """A time [s] in seven characters at most, which fit beside a title: "8.2 s", "11 min", "2.1 h"."""
+    unit, letters = next(((n, word) for n, word in ((3600, "h"), (60, "min")) if seconds >= n), (1, "s"))
+    count = seconds / unit
+    return f"{count:.1f} {letters}" if count < 9.95 else f"{count:.0f} {letters}"
+
+
 def _draw(box: Box, x: float, y: float, box_size: tuple[int, int]) -> Html:
     width, height = box_size
     frame = tag("rect", x=x, y=y, width=width, height=height, rx=10)
     words = [tag("text", box.title, x=x + 16, y=y + 26, class_="title")]
     if box.seconds is not None:
         right = x + width - 14
-        words.append(tag("text", duration(box.seconds), x=right, y=y + 26, class_="note", text_anchor="end"))
+        words.append(tag("text", about(box.seconds), x=right, y=y + 26, class_="note", text_anchor="end"))
     if not box.done:
         words.append(tag("text", "not run", x=x + 16, y=y + 52, class_="note"))
     else:

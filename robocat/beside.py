@@ -13,7 +13,7 @@ What teleoperation is stands in `demos.teleop`, which knows no networks; here it
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import Positional, arg
 
 from demos.teleop.server import Options, sit
 
@@ -22,7 +22,7 @@ def teleop(
     arm: Positional[str],
     task: Positional[str],
     *,
-    options: Annotated[Options, OmitArgPrefixes] = Options(),  # noqa: B008, it is frozen
+    options: Annotated[Options, arg(name="")] = Options(),  # noqa: B008, it is frozen
     policy: Path | None = None,
     tokeniser: Path | None = None,
 ) -> None:

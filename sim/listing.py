@@ -18,34 +18,65 @@ from sim.tasks.hard import HARD
 from sim.tasks.task import Task
 from sim.tool_control import arm_model
 
+FULL_COLUMNS = 116  # characters in which every column of the table of arms is readable
 
-def arms() -> None:
-    """Lists the arms: joints, reach, gripper, what an action is, and where the figures come from."""
+
+def arms(*, sources: bool = False) -> None:
+    """Lists the arms: joints, reach, gripper, what an action is.
+
+    Args:
+        sources: Say where the figures come from too.
+    """
+    console = Console()
+    full = console.width >= FULL_COLUMNS
+    console.print(_arms(full))
+    said = [
+        "reach: the farthest that the tool gets from the axis of the first joint",
+        "load: what the maker says that the arm carries, gripper included",
+        f"in DeepMind's meshes (extra `menagerie`): {', '.join(MESHED)}",
+    ]
+    if not full:
+        said.append(
+            "left out for want of room: what an action's numbers are, and speeds; "
+            f"`COLUMNS={FULL_COLUMNS} robocat arms | less -S` shows them"
+        )
+    if sources:
+        said += ["figures from:", *(f"  {name}: {source}" for name, source in _sources().items())]
+    else:
+        said.append("where the figures come from: `robocat arms --sources`")
+    for line in said:
+        console.print(line, highlight=False, markup=False)
+
+
+def _arms(full: bool) -> Table:
+    """All arms, two lines each; those in `full` also say what the numbers of an action are, and speeds."""
     table = Table(title="arms", box=SIMPLE, pad_edge=False)
-    for column in ("name", "arm", "joints", "reach\n\\[m]", "load\n\\[kg]", "gripper", "action", "at most"):
+    columns = ("name", "arm", "joints", "reach\n\\[m]", "load\n\\[kg]", "gripper", "action")
+    for column in (*columns, "at most") if full else columns:
         table.add_column(column, overflow="fold", no_wrap=column not in ("arm", "action"))
     for arm in (*ARMS.values(), *PAIRS.values()):
         closed, opened = arm.gripper.width_m[0], arm.gripper.width_m[-1]
-        table.add_row(
+        row = [
             arm.name,
             arm.title,
             " + ".join(str(len(each.joints)) for _, each in arm.limbs),
             f"{reach_m(arm):.2f}",
             "" if arm.payload_kg is None else f"{arm.payload_kg:g}",
             f"{arm.gripper.name}\n{1000 * (opened - closed):.0f} mm",
-            f"{arm.action_size}: {', '.join(arm.action_names)}",
-            f"{arm.linear_m_s:g} m/s\n{arm.angular_rad_s:g} rad/s",
-        )
-    console = Console()
-    console.print(table)
-    console.print("reach: the farthest that the tool gets from the axis of the first joint", highlight=False)
-    console.print("load: what the maker says that the arm carries, gripper included", highlight=False)
-    console.print(f"in DeepMind's meshes (extra `menagerie`): {', '.join(MESHED)}", highlight=False)
-    console.print("figures from:", highlight=False)
+        ]
+        if full:
+            row.append(f"{arm.action_size}: {', '.join(arm.action_names)}")
+            row.append(f"{arm.linear_m_s:g} m/s\n{arm.angular_rad_s:g} rad/s")
+        else:
+            row.append(str(arm.action_size))
+        table.add_row(*row)
+    return table
+
+
+def _sources() -> dict[str, str]:
+    """Where the figures of each arm and gripper come from."""
     sources = {arm.name: arm.source for arm in ARMS.values()}
-    sources |= {arm.gripper.name: arm.gripper.source for arm in ARMS.values()}
-    for name, source in sources.items():
-        console.print(f"  {name}: {source}", highlight=False, markup=False)
+    return sources | {arm.gripper.name: arm.gripper.source for arm in ARMS.values()}
 
 
 def tasks() -> None:

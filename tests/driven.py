@@ -3,10 +3,13 @@
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from demos.controller import Controller
 from demos.environment import Environment
@@ -59,6 +62,29 @@ def served(web: LocalServer) -> Generator[LocalServer]:
         web.server.should_exit = True
         thread.join(10)
         web.close()
+
+
+def at_rest(service: Service, within_m: float = 0.08) -> list[float]:
+    """Where the tool comes to rest [m], which is near where it is now.
+
+    One that nothing stops rests too, but at the workspace's edge. Rest is that no tick of seven running moves
+    it by a millimetre in all: ticks are counted, not seconds, as those of a busy machine come late.
+
+    Args:
+        service: A sitting that has a scene to show.
+        within_m: How far it may still go: what a message takes to arrive, and the arm to settle.
+    """
+    start, frames = service.hub.frame.state["tools_m"][0], deque([service.hub.frame], maxlen=7)
+
+    def still() -> bool:
+        if service.hub.frame is not frames[-1]:
+            frames.append(service.hub.frame)
+        seen = np.array([frame.state["tools_m"][0] for frame in frames])
+        assert np.linalg.norm(seen[-1] - start) < within_m, f"it goes on: from {start} to {seen[-1]}"
+        return len(seen) == frames.maxlen and bool(np.ptp(seen, axis=0).max() < 1e-3)
+
+    until(still)
+    return frames[-1].state["tools_m"][0]
 
 
 def until(holds: Callable[[], object], timeout_s: float = 20.0) -> None:

@@ -7,7 +7,7 @@ all but the first two bytes. It knows ping, read, write and their synchronous ki
 servos have them: LeRobot's own bus works with it. Positions are steps, 4096 a turn, 2048 the middle; joints
 follow their goals with a first-order lag. Faults are asked for on standard input, one a line: "drop 3"
 (answers), "corrupt 1", "latency_ms 20", "jitter_ms 5", "mute_s 1.5", "block 2" (a joint stands
-still; 0 for none), "unplug". The log holds every goal that
+still; 0 for none), "unplug"; each but the last is said back once it is so. The log holds every goal that
 arrived, as JSON lines.
 """
 
@@ -117,6 +117,7 @@ class Servos:
         if name == "mute_s":
             self.mute_until_s = time.monotonic() + float(number)
         self.faults[name] = float(number)
+        print(order, flush=True)
 
     def _takes(self, name: str) -> bool:
         left = self.faults.get(name, 0)

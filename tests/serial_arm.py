@@ -139,12 +139,14 @@ class Bench:
         self.port, self._process, self._log = port, process, log
 
     def fault(self, order: str) -> None:
-        """See `tests.fake_servos`."""
-        assert self._process.stdin is not None
+        """See `tests.fake_servos`; they have it when this returns."""
+        assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(order + "\n")
         self._process.stdin.flush()
         if order == "unplug":
             self._process.wait(5)
+        else:
+            assert self._process.stdout.readline() == f"{order}\n"
 
     def log(self) -> list[dict[str, Any]]:
         """Every goal that arrived."""

@@ -3,7 +3,9 @@
 import http.client
 import io
 import json
+import os
 import shutil
+import signal
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -360,3 +362,22 @@ def test_what_cannot_be_served_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     with pytest.raises(ValueError, match="port 0 is out of range; expected 1 to 65535"):
         view((str(store.path),), serve=True, port=0)
     assert capsys.readouterr().out == ""
+
+
+def test_ctrl_c_is_how_a_page_ends(whole: EpisodeStore) -> None:
+    """In order: what comes after the serving is still done."""
+    web = serving(whole, free_address())
+
+    def interrupt() -> None:
+        until(lambda: web.server.started)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    person = threading.Thread(target=interrupt)
+    person.start()
+    try:
+        web.run()
+    except KeyboardInterrupt:
+        pytest.fail("an interruption like any other")
+    finally:
+        person.join()
+        web.close()

@@ -10,6 +10,7 @@ import pytest
 from demos import workers
 from demos.collect import COLLECTIONS, Collection, collect, expert_pieces
 from demos.expert import SILENT
+from demos.locks import Busy, alone_with
 from demos.store import EpisodeStore
 from demos.workers import Ended, Piece, WorkerDied, work
 from sim.arms import ARMS
@@ -44,6 +45,19 @@ def test_what_is_there_is_not_made_again(tmp_path: Path, capsys: pytest.CaptureF
     assert len(_collect(tmp_path, episodes=6)) == 6
     assert len(_collect(tmp_path, first_seed=100, episodes=1)) == 7
     assert len(_collect(tmp_path, tasks=("lift",), episodes=1)) == 8
+
+
+def test_two_at_once_do_not_do_the_same_work(tmp_path: Path) -> None:
+    """The second is refused in a line, makes nothing, and leaves nothing where what it is asked cannot be."""
+    out = tmp_path / "store"
+    with pytest.raises(UnknownName):
+        _collect(out, arms=("pnada",))
+    assert not list(tmp_path.iterdir())
+    with alone_with(out, "collect"):
+        with pytest.raises(Busy, match="another `robocat collect` is at work in .*store; let it end first$"):
+            _collect(out)
+        assert not out.exists()
+    assert len(_collect(out)) == 4
 
 
 def test_more_episodes_begin_with_the_same(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from demos.collect import Collection, collect_experts
-from demos.content import FEW, Inspector, Oddity
+from demos.content import FEW, MEANING, Inspector, Oddity
 from demos.episode import NOBODY, Episode, Outcome
 from demos.expert import SILENT, Noise
 from demos.store import EpisodeStore
@@ -122,7 +122,9 @@ def _together(episodes: list[Episode]) -> list[Oddity]:
     inspector = Inspector()
     for episode in episodes:
         inspector.look(episode)
-    return inspector.together()
+    odd = inspector.together()
+    assert {each.what for each in odd} <= set(MEANING)
+    return odd
 
 
 def test_a_dimension_that_is_dead() -> None:
@@ -171,3 +173,19 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["data", "check", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "2 episodes, all intact" in said and "jump" in said
+
+
+def test_every_figure_stands_under_what_it_means(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    store = EpisodeStore(tmp_path)
+    named = [replace(odd, meta=replace(odd.meta, id=f"{i}-odd")) for i, (*_, odd) in enumerate(PLANTED)]
+    store.commit_many(named)
+    assert main(["data", "check", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines if line.startswith("  "))
+    flat = " ".join(" ".join(lines).split())
+    for i, (what, figure, *_) in enumerate(PLANTED):
+        assert f"{what}: {MEANING[what]}" in flat
+        assert any(line.startswith(f"  {figure:.3g} ") and line.endswith(f" {i}-odd") for line in lines), what

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sim.arms import ARMS
-from sim.listing import arms, reach_m, tasks
+from sim.listing import FULL_COLUMNS, arms, reach_m, tasks
 from sim.registration import environment_ids
 from sim.tasks import TASKS
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 def _listed(capsys: pytest.CaptureFixture[str], columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(columns))
-    arms()
+    arms(sources=True)
     tasks()
     return capsys.readouterr().out.splitlines()
 
@@ -38,6 +38,23 @@ def test_all_is_listed_at_any_width(
     assert 'gymnasium.make("sim.registration:robocat/<arm>-<name>-v0")' in flat
     assert all(" ".join(task.summary.split()[:3]) in flat for task in TASKS.values())
     assert all(" ".join(arm.source.split()) in flat for arm in ARMS.values())
+
+
+def test_a_narrow_table_of_arms_keeps_words_whole_and_says_what_it_leaves_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    for columns in (80, FULL_COLUMNS):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        arms()
+        shown.append(capsys.readouterr().out)
+        for word in (word for arm in ARMS.values() for word in arm.title.split()):
+            assert word in shown[-1], f"{word} is broken at {columns} columns"
+    narrow, full = shown
+    assert "left out for want of room" in narrow and f"COLUMNS={FULL_COLUMNS} robocat arms" in narrow
+    assert "rad/s" not in narrow and "finger_8" not in narrow
+    assert "left out" not in full and "rad/s" in full and "finger_8" in full
+    assert "robocat arms --sources" in narrow and "figures from:\n" not in narrow
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from demos.locks import Busy, alone
+from demos.locks import Busy, alone, alone_with
 
 ROOT = Path(__file__).parents[1]
 HOLD = """
@@ -51,4 +51,19 @@ def test_an_error_gives_it_back(tmp_path: Path) -> None:
     with pytest.raises(KeyError), alone(tmp_path):
         raise KeyError
     with alone(tmp_path):
+        pass
+
+
+def test_a_verb_that_has_a_store_to_itself_names_it_and_leaves_others_in(tmp_path: Path) -> None:
+    store = tmp_path / "stores" / "mine"
+    with alone_with(store, "collect") as beside:
+        assert beside.parent == store.parent and not store.exists()
+        with pytest.raises(
+            Busy, match=f"^another `robocat collect` is at work in {store}; let it end first$"
+        ):
+            with alone_with(store, "collect"):
+                pass
+        with alone_with(store, "teleop"), alone_with(store.with_name("other"), "collect"):
+            pass
+    with alone_with(store, "collect"):
         pass

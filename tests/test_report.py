@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demos.intervals import Difference
 from demos.store import EpisodeStore
 from finetune import clips, report_figures
-from finetune.loop_picture import loop_boxes, loop_drawing
+from finetune.loop_picture import about, loop_boxes, loop_drawing
 from finetune.markup import duration, percent, points, size
 from finetune.report import NAME, SECTIONS, report, summary_table
 from finetune.run_folder import read_run
 from finetune.standing import Standing
-from robocat.intervals import Difference
 from robocat.scores import Scores
 from tests.fake_run import MODELS, NEW, OLD, STAGES, fake_run, fake_scores
 from tests.page import Page
@@ -172,6 +172,14 @@ def test_the_loop_is_a_drawing_of_its_own(whole: Path) -> None:
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert all(box.title in words and box.number in words for box in loop_boxes(run, standing))
     assert "href" not in drawing
+
+
+def test_how_long_a_stage_took_has_room_beside_its_title() -> None:
+    """A time of eleven characters touched "Demonstrations", which is drawn 14 px high in 224 px."""
+    times = (3.21, 9.97, 59.6, 60, 674, 3599, 3600, 7500, 36_000, 359_000)
+    said = "3.2 s, 10 s, 60 s, 1.0 min, 11 min, 60 min, 1.0 h, 2.1 h, 10 h, 100 h"
+    assert ", ".join(map(about, times)) == said
+    assert max(len(about(seconds)) for seconds in np.geomspace(0.1, 3.6e6, 999)) <= 7
 
 
 def test_rollouts_are_small_animations_beside_their_goal(whole: Path) -> None:

@@ -44,7 +44,7 @@ def test_the_page_says_what_the_arm_does(tmp_path: Path) -> None:
             assert page.inner_text("#phase") == "the arm goes home; then recording starts"
             page.wait_for_selector('body[data-phase="recording"]')
             page.keyboard.down("w")
-            time.sleep(0.5)
+            until(lambda: service.hub.frame.state["recorded_s"] > 0.5)
             bench.fault("mute_s 2")
             page.wait_for_selector('body[data-phase="paused"]')
             until(lambda: page.inner_text("#phase").startswith("paused: robot"))

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,12 +55,30 @@ class Sitting:
         return self.frame.state
 
     def record(self, seconds: float) -> None:
-        """Starts an episode and moves for so long."""
+        """Starts an episode and moves for so long, by its steps."""
         self.until(phase="ready")
         self.order("start")
         self.until(phase="recording")
         self.axes = [0.5, 0.0, -0.3, 0.0, 0.0, 0.0]
-        time.sleep(seconds)
+        self.go_on(seconds)
+
+    def go_on(self, seconds: float) -> None:
+        """Records for so long from now, by the steps of the episode: a busy machine's come late."""
+        end_s = self.frame.state["recorded_s"] + seconds - 1e-6
+        until(lambda: self.frame.state["recorded_s"] >= end_s)
+
+    def rest(self, bench: Bench, phase: str) -> int:
+        """Waits until no target has come in seven ticks of this phase; how many had by then."""
+        seen = deque([(self.frame, -1)], maxlen=7)
+
+        def still() -> bool:
+            if self.frame is not seen[-1][0]:
+                seen.append((self.frame, len(bench.log())))
+            assert self.frame.state["phase"] == phase
+            return len(seen) == seen.maxlen and len({count for _, count in seen}) == 1
+
+        until(still)
+        return seen[-1][1]
 
     def keep(self) -> None:
         kept = self.frame.state["kept"]
@@ -91,14 +110,11 @@ def test_an_episode_is_recorded_with_all_that_was_asked_left_and_done(tmp_path: 
         sitting.order("start")
         sitting.until(phase="homing")
         sitting.there = False
-        time.sleep(0.35)
-        arrived = len(bench.log())
-        time.sleep(0.2)
-        assert len(bench.log()) == arrived, "without a person the arm does not go home"
+        sitting.rest(bench, "homing")  # without a person the arm does not go home
         sitting.there = True
         sitting.until(phase="recording")
         sitting.axes = [1.0, 0.0, -0.5, 0.0, 0.0, 0.0]
-        time.sleep(0.8)
+        sitting.go_on(0.8)
         sitting.order("success")
         sitting.keep()
         last = sitting.session._last.episode
@@ -136,12 +152,9 @@ def test_silence_pauses_the_episode_and_loses_nothing(tmp_path: Path) -> None:
         bench.fault("mute_s 1.2")
         state = sitting.until(phase="paused")
         assert state["trouble"].startswith("robot 'serial_arm' does not answer")
-        time.sleep(0.1)
-        arrived = len(bench.log())
-        time.sleep(0.4)
-        assert len(bench.log()) == arrived, "it holds still: no target is sent"
+        arrived = sitting.rest(bench, "paused")  # it holds still: no target is sent
         sitting.until(phase="recording", trouble="")
-        time.sleep(0.3)
+        sitting.go_on(0.3)
         sitting.keep()
         episode = sitting.session._last.episode
         positions = [line["position"] for line in bench.log()]

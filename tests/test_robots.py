@@ -196,7 +196,6 @@ def test_one_answer_that_is_missing_is_asked_for_again(bench: Bench, fault: str)
     env = RobotEnv(robot, TASK, control_hz=5)
     env.reset()
     bench.fault(f"{fault} 1")
-    time.sleep(0.1)
     infos = [env.step(_action(x=0.3))[4] for _ in range(2)]
     env.close()
     assert robot.retried >= 1 and env.dropped == 0
@@ -207,7 +206,6 @@ def test_an_answer_that_there_is_no_time_to_ask_for_again_is_held_and_counted(be
     env = _env(bench)
     env.step(_action())
     bench.fault("drop 1")
-    time.sleep(0.05)
     env.cadence.start()
     steps = [env.step(_action(z=-0.5)) for _ in range(5)]
     env.close()
@@ -444,7 +442,6 @@ def test_a_port_that_is_none_is_told(tmp_path: Path) -> None:
 
 def test_a_robot_that_never_answers_is_told(bench: Bench) -> None:
     bench.fault("mute_s 9")
-    time.sleep(0.1)
     with pytest.raises(DropOut, match="robot 'serial_arm' does not answer"):
         _env(bench)
 

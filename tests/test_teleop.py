@@ -25,7 +25,7 @@ from robocat.checkpoint import CheckpointError
 from robocat.policy import Policy
 from sim.env import Observation, make
 from sim.tasks import find_task
-from tests.driven import driven, until
+from tests.driven import at_rest, driven, until
 from tests.fakes import fake_episode
 from tests.tiny import SIZE
 
@@ -89,8 +89,9 @@ def test_a_policy_is_let_act_and_taken_over(agent: Path, tokeniser: Path, tmp_pa
             _record(socket)
             assert _state(socket)["helper"] == "policy"
             _say(socket, type="order", order="helper")
-            _wait_for(socket, actor="policy")
-            time.sleep(0.3)
+            begun_s = _wait_for(socket, actor="policy")["recorded_s"]
+            while _wait_for(socket, actor="policy")["recorded_s"] < begun_s + 0.3:
+                pass
             _say(socket, type="order", order="person")
             _wait_for(socket, actor="teleop")
             _say(socket, type="order", order="keep")
@@ -129,8 +130,9 @@ def test_a_policy_that_fails_gives_back_the_controls(agent: Path, tokeniser: Pat
             _record(socket)
             _say(socket, type="order", order="helper")
             note = "the policy failed, you act: KeyError: 'front'"
-            _wait_for(socket, phase="recording", actor="teleop", note=note)
-            time.sleep(0.2)
+            begun_s = _wait_for(socket, phase="recording", actor="teleop", note=note)["recorded_s"]
+            while _wait_for(socket, phase="recording")["recorded_s"] < begun_s + 0.2:
+                pass
             _say(socket, type="order", order="keep")
             _wait_for(socket, phase="ready", kept=1)
         last = server.session._last.episode
@@ -233,12 +235,12 @@ def test_the_expert_stops_when_the_page_is_gone_and_time_stands_still(server: Se
         _say(socket, type="order", order="start")
         _say(socket, type="order", order="helper")
         _wait_for(socket, phase="recording", actor="expert")
-    time.sleep(SILENT_S + 0.2)
-    at = server.hub.frame.state["tools_m"]
+    until(lambda: server.session.console.silence_s > SILENT_S + 0.1)
+    at = at_rest(server)
     until(lambda: server.hub.frame.state["phase"] == "paused")
-    np.testing.assert_allclose(server.hub.frame.state["tools_m"], at, atol=5e-3)
-    still = server.session._env.scene.state()
-    time.sleep(0.3)
+    assert server.hub.frame.state["tools_m"][0] == pytest.approx(at, abs=5e-3)
+    frame, still = server.hub.frame, server.session._env.scene.state()
+    until(lambda: server.hub.frame.state["cadence"]["ticks"] > frame.state["cadence"]["ticks"] + 5)
     np.testing.assert_array_equal(server.session._env.scene.state(), still)
     with _talk(server) as socket:
         _wait_for(socket, phase="recording", actor="expert")
@@ -264,7 +266,7 @@ def test_what_cannot_be_written_is_not_lost(tmp_path: Path) -> None:
 
 
 def test_a_second_sitting_at_a_store_is_refused(server: Service) -> None:
-    with pytest.raises(Busy, match="another process is at work in .*-teleop"):
+    with pytest.raises(Busy, match="another `robocat teleop` is at work in .*store; let it end first"):
         LastKept(server.session._store)
 
 
@@ -307,14 +309,17 @@ def test_what_is_kept_is_in_the_store_when_the_next_is_kept_and_after_a_kill(tmp
     assert sorted(file.name for file in tmp_path.rglob("*teleop*/**/*")) == ["lock"]
 
 
-def test_scenes_that_the_store_has_are_left_out(tmp_path: Path) -> None:
+def test_scenes_that_the_store_has_are_left_out_and_counted(tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path / "store")
+    store.commit(fake_episode(np.random.default_rng(0), task="push"))  # of another task: it does not count
     for sitting in range(2):
         with driven(tmp_path / "store") as server, _talk(server) as socket:
+            _wait_for(socket, kept=0, stored=sitting, undoable=False)
             _record(socket, 2)
             assert server.hub.frame.state["seed"] == sitting
             _say(socket, type="order", order="keep")
-            _wait_for(socket, phase="ready", kept=1)
-    assert sorted(entry.seed for entry in EpisodeStore(tmp_path / "store").entries()) == [0, 1]
+            _wait_for(socket, phase="ready", kept=1, stored=sitting + 1, undoable=True)
+    assert sorted(entry.seed for entry in store.entries() if entry.task == "lift") == [0, 1]
 
 
 def test_the_second_browser_watches_until_the_first_has_gone(server: Service) -> None:
@@ -347,11 +352,7 @@ def test_whose_network_goes_away_without_a_word_loses_the_controls(server: Servi
 def test_a_browser_that_goes_leaves_the_arm_still_and_the_episode_open(server: Service) -> None:
     with _talk(server) as socket:
         _record(socket, 3)
-    time.sleep(0.6)
-    assert server.hub.frame.state["phase"] == "recording"
-    at = server.hub.frame.state["tools_m"]
-    time.sleep(0.3)
-    np.testing.assert_allclose(server.hub.frame.state["tools_m"], at, atol=2e-3)
+    at_rest(server)
     with _talk(server) as socket:
         _wait_for(socket, driving=True, phase="recording")
         _say(socket, type="order", order="discard")

@@ -79,10 +79,13 @@ def test_an_environment_is_shown_with_its_expert(
 
 def test_what_is_neither_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        ValueError, match="unknown store or environment 'panda-lft'; did you mean 'panda-lift'?"
-    ):
+    near = r"no store at 'panda-lft' and no such environment; did you mean 'panda-lift'\? expected the folder"
+    with pytest.raises(ValueError, match=near):
         view(("panda-lft",))
+    far = "no store at 'runs/nowhere/demos' and no such environment; expected the folder of a store"
+    with pytest.raises(ValueError, match=far) as error:
+        view(("runs/nowhere/demos",))
+    assert len(str(error.value)) < 240, "a thousand environments are not listed"
     with pytest.raises(ValueError, match="no store at panda-lift; --episode is for the episodes of one"):
         view(("panda-lift",), episode="x")
     with pytest.raises(ValueError, match="frames 1 is too few; expected 2 or more"):

@@ -18,7 +18,7 @@ from demos.cadence import Cadence
 from demos.controller import Controller
 from demos.environment import Environment
 from demos.episode import NOBODY, Episode, Outcome
-from demos.locks import alone
+from demos.locks import alone_with
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
 from demos.teleop.console import AROUND, Console
@@ -96,6 +96,8 @@ class Session:
         self._operator = Teleoperator(self.console, env.control_hz, self._tick, self._undo, helper)
         self._seed = plan.first_seed
         self._kept = 0
+        entries = store.entries() if store.exists else []
+        self._before = sum((e.arm, e.task) == (env.arm.name, env.task.name) for e in entries)
         self._note = ""
         self._ticks = 0  # of this episode
         self._frame = Frame({}, {})
@@ -257,6 +259,8 @@ class Session:
             "trouble": status.note,
             "marked": self._operator.marked,
             "kept": self._kept,
+            "stored": self._before + self._kept,
+            "undoable": self._last.episode is not None,
             "wanted": self._plan.episodes,
             "seed": self._seed,
             "note": self._operator.trouble or self._note,
@@ -293,10 +297,8 @@ class LastKept:
             Busy: If another sitting has its last one there.
         """
         self._store = store
-        folder = store.path.with_name(f".{store.path.name}-teleop")
         self._mine = ExitStack()
-        self._mine.enter_context(alone(folder))
-        self._path = folder / "last"
+        self._path = self._mine.enter_context(alone_with(store.path, "teleop")) / "last"
         self.episode: Episode | None = None
         self.settle()
 

@@ -6,6 +6,7 @@ something also the Origin.
 
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -100,7 +101,9 @@ class LocalServer:
 
     def run(self) -> None:
         """Answers until it is interrupted, or told to end by `server.should_exit`."""
-        self.server.run([self._socket])
+        # At Ctrl-C it ends in order and then raises the signal again; for a page that is how it ends.
+        with suppress(KeyboardInterrupt):
+            self.server.run([self._socket])
 
     def close(self) -> None:
         """Listens no more, once it has ended or if it never ran."""

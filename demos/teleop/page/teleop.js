@@ -92,7 +92,7 @@ function show(news) {
   if (news.phase === "broken") { byId("note").textContent = news.note; return; }
   if (!news.task) return;
   byId("task").textContent = news.variation ? `${news.task} (${news.variation})` : news.task;
-  byId("about").textContent = `${news.arm}, scene ${news.seed}, ${news.kept} of ${news.wanted} kept`;
+  byId("about").textContent = `${news.arm}, scene ${news.seed}, ${news.kept} of ${news.wanted} kept (${news.stored} in the store)`;
   byId("take").hidden = news.driving || news.driven;
   byId("role").textContent = news.driving ? "you have the controls" : news.driven ? "you watch; another page has the controls" : "the controls are free";
   const mark = news.marked === null ? "" : `, marked ${news.marked ? "success" : "failure"}`;
@@ -129,7 +129,8 @@ function possible(order) {
   const ready = state.phase === "ready";
   if (["keep", "discard"].includes(order)) return !ready;
   if (state.phase === "unsaved") return false;
-  if (["start", "undo"].includes(order)) return ready;
+  if (order === "start") return ready;
+  if (order === "undo") return ready && state.undoable;
   if (order === "helper") return Boolean(state.helper) && state.actor === "teleop";
   if (order === "person") return state.actor !== "teleop";
   return true;

@@ -20,13 +20,13 @@ from tyro.conf import Positional
 
 from demos.demonstration import Demonstration, read_demonstrations
 from demos.expert import SILENT, Noise
-from demos.locks import alone
+from demos.locks import alone_with
 from demos.multiplied import Multiplied, fitting
 from demos.rollout import Attempt
 from demos.stock import refuse_itself
 from demos.store import EpisodeStore
+from demos.tally import Tally, Yield
 from demos.workers import Piece, cut, run
-from robocat.tally import Tally, Yield
 from sim.arms import find_arm
 from sim.own import arm_names, task_names
 from sim.randomisation import Randomisation, find_randomisation
@@ -155,7 +155,7 @@ def multiply_all(plan: Multiplication, out: Path, workers: int) -> list[Yield]:
     for name in plan.arms:
         if find_arm(name).partner is not None:
             raise ValueError(f"{name} is two arms; expected one, as only what one does is multiplied")
-    with alone(out.with_name(f".{out.name}-multiply")):
+    with alone_with(out, "multiply"):
         return _multiply(plan, out, workers)
 
 
