@@ -32,13 +32,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from bench.agent_acting import acting
 from bench.agent_data import loading, make_shards, tokenising
 from bench.record import write
 from bench.timed import WARM_UP, Taken, intervals, timed
 from robocat.agent import Agent, Window
 from robocat.agent_config import AgentConfig
 from robocat.batch import Batch
-from robocat.bins import expectation
 from robocat.config import Preset
 from robocat.devices import device_of
 from robocat.loop import taken
@@ -50,7 +50,6 @@ from robocat.sequence import Layout
 from robocat.tokens import TokenSet
 from robocat.train import learning, make_optimiser, mixture_of
 from robocat.vocabulary import BINS, Embodiment, embodiment
-from robocat.vqgan import VQGAN
 from sim.arms import find_arm
 from sim.names import pick
 from sim.proprioception import channels
@@ -76,7 +75,7 @@ def main(
     at_once: bool = False,
     packed: bool = False,
     micro: int | None = None,
-    arms: int = 1,
+    arms: tuple[int, ...] = (1,),
     threads: int = 1,
     seconds: float = SECONDS,
 ) -> None:
@@ -91,7 +90,7 @@ def main(
         at_once: Act with all numbers of an action at once.
         packed: Train on windows of all of the preset's arms in one row; else on those of its first arm.
         micro: Windows a training step computes at a time instead of the preset's.
-        arms: How many arms act side by side.
+        arms: How many arms act side by side; several numbers are tried one after another.
         threads: Of a CPU, for training and acting.
         seconds: That each part is measured for, at least.
     """
@@ -115,13 +114,15 @@ def main(
             )
             each["training"] = training(replace(preset, train=how), where, seconds)
         if "acting" in parts:
-            each["acting"] = acting(preset, where, arms, seconds)
+            agent, body = make_agent(preset, where), body_of(preset.collection.arms[0])
+            windows = {count: made_up(agent, body, count, where, learning=False) for count in arms}
+            each["acting"] = acting(preset, agent, body, windows, device=where, seconds=seconds)
         if "loading" in parts:
             each["loading"] = loading(preset, run, seconds)
         if "tokenising" in parts:
             each["tokenising"] = tokenising(preset, where, seconds)
     Console().print(table(figures))
-    about = {"device": device_name(where), "threads": threads, "at_once": at_once, "arms": arms}
+    about = {"device": device_name(where), "threads": threads, "at_once": at_once}
     write(f"agent-{'-'.join(presets)}-{where.type}", {**about, "presets": figures})
 
 
@@ -229,40 +230,6 @@ def multiplied_parameters(agent: Agent, parts: Sequence[Part]) -> float:
     return trunk + read + future
 
 
-# Acting
-
-
-def acting(preset: Preset, device: torch.device, arms: int, seconds: float) -> dict[str, Any]:
-    """From images to actions, and from codes to actions, of so many arms at once."""
-    agent = make_agent(preset, device).eval()
-    eyes = VQGAN(preset.vqgan).to(device).eval()
-    if device.type == "cuda":
-        agent = agent.to(torch.bfloat16)
-        if preset.agent.at_once:  # one pass of one shape: its kernels are launched as one graph
-            agent.trunk.compile(mode="reduce-overhead", dynamic=False)
-    body = body_of(preset.collection.arms[0])
-    window = made_up(agent, body, arms, device, learning=False)
-    size, cameras = preset.vqgan.size, preset.agent.cameras
-    images = torch.randint(256, (arms * cameras, size, size, 3), dtype=torch.uint8)
-
-    def decide() -> Tensor:
-        return agent.act(window, body, expectation).cpu()
-
-    def see_and_decide() -> Tensor:
-        codes = eyes.encode(images.to(device)).view(arms, 1, cameras, -1)
-        seen = torch.cat([window.codes[:, 1:], codes], dim=1)
-        return agent.act(window._replace(codes=seen), body, expectation).cpu()
-
-    with torch.inference_mode():
-        return {
-            "arms": arms,
-            "at_once": preset.agent.at_once,
-            "control_steps_a_window": agent.layout(body).context,
-            "decide": asdict(timed(decide, device, seconds)),
-            "see_and_decide": asdict(timed(see_and_decide, device, seconds)),
-        }
-
-
 # What all of them need
 
 
@@ -321,10 +288,12 @@ def table(figures: dict[str, dict[str, Any]]) -> Table:
                 preset, "MFU", f"{each['mfu_6n']:.1%} (6N), {each['mfu_attention']:.1%} (attention too)"
             )
         if each := parts.get("acting"):
-            for what in ("decide", "see_and_decide"):
-                one = each[what]
-                said = f"p50 {one['p50_ms']:.1f} ms, p99 {one['p99_ms']:.1f} ms, {one['hz']:.0f} Hz"
-                shown.add_row(preset, f"{what.replace('_', ' ')}, {each['arms']} arms", said)
+            for arms, figures_of in each["by_arms"].items():
+                for what in ("decide", "see_and_decide"):
+                    one = figures_of[what]
+                    said = f"p50 {one['p50_ms']:.1f} ms, p99 {one['p99_ms']:.1f} ms, {one['hz']:.0f} Hz"
+                    said += f", {figures_of['flop_a_decision'] * one['hz'] / 1e12:.3g} TFLOP/s"
+                    shown.add_row(preset, f"{what.replace('_', ' ')}, {arms} arms", said)
         for part, unit in (("loading", "control_steps_a_second"), ("tokenising", "images_a_second")):
             for who, rate in parts.get(part, {}).get(unit, {}).items():
                 shown.add_row(preset, f"{part}, {who}", f"{rate:,.0f} {unit.replace('_a_second', '/s')}")

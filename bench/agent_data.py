@@ -16,6 +16,7 @@ from bench.timed import timed
 from robocat.checkpoint import write_json
 from robocat.config import Preset
 from robocat.mixture import Mixture, Source
+from robocat.tokeniser import BATCH, Tokeniser
 from robocat.tokens import ARRAYS, TokenEpisode, TokenSet
 from robocat.vocabulary import BINS
 from robocat.vqgan import VQGAN
@@ -98,7 +99,7 @@ def tokenising(preset: Preset, device: torch.device, seconds: float) -> dict[str
 def _tokenise(preset: Preset, device: torch.device, seconds: float) -> float:
     if device.type == "cpu":
         torch.set_num_threads(1)
-    model, batch = VQGAN(preset.vqgan).to(device).eval(), 64 if device.type == "cpu" else 1024
+    eyes, batch = Tokeniser(VQGAN(preset.vqgan), "", device), BATCH[device.type]
     size = preset.vqgan.size
-    images = torch.randint(256, (batch, size, size, 3), dtype=torch.uint8)
-    return batch * timed(lambda: model.encode(images.to(device)), device, seconds).hz
+    images = np.random.default_rng(0).integers(256, size=(batch, size, size, 3), dtype=np.uint8)
+    return batch * timed(lambda: eyes.encode(images), device, seconds).hz

@@ -200,7 +200,7 @@ def test_an_agent_that_has_acted_can_be_trained() -> None:
     places.cache_clear()
     agent, window = agent_of(), window_of(PANDA, 1)
     agent.act(window, PANDA, expectation)
-    losses(agent.train(), [(PANDA, window)]).total.backward()
+    losses_of(agent.train(), window, PANDA).total.backward()
 
 
 @options

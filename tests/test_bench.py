@@ -190,7 +190,7 @@ def test_an_agents_speed(
     monkeypatch.setattr(record, "RESULTS", tmp_path)
     monkeypatch.setattr(timed, "LEAST", 5)
     parts = ("training", "acting")
-    agent.main(presets=("debug",), parts=parts, device="cpu", batch=8, seconds=0.01, **options)
+    agent.main(presets=("debug",), parts=parts, device="cpu", batch=8, arms=(1, 3), seconds=0.01, **options)
     written = json.loads((tmp_path / "agent-debug-cpu.json").read_text())["presets"]["debug"]
     training = written["training"]
     assert training["n"] == len(training["seconds"]) >= timed.LEAST
@@ -199,7 +199,11 @@ def test_an_agents_speed(
         training["tokens_a_window"] * training["windows_a_second"]
     )
     assert written["acting"]["at_once"] is bool(options.get("at_once"))
-    assert written["acting"]["see_and_decide"]["p99_ms"] > 0.0
+    for arms in ("1", "3"):
+        found = written["acting"]["by_arms"][arms]
+        assert min(found["decide"]["p99_ms"], found["see_and_decide"]["p99_ms"]) > 0.0
+    once = written["acting"]["by_arms"]["1"]["flop_a_decision"]
+    assert found["flop_a_decision"] == 3 * once
     assert "MFU" in capsys.readouterr().out
 
 

@@ -30,7 +30,7 @@ def test_nothing_changes_on_a_cpu() -> None:
 
 
 def test_a_policy_acts_in_bfloat16_with_fixed_shapes(agent: Path, tokeniser: Path) -> None:
-    """All of a GPU's way of acting but the GPU: for three arms, then for fewer, near what float32 decides."""
+    """All of a GPU's way of acting but the GPU: three arms, then fewer, near what float32 decides."""
     exact, rounded = Policy(agent, tokeniser), Policy(agent, tokeniser)
     network = load_agent(agent, load_tokeniser(tokeniser).weights).network.to(torch.bfloat16)
     network.trunk._step = network.trunk.forward  # pyright: ignore[reportPrivateUsage]
