@@ -16,7 +16,7 @@ from demos.store import EpisodeStore
 from demos.workers import Ended
 from finetune.practice import agreement, practise, practise_episodes
 from robocat import labelled as drawing
-from robocat import train_success as loop
+from robocat import loop
 from robocat.agreement import Agreement
 from robocat.checkpoint import CheckpointError, read_config
 from robocat.config import Practice, SuccessTraining
