@@ -88,6 +88,18 @@ def load_tokeniser(folder: Path) -> Tokeniser:
     return _load(folder, from_dict(VQGANConfig, record["vqgan"]), record["weights"])
 
 
+def extended_from(folder: Path) -> str:
+    """Weights hash of the tokeniser that this one was extended from.
+
+    Raises:
+        CheckpointError: If there is none at `folder`, or it was trained from nothing.
+    """
+    lineage = read_config(folder, "tokeniser").get("lineage", {})
+    if "parent" not in lineage:
+        raise CheckpointError(f"{folder} was extended from no tokeniser; expected one made with --parent")
+    return lineage["parent"]["weights"]
+
+
 @lru_cache(maxsize=4)
 def _load(folder: Path, config: VQGANConfig | PixelsConfig, weights: str) -> Tokeniser:
     model = VQGAN(config) if isinstance(config, VQGANConfig) else Pixels(config)

@@ -29,7 +29,7 @@ from robocat.mixture import Mixture, NothingToLearn, Source, Steps
 from robocat.presets import PRESETS
 from robocat.replicas import ALONE, Replica, replicate
 from robocat.schedule import check_finite, learning_rate, set_learning_rate
-from robocat.tokeniser import Tokeniser, load_tokeniser
+from robocat.tokeniser import extended_from, load_tokeniser
 from robocat.vocabulary import Embodiment
 from sim.names import pick
 
@@ -51,6 +51,7 @@ def main_train(
     out: Path = Path("runs/cycle/models/generalist-0"),
     preset: str = "nano",
     parent: Path | None = None,
+    extended: bool = False,
     steps: int | None = None,
     seed: int = 0,
     workers: int = 2,
@@ -63,13 +64,14 @@ def main_train(
         out: Folder of the checkpoint; token sets are kept beside the folder it is in, in `tokens`.
         preset: Which preset's network and schedule.
         parent: Checkpoint to start from instead of from scratch.
+        extended: The tokeniser is the parent's, extended (`robocat tokenise --parent`), and not the same.
         steps: Optimiser steps instead of the preset's.
         seed: Seeds weights and draws.
         workers: Processes, each with a share of every batch.
     """
     chosen = pick(PRESETS, preset, "preset")
     training = chosen.train if steps is None else replace(chosen.train, steps=steps)
-    data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
+    data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens", extended)
     before = "finished before, " if finished(out) else ""
     card = AgentCard(out.name, 0, None) if parent is None else _child(out.name, parent)
     train_together(data, out, chosen.agent, training, card, seed=seed, parent=parent, workers=workers)
@@ -121,7 +123,7 @@ def train(
     if finished(out):
         clear_state(out)  # what a kill right after the end left
         return
-    agent = _first(config, tokeniser := load_tokeniser(data.tokeniser), seed, parent).to(best())
+    agent = _first(config, data, seed, parent).to(best())
     sources = sources_of(data, agent.config.cameras)
     if replica.leads:
         _name_barren(data, sources, training, window_steps(agent.config))
@@ -147,7 +149,8 @@ def train(
     replica.meet()  # before the state goes that the others may still be reading
     if replica.leads:
         origin = lineage(data, sources, training, window_steps(agent.config), seed)
-        save_agent(out, agent, tokeniser.weights, card, lineage=origin, steps=training.steps)
+        eyes = load_tokeniser(data.tokeniser).weights
+        save_agent(out, agent, eyes, card, lineage=origin, steps=training.steps)
         clear_state(out)
 
 
@@ -210,10 +213,13 @@ def _watched(
         yield log
 
 
-def _first(config: AgentConfig, tokeniser: Tokeniser, seed: int, parent: Path | None) -> Agent:
+def _first(config: AgentConfig, data: Data, seed: int, parent: Path | None) -> Agent:
     """The network before the first step."""
+    tokeniser = load_tokeniser(data.tokeniser)
     if parent is not None:
-        return load_agent(parent, tokeniser.weights).network
+        # A codebook keeps its order when it is extended: what is known of a code serves what it has become.
+        read = extended_from(data.tokeniser) if data.extended else tokeniser.weights
+        return load_agent(parent, read).network
     torch.manual_seed(seed)
     return Agent(config, tokeniser.codebook, tokeniser.config.cells)
 

@@ -71,7 +71,8 @@ def tokenise(
         steps: Optimiser steps instead of the preset's.
         pixels: Train nothing: leave images as they are, for agents that read patches of pixels.
         parent: A tokeniser to extend: training begins from its weights, and what that does to each store's
-            images is measured. Agents that read the parent's codes cannot read the new ones.
+            images is measured. Agents that read the parent's codes cannot act by the new ones, but may go on
+            learning with them (`robocat train --extended`).
     """
     chosen = pick(PRESETS, preset, "preset")
     if pixels:
