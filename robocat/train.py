@@ -20,7 +20,7 @@ from demos.progress import progress
 from robocat.agent import Agent, Losses, Window
 from robocat.agent_checkpoint import AgentCard, load_agent, read_agent, read_card, save_agent
 from robocat.agent_config import AgentConfig
-from robocat.checkpoint import clear_state, finished, load_state, save_state, seeded
+from robocat.checkpoint import CheckpointError, clear_state, finished, load_state, save_state, seeded
 from robocat.config import Training
 from robocat.data import Data, identity_of, learnt_from, lineage, sources_of, window_steps
 from robocat.devices import best, device_of, moved
@@ -220,6 +220,8 @@ def _first(config: AgentConfig, data: Data, seed: int, parent: Path | None) -> A
         # A codebook keeps its order when it is extended: what is known of a code serves what it has become.
         read = extended_from(data.tokeniser) if data.extended else tokeniser.weights
         return load_agent(parent, read).network
+    if data.extended:
+        raise CheckpointError("extended is said of a tokeniser that a parent read before; got no parent")
     torch.manual_seed(seed)
     return Agent(config, tokeniser.codebook, tokeniser.config.cells)
 

@@ -122,10 +122,10 @@ def train_tokeniser(
     if finished(out):
         clear_state(out)  # what a kill right after the end left
         return
-    torch.manual_seed(seed)
     drawn = draw_images(stores, training.images, config.size, seeded(seed, 11))
     means = camera_means(drawn.images, drawn.views)
     origin = None if parent is None else _parent(parent, config)
+    torch.manual_seed(seed)  # only now: a parent draws numbers when it is loaded, unless it was before
     model, critic = VQGAN(config) if origin is None else origin.copy(), Critic()
     models, optimisers = {"model": model, "critic": critic}, _optimisers(model, critic, training)
     digests = [EpisodeStore(store).digest() for store in stores]

@@ -261,6 +261,8 @@ def test_a_child_may_read_an_extended_tokeniser(data: Data, agent: Path, tmp_pat
         _train(
             replace(read, tokeniser=tmp_path / "after", extended=True), tmp_path / "y", parent=agent, steps=1
         )
+    with pytest.raises(CheckpointError, match="got no parent"):
+        _train(replace(read, extended=True), tmp_path / "y", steps=1)
     with pytest.raises(CheckpointError, match="was extended from no tokeniser"):
         _train(replace(data, extended=True), tmp_path / "y", parent=agent, steps=1)
 
