@@ -38,6 +38,7 @@ BEFORE = (
     "tokens",
 )
 LAST = "practice"  # the last stage that is copied
+ENDS = ("as it ended", "extended")
 
 Cells = Sequence[tuple[str, str]]
 
@@ -94,35 +95,29 @@ def fork(run: Path, out: Path, name: str, preset: Preset) -> None:
 def compared(run: Path, other: Path, new: Cells, old: Cells) -> dict[str, Any]:
     """The tokeniser's effect on each store's images, and both ends of a run beside each other.
 
+    What an end has not measured yet is left out.
+
     Raises:
         CheckpointError: If the two are not one run up to practice.
         ValueError: If scenes or goals differ.
     """
-    same = [read_agent(folder / "models" / BASE)["weights"] for folder in (run, other)]
-    if (
-        len(set(same)) != 1
-        or extended_from(other / EXTENDED) != read_agent(run / "models" / NEXT)["tokeniser"]
-    ):
+    same = {read_agent(folder / "models" / BASE)["weights"] for folder in (run, other)}
+    reads = read_agent(run / "models" / NEXT)["tokeniser"]
+    if len(same) > 1 or extended_from(other / EXTENDED) != reads:
         raise CheckpointError(f"{other} is no other end of {run}; choose another --out")
-    card = read_json(other / EXTENDED / "card.json")
-    gates = {"as it ended": read_json(run / "gate.json"), "extended": read_json(other / "gate.json")}
+    cards = read_json(run / TOKENISER / "card.json"), read_json(other / EXTENDED / "card.json")
+    ends = dict(zip(ENDS, (run, other), strict=True))
+    gate = [(NEXT, "new", new), (CONTROL, "new", new), (NEXT, "old", old)]
     return {
-        "images": {Path(store).name: effect for store, effect in card["extended"].items()},
-        "psnr_db": {
-            "parent": read_json(run / TOKENISER / "card.json")["psnr_db"],
-            "extended": card["psnr_db"],
+        "images": {Path(store).name: effect for store, effect in cards[1]["extended"].items()},
+        "psnr_db": {end: card["psnr_db"] for end, card in zip(ENDS, cards, strict=True)},
+        "weights": {end: _weights(folder) for end, folder in ends.items()},
+        "gate": _success(ends, "gate-", gate),
+        "evaluation": _success(ends, "", [*gate, (CONTROL, "old", old)]),
+        "gains": {
+            f"over {whom}, {what}": {end: _gain(folder, whom, cells) for end, folder in ends.items()}
+            for whom, what, cells in ((BASE, "new", new), (BASE, "old", old), (CONTROL, "new", new))
         },
-        "weights": {end: _weights(folder) for end, folder in zip(gates, (run, other), strict=True)},
-        "gates": gates,
-        "gate_scenes": _ends(
-            run, other, "gate-{}", {(NEXT, "new"): new, (CONTROL, "new"): new, (NEXT, "old"): old}
-        ),
-        "evaluation_scenes": _ends(
-            run,
-            other,
-            "{}",
-            {(name, what): cells for name in (NEXT, CONTROL) for what, cells in (("new", new), ("old", old))},
-        ),
     }
 
 
@@ -130,17 +125,28 @@ def _weights(folder: Path) -> dict[str, str]:
     return {name: read_agent(folder / "models" / name)["weights"] for name in (BASE, NEXT, CONTROL)}
 
 
-def _ends(run: Path, other: Path, file: str, asked: Mapping[tuple[str, str], Cells]) -> dict[str, Any]:
-    """Rates of a model at both ends, and the paired difference."""
+def _success(
+    ends: Mapping[str, Path], prefix: str, asked: Sequence[tuple[str, str, Cells]]
+) -> dict[str, Any]:
+    """Rates of models at both ends, and the paired difference."""
     found: dict[str, Any] = {}
-    for (model, what), cells in asked.items():
-        before, after = (Scores.load(end / "scores" / f"{file.format(model)}.json") for end in (run, other))
-        found[f"{model} {what}"] = {
-            "as it ended": asdict(before.pooled(cells)),
-            "extended": asdict(after.pooled(cells)),
-            "difference": asdict(after.paired_over(before, cells)),
-        }
+    for model, what, cells in asked:
+        files = {end: folder / "scores" / f"{prefix}{model}.json" for end, folder in ends.items()}
+        if all(file.exists() for file in files.values()):
+            scores = {end: Scores.load(file) for end, file in files.items()}
+            before, after = scores.values()
+            rates = {end: asdict(each.pooled(cells)) for end, each in scores.items()}
+            found[f"{model} {what}"] = {**rates, "difference": asdict(after.paired_over(before, cells))}
     return found
+
+
+def _gain(folder: Path, whom: str, cells: Cells) -> dict[str, Any] | None:
+    """By how much the next generalist is better on the gate's scenes, as the gate has it."""
+    files = [folder / "scores" / f"gate-{name}.json" for name in (NEXT, whom)]
+    if not all(file.exists() for file in files):
+        return None
+    following, other = map(Scores.load, files)
+    return asdict(following.paired_over(other, cells))
 
 
 def effects_table(figures: Mapping[str, Any]) -> Table:
@@ -154,18 +160,19 @@ def effects_table(figures: Mapping[str, Any]) -> Table:
 
 
 def ends_table(figures: Mapping[str, Any]) -> Table:
-    """Success at both ends of the run with the paired difference, then what the gate made of either."""
-    table = Table("scenes of", "what", "as it ended", "extended", "difference", title="success")
+    """Success at both ends of the run with the paired difference, then what generalist 1 is better by."""
+    table = Table("scenes of", "what", *ENDS, "difference", title="success")
     for scenes in ("gate", "evaluation"):
-        for name, each in figures[f"{scenes}_scenes"].items():
-            rates = [f"{each[end]['successes']} of {each[end]['n']}" for end in figures["gates"]]
+        for name, each in figures[scenes].items():
+            rates = [f"{each[end]['successes']} of {each[end]['n']}" for end in ENDS]
             table.add_row(scenes, name, *rates, _said(each["difference"]))
-    for what in ("versus_parent", "versus_control", "old_mean"):
-        said = (_said(gate[what]) for gate in figures["gates"].values())
-        table.add_row("gate", f"{NEXT} {what.replace('_', ' ')}", *said, "")
+    for name, gains in figures["gains"].items():
+        table.add_row("gate", f"{NEXT} {name}", *(_said(gains[end]) for end in ENDS), "")
     return table
 
 
-def _said(record: Mapping[str, Any]) -> str:
+def _said(record: Mapping[str, Any] | None) -> str:
+    if record is None:
+        return "not measured"
     gap = Difference(**record)
     return f"{gap.mean:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}), n {gap.n}"

@@ -211,7 +211,7 @@ def test_an_extension_is_measured(
     extension(run, preset="debug-extended", out=extended)
     figures = read_json(tmp_path / "extension-debug.json")
     assert figures["images"].keys() == set(SEEN)
-    assert {name: each["difference"]["n"] for name, each in figures["gate_scenes"].items()} == {
+    assert {name: each["difference"]["n"] for name, each in figures["gate"].items()} == {
         "generalist-1 new": 8,
         "control-1 new": 8,
         "generalist-1 old": 2 * len(PRESETS["debug"].collection.cells),
