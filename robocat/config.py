@@ -165,7 +165,12 @@ class Shares:
 
 @dataclass(frozen=True)
 class Preset:
-    """A whole cycle."""
+    """A whole cycle.
+
+    Attributes:
+        extension: How the tokeniser goes on, after practice and before the next generalist, on the images of
+            demonstrations and practice; of none, it stays as it is.
+    """
 
     seed: int = 0
     collection: Collection = field(default_factory=Collection)
@@ -190,6 +195,7 @@ class Preset:
         default_factory=lambda: Training(steps=1000, learning_rate=7e-4, checkpoint_every=200)
     )
     shares: Shares = field(default_factory=Shares)
+    extension: TokeniserTraining | None = None
     evaluation: Evaluation = field(default_factory=Evaluation)
     workers: int = 2
 

@@ -9,6 +9,9 @@ from robocat.vqgan import VQGANConfig
 
 NANO = Preset(collection=COLLECTIONS["nano"])
 
+# The tokeniser of the next generation has seen what practice saw, as RoboCat's second one has.
+NANO_EXTENDED = replace(NANO, extension=replace(NANO.tokeniser, steps=500, learning_rate=5e-4))
+
 # The cycle in a minute: every part is real and much too small to be good. Tests and tutorials run it.
 DEBUG = Preset(
     collection=COLLECTIONS["debug"],
@@ -86,6 +89,7 @@ PAPER = Preset(
 PRESETS: dict[str, Preset] = {
     "debug": DEBUG,
     "nano": NANO,
+    "nano-extended": NANO_EXTENDED,
     "nano-faithful": replace(
         NANO,
         agent=FAITHFUL,

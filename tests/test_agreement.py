@@ -51,11 +51,14 @@ def test_by_arm_and_task() -> None:
 def test_a_store_holds_both_verdicts(tmp_path: Path) -> None:
     """The predicate's stands in the steps, the model's in the outcome; who else judged is left out."""
     store = EpisodeStore(tmp_path)
-    for seed, (said, done, who) in enumerate(
-        [(True, True, MODEL + "0"), (True, False, MODEL + "0"), (False, True, MODEL + "0"),
-         (True, True, "predicate"), (False, False, "nobody")]
-    ):  # fmt: skip
-        episode = small_episode(2 * seed, success=done)
+    verdicts = [
+        (True, True, MODEL + "0"),
+        (True, False, MODEL + "0"),
+        (False, True, MODEL + "0"),
+        (True, True, "predicate"),
+        (False, False, "nobody"),
+    ]
+    for number, (said, done, who) in enumerate(verdicts):
+        episode = small_episode(2 * number, success=done, arm="panda", task="reach")
         store.commit(replace(episode, meta=replace(episode.meta, outcome=Outcome(said, who))))
-    cell = (episode.meta.arm, episode.meta.task)
-    assert heard(store) == {cell: Agreement(n=3, done=2, said=2, both=1)}
+    assert heard(store) == {REACH: Agreement(n=3, done=2, said=2, both=1)}

@@ -15,18 +15,25 @@ import pytest
 import torch
 
 from bench import record
+from bench.extension import extension, fork
 from bench.judge import judge
 from bench.practice import practice
 from demos.collect import Collection, collect_experts
 from demos.store import EpisodeStore
-from finetune.improve import improve
-from robocat import cli
-from robocat.agent_checkpoint import read_agent
+from finetune.improve import SEEN, Cycle, improve
+from finetune.report import render
+from finetune.run_folder import read_run
+from finetune.stages import run_stages
+from robocat import cli, train_tokeniser
+from robocat.agent_checkpoint import read_agent, tokeniser_beside
 from robocat.agreement import MODEL
 from robocat.checkpoint import CheckpointError, read_config, read_json
+from robocat.policy import Policy
 from robocat.presets import PRESETS
 from robocat.scores import Scores
-from tests.tiny import measured
+from robocat.tokeniser import extended_from
+from tests.page import Page
+from tests.tiny import interrupted, measured
 
 ROOT = Path(__file__).parents[1]
 STAGES = (
@@ -63,6 +70,22 @@ def _came_of(folder: Path) -> dict[str, object]:
         assert len({row["step"] for row in rows}) == len(rows), path
         found[f"metrics {path.parent.name}"] = rows
     return found
+
+
+EXTENDED = replace(PRESETS["debug"], extension=PRESETS["debug"].tokeniser, workers=1)  # starts no processes
+
+
+@pytest.fixture(scope="module")
+def extended(run: Path) -> Iterator[Path]:
+    """Where that run goes on with its tokeniser extended, interrupted meanwhile, until all is trained."""
+    folder = run.with_name("extended")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "debug-extended", EXTENDED)
+        fork(run, folder, "debug-extended", EXTENDED)
+        with interrupted(train_tokeniser, 7):
+            improve("debug-extended", folder)
+        run_stages(folder, Cycle(folder, EXTENDED).stages()[:-2], workers=1)
+        yield folder
 
 
 def test_every_stage_leaves_its_manifest(run: Path) -> None:
@@ -137,6 +160,66 @@ def test_models_are_compared_on_the_same_scenes(run: Path) -> None:
     paired = scores["gate-generalist-1"].paired_over(scores["gate-generalist-0"], new)
     assert verdict["versus_parent"]["mean"] == paired.mean
     assert [(each["arm"], each["task"]) for each in verdict["new"]] == new
+
+
+def test_a_generation_has_a_tokeniser_of_its_own(extended: Path, tmp_path: Path) -> None:
+    """Extended on all that was seen, as if nothing had interrupted it; who reads which, and where from."""
+    names = [path.name.partition("-")[2] for path in sorted((extended / "stages").glob("*.json"))]
+    assert names == [f"{name}.json" for name in (*STAGES[:7], "tokeniser-1", "tokens-1", "generalist-1")]
+    first, second = (read_config(extended / name, "tokeniser") for name in ("tokeniser", "tokeniser-1"))
+    assert extended_from(extended / "tokeniser-1") == first["weights"] != second["weights"]
+    stores = [extended / "stores" / name for name in SEEN]
+    digests = [EpisodeStore(store).digest() for store in stores]
+    assert [each["digest"] for each in second["lineage"]["stores"]] == digests
+    how = EXTENDED.vqgan, EXTENDED.tokeniser, EXTENDED.seed
+    train_tokeniser.train_tokeniser(stores, tmp_path, *how, parent=extended / "tokeniser")
+    assert read_config(tmp_path, "tokeniser")["weights"] == second["weights"]
+    later = {"generalist-1", "control-1"}
+    for name in MODELS:
+        record, own = read_agent(extended / "models" / name), second if name in later else first
+        assert record["tokeniser"] == own["weights"]
+        assert record["lineage"].get("parent_tokeniser") == (first["weights"] if name in later else None)
+        folder = extended / ("tokeniser-1" if name in later else "tokeniser")
+        assert tokeniser_beside(extended / "models" / name) == folder
+        assert Cycle(extended, EXTENDED).tokeniser(name) == folder
+    with pytest.raises(CheckpointError, match="reads the codes of tokeniser"):
+        Policy(extended / "models" / "generalist-1", extended / "tokeniser")
+
+
+def test_an_extension_shows_on_the_page(extended: Path) -> None:
+    page = Page(render(read_run(extended)))
+    effects = read_json(extended / "tokeniser-1" / "card.json")["extended"]
+    head, *rows = page.tables["tokeniser"][0]
+    assert head[0] == "images of" and [row[0] for row in rows] == sorted(SEEN)
+    for store, count, before, after, *_ in rows:
+        each = effects[str(extended / "stores" / store)]
+        assert (count, before, after) == (
+            str(each["images"]),
+            f"{each['before_db']:.2f}",
+            f"{each['after_db']:.2f}",
+        )
+    assert "extended from" in page.text["lineage"] and "the parent's:" in page.text["lineage"]
+    assert "extended: " in page.text["loop"]
+
+
+@pytest.mark.slow
+def test_an_extension_is_measured(
+    run: Path, extended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not done yet is done; both ends on the same scenes and goals."""
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    with pytest.raises(ValueError, match="preset 'debug' extends no tokeniser"):
+        extension(run, preset="debug", out=extended)
+    extension(run, preset="debug-extended", out=extended)
+    figures = read_json(tmp_path / "extension-debug.json")
+    assert figures["images"].keys() == set(SEEN)
+    assert {name: each["difference"]["n"] for name, each in figures["gate"].items()} == {
+        "generalist-1 new": 8,
+        "control-1 new": 8,
+        "generalist-1 old": 2 * len(PRESETS["debug"].collection.cells),
+    }
+    with pytest.raises(CheckpointError, match="is no other end of"):
+        extension(extended, preset="debug-extended", out=extended)
 
 
 def test_what_practice_is_worth_is_measured(
