@@ -91,8 +91,7 @@ def train_success(
     eyes = load_tokeniser(tokeniser)
     sets = [build(store, tokeniser, out.parent / "tokens") for store in stores]
     refuse_held_out((e.task for each in sets for e in each.episodes), "its successes are not learnt")
-    everything = labelled(stores, sets)
-    sides = split(everything, training.held_out)
+    sides = split(labelled(stores, sets), training.held_out)
     torch.manual_seed(seed)
     model = SuccessModel(config, eyes.codebook, eyes.config.cells)
     optimiser = torch.optim.AdamW(
