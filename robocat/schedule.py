@@ -1,4 +1,4 @@
-"""What both training loops share: the learning rate's course, and stopping on numbers that are not finite."""
+"""What all trainings share: the learning rate's course, and stopping on numbers that are not finite."""
 
 import math
 from collections.abc import Mapping
