@@ -12,8 +12,8 @@ from typing import Any
 import tyro
 
 from bench.record import write
+from demos.rate import Rate
 from robocat.checkpoint import read_config, read_json
-from robocat.scores import Rate
 
 
 def judge(run: tyro.conf.Positional[Path] = Path("runs/cycle")) -> None:

@@ -12,7 +12,7 @@ says what practice was worth.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from robocat.intervals import Difference
+from demos.intervals import Difference
 from robocat.scores import Scores
 
 MARGIN = 0.05  # a loss that nobody may call noise, however wide the interval

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from demos.intervals import Difference
+from demos.rate import Rate
 from finetune.markup import Html, absent, duration, join, many, percent, points, table, tag, whole
 from finetune.run_folder import Cell, Run
 from finetune.standing import Standing
-from robocat.intervals import Difference
-from robocat.scores import Rate
 
 EN_DASH = "\N{EN DASH}"
 _KNOWN = "all that was known"

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from demos.intervals import Difference
 from demos.manifest import Entry
 from demos.store import EpisodeStore
 from finetune.gate import Cell, Verdict
 from finetune.records import build, need, read
-from robocat.intervals import Difference
 from robocat.metrics import FILE as METRICS
 from robocat.metrics import read_metrics
 from robocat.scores import Scores

@@ -17,6 +17,8 @@ def device_of(network: nn.Module) -> torch.device:
 
 
 def moved(window: Window, device: torch.device) -> Window:
-    """A window there; itself, if it is there."""
-    parts: list[Tensor | None] = [None if part is None else part.to(device) for part in window]
+    """A window there; itself, if it is there. From pinned memory it comes while other things are done."""
+    parts: list[Tensor | None] = [
+        None if part is None else part.to(device, non_blocking=True) for part in window
+    ]
     return Window(*parts)  # pyright: ignore[reportArgumentType] those that may not be None are not

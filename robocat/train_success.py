@@ -20,6 +20,7 @@ from rich.table import Table
 from torch import Tensor
 
 from demos.progress import progress
+from demos.rate import Rate
 from robocat.checkpoint import (
     clear_state,
     config_hash,
@@ -32,7 +33,6 @@ from robocat.checkpoint import (
 from robocat.labelled import Labelled, Pool, goal_rows, kind_of, labelled, rivals_of, split
 from robocat.metrics import Metrics
 from robocat.schedule import check_finite, learning_rate, set_learning_rate
-from robocat.scores import Rate
 from robocat.success import Calibration, SuccessConfig, SuccessModel, save_success
 from robocat.tokeniser import load_tokeniser
 from robocat.tokens import build

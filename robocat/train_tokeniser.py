@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from demos.fidelity import errors, psnr_db
 from demos.progress import progress
@@ -141,7 +141,9 @@ def train_tokeniser(
             torch.manual_seed(int(rng.integers(2**31)))  # what revives dead codes
             pixels, weight = drawn.batch(rng, means, training)
             set_learning_rate(optimisers["model"], rate := _rate(training, step))
-            losses = _step(models, optimisers, pixels, weight_B1HW=weight, training=training, step=step)
+            losses = _step(
+                model, critic, optimisers, pixels, weight_B1HW=weight, training=training, step=step
+            )
             check_finite(losses, out, step)
             if step % 20 == 0 or step + 1 == training.steps:
                 metrics.log(step, {**losses, "learning_rate": rate})
@@ -205,7 +207,8 @@ def _rate(training: TokeniserTraining, step: int) -> float:
 
 
 def _step(
-    models: Mapping[str, nn.Module],
+    model: VQGAN,
+    critic: Critic,
     optimisers: Mapping[str, torch.optim.Optimizer],
     pixels_BCHW: Tensor,
     *,
@@ -214,7 +217,6 @@ def _step(
     step: int,
 ) -> dict[str, float]:
     """One step of the tokeniser and, once it has taken shape and on every other step, of its critic."""
-    model, critic = models["model"], models["critic"]
     optimiser, judge = optimisers["model"], optimisers["critic"]
     model.train()
     result = model(pixels_BCHW)
@@ -224,6 +226,8 @@ def _step(
     start = training.critic_from * training.steps
     if step >= start and step % 2 == 0:
         loss = loss - training.critic_weight * critic(result.images).mean()
+        if training.perceptual_weight:
+            loss = loss + training.perceptual_weight * critic.unlikeness(result.images, pixels_BCHW)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -85,7 +85,7 @@ class Block(nn.Module):
         """Stochastic depth: in training a window skips the branch with probability `drop`."""
         if not self.training or self.drop == 0.0:
             return branch_BLD
-        windows = len(branch_BLD) if packing is None else len(packing.lengths)
+        windows = len(branch_BLD) if packing is None else packing.windows
         keep_W11 = torch.rand(windows, 1, 1, device=branch_BLD.device) >= self.drop
         keep = keep_W11 if packing is None else packing.spread(keep_W11)
         return branch_BLD * keep / (1.0 - self.drop)
@@ -114,7 +114,8 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(made)
         self.norm = nn.LayerNorm(width)
         for block in made:
-            # Residual branches start small: the sum over 2 x blocks of them keeps unit scale (GPT-2).
+            # Residual branches start small, so that the sum over 2 x blocks of them keeps its scale. An own
+            # choice: GPT-2 has 0.02 / sqrt(2 x blocks), whatever the width.
             linear = [each for each in block.feed.modules() if isinstance(each, nn.Linear)]
             last = [each for each in linear if each.in_features == 4 * width]
             for layer in (block.attention.out, *last):

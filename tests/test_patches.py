@@ -12,6 +12,7 @@ from demos.store import EpisodeStore
 from robocat.agent import Agent, Window
 from robocat.agent_config import AgentConfig
 from robocat.data import Data, sources_of
+from robocat.objective import losses
 from robocat.patches import PatchStem, Pixels, PixelsConfig
 from robocat.policy import Policy
 from robocat.tokeniser import load_tokeniser
@@ -88,9 +89,9 @@ def test_every_weight_has_a_gradient() -> None:
         progress=torch.randint(BINS, (2, 1)),
     )
     assert agent.layout(PANDA).images == 2 * 4
-    losses = agent.losses(window, PANDA)
-    assert float(losses.future.detach()) == 0.0
-    losses.total.backward()
+    found = losses(agent, [(PANDA, window)])
+    assert float(found.future.detach()) == 0.0
+    found.total.backward()
     idle = [name for name, weight in agent.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert idle == []
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demos.intervals import Difference
 from demos.store import EpisodeStore
 from finetune import clips, report_figures
 from finetune.loop_picture import about, loop_boxes, loop_drawing
@@ -22,7 +23,6 @@ from finetune.markup import duration, percent, points, size
 from finetune.report import NAME, SECTIONS, report, summary_table
 from finetune.run_folder import read_run
 from finetune.standing import Standing
-from robocat.intervals import Difference
 from robocat.scores import Scores
 from tests.fake_run import MODELS, NEW, OLD, STAGES, fake_run, fake_scores
 from tests.page import Page
