@@ -207,4 +207,7 @@ class Agent(nn.Module):
             token_BD = token_BD if self.plan is None else token_BD + self.plan[planned]
             return token_BD + ask_QD[index + 1] + step_D
 
-        return actions.decode(self.trunk, self.bins, tokens_BLD, layout, number=number, choose=choose)
+        longest = max(layout.length, self.layout(body).length)
+        return actions.decode(
+            self.trunk, self.bins, tokens_BLD, layout, longest=longest, number=number, choose=choose
+        )

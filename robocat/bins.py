@@ -15,7 +15,7 @@ from robocat.vocabulary import BINS
 Values = Literal["waves", "table"]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def places(slots: tuple[int, ...], device: torch.device) -> Tensor:
     """Slots as an index (P,) of a device, made once: a list would be copied there at every use."""
     with torch.inference_mode(False):  # whoever acts first may train later, whose backward pass keeps it

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from demos.collect import COLLECTIONS, Collection
 from robocat.agent_config import AgentConfig
-from robocat.config import Evaluation, Practice, Preset, TokeniserTraining, Training
+from robocat.config import Evaluation, Practice, Preset, SuccessTraining, TokeniserTraining, Training
 from robocat.vqgan import VQGANConfig
 
 NANO = Preset(collection=COLLECTIONS["nano"])
@@ -18,6 +18,7 @@ DEBUG = Preset(
     train=Training(steps=12, batch=16, warm_up=4, held_out=0.2, evaluate_every=5, checkpoint_every=5),
     adaptation=Collection(("kuka_hand",), ("reach", "lift"), episodes=4, first_seed=100_000, size=32),
     finetune=Training(steps=6, batch=16, warm_up=2, held_out=0.2, evaluate_every=3, checkpoint_every=3),
+    success=SuccessTraining(steps=12, batch=48, warm_up=4, held_out=0.5, checkpoint_every=5),
     practice=Practice(episodes=4),
     retrain=Training(steps=6, batch=16, warm_up=2, held_out=0.2, evaluate_every=3, checkpoint_every=3),
     evaluation=Evaluation(episodes=1, gate_episodes=2, gate_old_episodes=1),

@@ -8,10 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._dynamo import reset
 
 from robocat.agent import Agent, Window
 from robocat.agent_config import AgentConfig
-from robocat.bins import BinHead, Values, expectation, value_embedding
+from robocat.bins import BinHead, Values, expectation, places, value_embedding
 from robocat.objective import Losses, losses, soft_cross_entropy, weigh
 from robocat.vocabulary import BINS, Embodiment, embodiment
 from sim.arms import ARMS
@@ -92,6 +93,10 @@ class Recorded:
         self.logits.append(logits_BZ)
         return self._choose(logits_BZ)
 
+    def of(self, batch: int) -> Tensor:
+        """What it saw of each number (B, Q, Z), whether one after another or all at once."""
+        return torch.cat([each.view(batch, -1, BINS) for each in self.logits], dim=1)
+
 
 def _most_likely(logits_BZ: Tensor) -> Tensor:
     return logits_BZ.argmax(dim=-1)
@@ -149,8 +154,53 @@ def test_decoding_equals_one_uncached_pass(
         )
         action[:, -1], later[:, -1] = plan[:, 0], plan[:, 1:]
         logits = _logits(agent, window._replace(action=action, later=later.long()), body)[:, -1]
-        torch.testing.assert_close(torch.stack(recorded.logits, dim=1), logits, rtol=1e-4, atol=1e-4)
-        assert torch.equal(chosen, torch.stack([choose(each) for each in recorded.logits], dim=1))
+        said = recorded.of(BATCH)
+        torch.testing.assert_close(said, logits, rtol=1e-4, atol=1e-4)
+        assert torch.equal(chosen, choose(said.flatten(0, 1)).view(BATCH, -1))
+
+
+@options
+def test_a_cache_of_fixed_shapes_decides_the_same(context: int, options: dict[str, Any]) -> None:
+    """As on CUDA, where a step is captured: however many arms act and however far a window is filled."""
+    plain, captured = agent_of(context=context, **options), agent_of(context=context, **options)
+    captured.trunk._step = captured.trunk.forward  # pyright: ignore[reportPrivateUsage] nothing is compiled
+    for body, steps, batch in ((PANDA, 1, 3), (UR5E, context, 2), (PANDA, context, 1)):
+        window, one, other = window_of(body, steps, batch, future=False), *map(Recorded, [expectation] * 2)
+        assert torch.equal(plain.act(window, body, one), captured.act(window, body, other))
+        torch.testing.assert_close(other.of(batch), one.of(batch), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [*CASES.values(), CHUNK], ids=[*CASES, "chunk"])
+def test_acting_in_bfloat16(options: dict[str, Any]) -> None:
+    """As on CUDA. Of the first number, before what was chosen differs, logits are near those in float32."""
+    window, exact, rounded = window_of(PANDA, 1, future=False), *map(Recorded, [expectation] * 2)
+    agent_of(**options).act(window, PANDA, exact)
+    bins = agent_of(**options).to(torch.bfloat16).act(window, PANDA, rounded)
+    assert bins.dtype == torch.int64 and 0 <= int(bins.min()) and int(bins.max()) < BINS
+    first, near = exact.of(BATCH)[:, 0], rounded.of(BATCH)[:, 0]
+    assert near.dtype == torch.bfloat16
+    assert float((first - near).abs().max()) < 0.1 * float(first.std())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's compiler has them of itself
+@pytest.mark.parametrize("options", [{}, {"experts": 4}, CHUNK], ids=["merged", "experts", "chunk"])
+def test_compiled_steps_decide_the_same(options: dict[str, Any]) -> None:
+    reset()
+    plain, compiled = agent_of(**options), agent_of(**options)
+    compiled.trunk.capture()
+    for batch in (3, 1):
+        window, one, other = window_of(PANDA, 1, batch, future=False), *map(Recorded, [expectation] * 2)
+        assert torch.equal(plain.act(window, PANDA, one), compiled.act(window, PANDA, other))
+        torch.testing.assert_close(other.of(batch), one.of(batch), rtol=1e-4, atol=1e-4)
+
+
+def test_an_agent_that_has_acted_can_be_trained() -> None:
+    """What acting has made and kept, without gradients, does not stand in the way of a backward pass."""
+    places.cache_clear()
+    agent, window = agent_of(), window_of(PANDA, 1)
+    agent.act(window, PANDA, expectation)
+    losses(agent.train(), [(PANDA, window)]).total.backward()
 
 
 @options

@@ -36,6 +36,16 @@ def test_pixels_come_back() -> None:
 
 
 @torch.inference_mode()
+def test_pixels_in_bfloat16() -> None:
+    """As where an agent acts on CUDA."""
+    stem = PatchStem(cameras=2, size=SIZE, patch=PATCH, width=12)
+    images, goal = torch.randint(256, (2, 1, 2, 3 * SIZE**2)), torch.randint(256, (2, 2, 3 * SIZE**2))
+    exact, rounded = stem(images, goal).images, stem.to(torch.bfloat16)(images, goal).images
+    assert rounded.dtype == torch.bfloat16
+    torch.testing.assert_close(rounded.float(), exact, rtol=0.05, atol=0.02)
+
+
+@torch.inference_mode()
 def test_a_token_sees_its_own_patch() -> None:
     stem = PatchStem(cameras=2, size=SIZE, patch=PATCH, width=12)
     images = torch.randint(256, (2, 3, 2, SIZE, SIZE, 3))
