@@ -32,12 +32,12 @@ from finetune.side_by_side import Job, train_side_by_side
 from robocat.agent_checkpoint import AgentCard
 from robocat.agent_config import AgentConfig
 from robocat.checkpoint import config_hash, finished, read_json, write_json
-from robocat.config import Preset, Training
+from robocat.config import Preset, TokeniserTraining, Training
 from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
 from robocat.metrics import read_metrics
 from robocat.patches import Pixels, PixelsConfig
-from robocat.presets import PRESETS
+from robocat.presets import FAITHFUL, NANO, PRESETS
 from robocat.scores import Scores
 from robocat.tokeniser import save_tokeniser
 from robocat.train_tokeniser import train_tokeniser
@@ -52,9 +52,14 @@ OPTIONS: dict[str, str] = {
     "no-future": "future_weight=0",
     "no-goal-loss": "goal_weight=0",
     "no-modulation": "modulate=False",
-    "random-codes": "from_codebook=False",
+    "random-codes": "code_vectors=random",
+    "fixed-codes": "code_vectors=fixed",
+    "value-table": "values=table",
+    "unmerged": "image_tokens=0,goal_weight=0",
+    "no-progress": "progress_weight=0",
+    "future-heavy": "future_weight=1",
     "one-hot": "target_bins=0,bin_waves=0",
-    "faithful": "image_tokens=0,goal_at=step,target_bins=0,bin_waves=0,goal_weight=0,progress_weight=0",
+    "faithful": ",".join(f"{field}={value}" for field, value in changed(FAITHFUL, NANO.agent).items()),
     "goal-at-step": "goal_at=step",
     "context": "context=3",
     "tape": "tape=10",
@@ -66,6 +71,7 @@ OPTIONS: dict[str, str] = {
     "patches": "patch=16,image_tokens=0,goal_weight=0,future_weight=0",
 }
 TRAININGS: dict[str, str] = {"packed": "packed=True"}
+EYES: dict[str, str] = {"perceptual": "perceptual_weight=0.3", "no-critic": "critic_weight=0"}
 TOKENISERS: dict[str, str] = {"fsq": "codes=512,code_dim=3,levels=(8,8,8)", "attention": "attention=3"}
 
 
@@ -76,6 +82,7 @@ class Variant:
     agent: AgentConfig
     training: Training
     vqgan: VQGANConfig
+    tokeniser: TokeniserTraining
 
     @property
     def pixels(self) -> bool:
@@ -89,10 +96,10 @@ def variants_of(texts: tuple[str, ...], preset: Preset, training: Training) -> d
     Raises:
         ValueError: A name that is in none of the tables and says no changes, or changes that cannot be made.
     """
-    start = Variant(preset.agent, training, preset.vqgan)
+    start = Variant(preset.agent, training, preset.vqgan, preset.tokeniser)
     found = {AS_IT_IS: start}
     tables: tuple[tuple[str, dict[str, str]], ...] = (
-        ("agent", OPTIONS), ("training", TRAININGS), ("vqgan", TOKENISERS)
+        ("agent", OPTIONS), ("training", TRAININGS), ("vqgan", TOKENISERS), ("tokeniser", EYES)
     )  # fmt: skip
     for text in texts:
         part, changes = "agent", text
@@ -190,7 +197,7 @@ def _jobs(
         data = Data((store,), (1.0,), eyes[name], run / "tokens")
         for seed in seeds:
             same = config_hash(way.agent, way.training, digest, seed)
-            same = same if eyes[name] == run / "tokeniser" else config_hash(same, way.vqgan)
+            same = same if eyes[name] == run / "tokeniser" else config_hash(same, way.vqgan, way.tokeniser)
             out = run / "ablation" / f"{name}-{same}"
             jobs[name, seed] = Job(data, out, way.agent, way.training, AgentCard(name, 0, None), seed)
     return jobs
@@ -198,7 +205,7 @@ def _jobs(
 
 def _changes(way: Variant, start: Variant) -> dict[str, object]:
     """What a variant has otherwise, part by part."""
-    parts = ("agent", "training", "vqgan")
+    parts = ("agent", "training", "vqgan", "tokeniser")
     changes = {part: changed(getattr(way, part), getattr(start, part)) for part in parts}
     return {part: change for part, change in changes.items() if change}
 
@@ -232,10 +239,8 @@ def _pace(way: Variant, start: Variant, preset: Preset) -> float:
     torch.set_num_threads(1)
 
     def taken(each: Variant) -> float:
-        whole = replace(preset, agent=each.agent, train=each.training)
-        training = each.training
-        figures = training_speed(whole, torch.device("cpu"), training.batch, training.packed, SECONDS)
-        return figures["p50_ms"]
+        whole = replace(preset, agent=each.agent, train=each.training, vqgan=each.vqgan)
+        return training_speed(whole, torch.device("cpu"), SECONDS)["p50_ms"]
 
     return median(taken(way) / taken(start) for _ in range(TURNS))
 
@@ -247,10 +252,10 @@ def tokeniser_of(run: Path, way: Variant, preset: Preset) -> Path:
         if not finished(out):
             save_tokeniser(out, Pixels(PixelsConfig(way.vqgan.size)), {})
         return out
-    if way.vqgan == preset.vqgan:
+    if (way.vqgan, way.tokeniser) == (preset.vqgan, preset.tokeniser):
         return run / "tokeniser"
-    out = run / "ablation" / f"tokeniser-{config_hash(way.vqgan, preset.tokeniser, preset.seed)}"
-    train_tokeniser([run / "stores" / "demos"], out, way.vqgan, preset.tokeniser, preset.seed)
+    out = run / "ablation" / f"tokeniser-{config_hash(way.vqgan, way.tokeniser, preset.seed)}"
+    train_tokeniser([run / "stores" / "demos"], out, way.vqgan, way.tokeniser, preset.seed)
     return out
 
 

@@ -4,8 +4,9 @@ python -m bench agent                                      # nano, on a CPU or o
 python -m bench agent --presets 364M 1.2B --parts training acting
 python -m bench agent --parts loading --run runs/cycle     # a run's own token shards, not made-up ones
 
-Weights are random and windows made up: neither changes how long anything takes. On CUDA: bfloat16, compiled,
-fused optimiser; on a CPU as the training there is.
+Weights are random and tokens made up: neither changes how long anything takes. Training is the product's own:
+its loop draws from shards, copies, steps and reads the numbers back, and only says nothing and keeps nothing.
+On CUDA in bfloat16.
 
 Two definitions of model FLOPs utilisation (MFU), both of what the device could do and without recomputation:
 
@@ -20,8 +21,10 @@ reaches here just before.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -29,15 +32,22 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from bench.agent_data import loading, tokenising
+from bench.agent_data import loading, make_shards, tokenising
 from bench.record import write
-from bench.timed import timed
+from bench.timed import WARM_UP, Taken, intervals, timed
 from robocat.agent import Agent, Window
 from robocat.agent_config import AgentConfig
+from robocat.batch import Batch
 from robocat.bins import expectation
 from robocat.config import Preset
+from robocat.devices import device_of
+from robocat.loop import taken
+from robocat.mixture import Source
+from robocat.objective import Part
+from robocat.patches import Pixels, PixelsConfig
 from robocat.presets import PRESETS
-from robocat.train import make_optimiser, precision
+from robocat.tokens import TokenSet
+from robocat.train import learning, make_optimiser, mixture_of
 from robocat.vocabulary import BINS, Embodiment, embodiment
 from robocat.vqgan import VQGAN
 from sim.arms import find_arm
@@ -64,6 +74,7 @@ def main(
     batch: int | None = None,
     at_once: bool = False,
     packed: bool = False,
+    micro: int | None = None,
     arms: int = 1,
     threads: int = 1,
     seconds: float = SECONDS,
@@ -77,7 +88,8 @@ def main(
         run: A run whose demonstrations' tokens are loaded; made-up ones if not given.
         batch: Windows a training step instead of the preset's; what fits into the memory, on CUDA.
         at_once: Act with all numbers of an action at once.
-        packed: Train on windows of all of the preset's arms in one row; else on those of one arm.
+        packed: Train on windows of all of the preset's arms in one row; else on those of its first arm.
+        micro: Windows a training step computes at a time instead of the preset's.
         arms: How many arms act side by side.
         threads: Of a CPU, for training and acting.
         seconds: That each part is measured for, at least.
@@ -93,7 +105,14 @@ def main(
         preset = replace(preset, agent=replace(preset.agent, at_once=at_once or preset.agent.at_once))
         each = figures.setdefault(name, {})
         if "training" in parts:
-            each["training"] = training(preset, where, batch or preset.train.batch, packed, seconds)
+            how = replace(
+                preset.train,
+                batch=batch or preset.train.batch,
+                micro=preset.train.micro if micro is None else micro,
+                packed=packed,
+                precision="bf16" if where.type == "cuda" else preset.train.precision,
+            )
+            each["training"] = training(replace(preset, train=how), where, seconds)
         if "acting" in parts:
             each["acting"] = acting(preset, where, arms, seconds)
         if "loading" in parts:
@@ -131,56 +150,58 @@ def peak_flops(device: torch.device) -> float:
 # Training
 
 
-def training(
-    preset: Preset, device: torch.device, batch: int, packed: bool, seconds: float
+def training(preset: Preset, device: torch.device, seconds: float) -> dict[str, Any]:
+    """Whole optimiser steps: from made-up shards to numbers that are read."""
+    agent, how = make_agent(preset, device), preset.train
+    arms = preset.collection.arms if how.packed else preset.collection.arms[:1]
+    drawn: list[Batch] = []
+    with TemporaryDirectory() as folder:
+        small = replace(preset, collection=replace(preset.collection, arms=arms))
+        sources = [Source(TokenSet(make_shards(Path(folder), small, episodes=200)))]
+        mixture = mixture_of(sources, how, preset.agent)
+        draw, step = learning(agent, make_optimiser(agent, how), mixture, how, seed=0)
+
+        def noted(number: int) -> Batch:
+            drawn.append(draw(number))
+            return drawn[-1]
+
+        peak = peak_flops(device)
+        with closing(taken(noted, step, range(1_000_000))) as steps:
+            found = intervals(steps, seconds)
+    return _figures(agent, preset, drawn[WARM_UP : WARM_UP + found.n], found, peak)
+
+
+def _figures(
+    agent: Agent, preset: Preset, batches: Sequence[Batch], found: Taken, peak: float
 ) -> dict[str, Any]:
-    """Whole optimiser steps on made-up windows."""
-    agent = make_agent(preset, device).train()
-    if device.type == "cuda":
-        agent.trunk.compile()
-    optimiser = make_optimiser(agent, preset.train)
-    bodies = [body_of(arm) for arm in preset.collection.arms]
-    bodies = bodies if packed else bodies[:1]
-    counts = [batch // len(bodies)] * len(bodies)
-    windows = [made_up(agent, body, count, device) for body, count in zip(bodies, counts, strict=True)]
-    parts = list(zip(bodies, windows, strict=True))
-    name = "bf16" if device.type == "cuda" else preset.train.precision
-
-    def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        with precision(name, device.type):
-            losses = agent.packed_losses(parts)
-        losses.total.backward()
-        torch.nn.utils.clip_grad_norm_(agent.parameters(), preset.train.clip)
-        optimiser.step()
-
-    peak = peak_flops(device)
-    taken = timed(step, device, seconds)
-    layouts = [agent.layout(body) for body in bodies]
-    tokens = sum(count * layout.read_length for count, layout in zip(counts, layouts, strict=True))
-    length = tokens / sum(counts)
-    multiplied = multiplied_parameters(agent, parts)
+    """What follows from the batches of some steps and the seconds of each."""
+    parts = [(agent.layout(body), body, window) for batch in batches for body, window in batch.parts]
+    windows = sum(len(window.proprio) for _, _, window in parts)
+    tokens = sum(len(window.proprio) * layout.read_length for layout, _, window in parts)
+    length, rate = tokens / windows, tokens / sum(found.seconds)
+    multiplied = multiplied_parameters(agent, batches[0].parts)
     attention = 12 * preset.agent.blocks * preset.agent.width * length
-    rate = tokens * taken.hz
+    device = device_of(agent)
     return {
-        **asdict(taken),
-        "precision": name,
-        "packed": packed,
-        "windows_a_step": sum(counts),
+        **asdict(found),
+        "precision": preset.train.precision,
+        "packed": preset.train.packed,
+        "micro": preset.train.micro,
+        "windows_a_step": preset.train.batch,
         "tokens_a_window": length,
-        "control_steps_a_window": [layout.context for layout in layouts],
+        "control_steps_a_window": sorted({layout.context for layout, _, _ in parts}),
         "parameters": sum(p.numel() for p in agent.parameters()),
         "multiplied_parameters_a_token": multiplied,
         "peak_flops": peak,
         "tokens_a_second": rate,
-        "windows_a_second": sum(counts) * taken.hz,
+        "windows_a_second": windows / sum(found.seconds),
         "mfu_6n": 6 * multiplied * rate / peak,
         "mfu_attention": (6 * multiplied + attention) * rate / peak,
         "memory_gib": torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None,
     }
 
 
-def multiplied_parameters(agent: Agent, parts: Sequence[tuple[Embodiment, Window]]) -> float:
+def multiplied_parameters(agent: Agent, parts: Sequence[Part]) -> float:
     """Parameters that a token is multiplied with, on average: the trunk's, and the heads' where they read.
 
     Of a mixture of experts those that a token passes.
@@ -242,6 +263,9 @@ def make_agent(preset: Preset, device: torch.device) -> Agent:
     """An agent of a preset with random weights, made where it is used."""
     torch.manual_seed(0)
     with torch.device(device):
+        if preset.agent.patch:
+            pixels = Pixels(PixelsConfig(preset.vqgan.size))
+            return Agent(preset.agent, pixels.vectors, pixels.config.cells)
         codebook = torch.randn(preset.vqgan.codes, preset.vqgan.code_dim)
         return Agent(preset.agent, codebook, preset.vqgan.cells)
 

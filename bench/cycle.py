@@ -10,10 +10,11 @@ from pathlib import Path
 import tyro
 
 from bench.record import write
+from demos.rate import Rate
 from finetune.run_folder import read_run
 from finetune.standing import Standing
 from robocat.checkpoint import read_json
-from robocat.scores import Rate, Scores
+from robocat.scores import Scores
 
 
 def cycle(run: tyro.conf.Positional[Path] = Path("runs/cycle")) -> None:

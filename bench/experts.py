@@ -20,10 +20,10 @@ from rich.table import Table
 from bench.record import RESULTS, write
 from demos.expert import SILENT, Expert, Noise
 from demos.progress import progress
+from demos.rate import Rate
 from demos.rollout import Attempt, rollout
 from demos.workers import in_parallel
 from robocat.checkpoint import versions, write_json
-from robocat.scores import Rate
 from sim.arms import ARMS, PAIRS, find_arm
 from sim.env import make
 from sim.registration import arms_and_tasks

@@ -22,10 +22,10 @@ from demos.demonstration import Demonstration, read_demonstrations
 from demos.expert import SILENT, Noise
 from demos.multiplied import Multiplied, fitting
 from demos.progress import progress
+from demos.rate import Rate
 from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
 from demos.workers import in_parallel
-from robocat.scores import Rate
 from sim.arms import ARMS
 from sim.env import make
 

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from bench.record import write
 from demos.progress import progress
+from demos.rate import Rate
 from demos.workers import in_parallel
 from robocat.adatape import Tape
-from robocat.scores import Rate
 from robocat.threads import one_thread
 from robocat.transformer import Transformer
 from sim.names import pick
@@ -145,7 +145,7 @@ def _test(network: ParityNetwork, values: Tensor, odd: Tensor) -> tuple[int, flo
 def parity(
     *,
     lengths: tuple[int, ...] = (8, 16, 32),
-    kinds: tuple[str, ...] = ("plain", "learnt", "input"),
+    kinds: tuple[str, ...] = tuple(KINDS),
     seeds: tuple[int, ...] = (0, 1, 2),
     steps: int = 4000,
     workers: int = 2,

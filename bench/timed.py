@@ -1,13 +1,13 @@
 """Calls timed on a CPU or on CUDA, one by one: a mean, quantiles and every one of them."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-LEAST = 20  # calls
+LEAST, WARM_UP = 20, 3  # calls
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,23 @@ def timed(call: Callable[[], object], device: torch.device, seconds: float) -> T
             torch.cuda.synchronize(device)
         return time.perf_counter() - started
 
-    for _ in range(3):
+    for _ in range(WARM_UP):
         once()
     each: list[float] = []
     while len(each) < LEAST or sum(each) < seconds:
         each.append(once())
+    return taken_of(each)
+
+
+def intervals(steps: Iterator[object], seconds: float) -> Taken:
+    """What passes from one step to the next, as `timed`; only what they wait for is waited for."""
+    for _ in range(WARM_UP):
+        next(steps)
+    each, before = list[float](), time.perf_counter()
+    while len(each) < LEAST or sum(each) < seconds:
+        next(steps)
+        each.append((now := time.perf_counter()) - before)
+        before = now
     return taken_of(each)
 
 

@@ -22,14 +22,17 @@ from finetune.report import report, summary_table
 from finetune.side_by_side import Job, train_side_by_side
 from finetune.stages import Stage, Summary, open_run, run_stages
 from robocat.agent_checkpoint import AgentCard
-from robocat.checkpoint import CheckpointError, read_json, write_json
+from robocat.agreement import heard
+from robocat.checkpoint import CheckpointError, read_config, read_json, write_json
 from robocat.config import Collection, Preset, Training
 from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
 from robocat.presets import PRESETS
 from robocat.scores import Scores
+from robocat.success import SuccessConfig
 from robocat.tokens import build
 from robocat.train import train_together
+from robocat.train_success import train_success
 from robocat.train_tokeniser import train_tokeniser
 from sim.names import pick
 from sim.own import arm_names, task_names
@@ -45,6 +48,7 @@ def improve(
     arms: tuple[str, ...] | None = None,
     tasks: tuple[str, ...] | None = None,
     randomise: str = "none",
+    judge: bool = False,
 ) -> None:
     """Runs the cycle from demonstrations to the next generalist; goes on where it was interrupted.
 
@@ -54,9 +58,13 @@ def improve(
         arms: The new arms, which the branch is for, instead of the preset's; or files that declare some.
         tasks: What the branch learns on them instead; or files that declare some.
         randomise: How far the worlds of all its episodes differ: "none", "moderate".
+        judge: Whether a success model, learnt from the demonstrations, judges practice instead of the
+            predicate; what it gets wrong is then told beside the gain.
     """
     ranges = find_randomisation(randomise)
     chosen = _randomised(_adapted(pick(PRESETS, preset, "preset"), arms, tasks), ranges)
+    if judge:
+        chosen = replace(chosen, practice=replace(chosen.practice, judge=True))
     with alone(out):
         open_run(out, preset, chosen)
         torch.set_num_threads(chosen.workers)
@@ -101,6 +109,7 @@ class Cycle:
             Stage(BASE, self._base),
             Stage("adaptation", partial(self._collect, "adaptation", preset.adaptation)),
             Stage(BRANCH, self._branch),
+            *([Stage("judge", self._judge)] if preset.practice.judge else []),
             Stage("practice", self._practise),
             Stage(NEXT, self._next),
             Stage("evaluation", self._evaluate),
@@ -118,6 +127,10 @@ class Cycle:
     @property
     def tokeniser(self) -> Path:
         return self.out / "tokeniser"
+
+    @property
+    def judge(self) -> Path:
+        return self.out / "judge"
 
     @property
     def new(self) -> list[tuple[str, str]]:
@@ -193,11 +206,16 @@ class Cycle:
         train_side_by_side(jobs, preset.workers)
         return self._trained(BRANCH)
 
+    def _judge(self) -> Summary:
+        stores, preset = [self.store("demos"), self.store("adaptation")], self.preset
+        train_success(stores, self.tokeniser, self.judge, SuccessConfig(), preset.success, seed=preset.seed)
+        return {"calibration_error": read_config(self.judge, "success")["calibration_error"]}
+
     def _practise(self) -> Summary:
         preset, store = self.preset, self.store("practice")
-        bench = self._bench(self.store("adaptation"))
+        bench, judge = self._bench(self.store("adaptation")), self.judge if preset.practice.judge else None
         for cell in self.new:
-            practise_episodes(self.model(BRANCH), cell, bench, out=store, plan=preset.practice)
+            practise_episodes(self.model(BRANCH), cell, bench, out=store, plan=preset.practice, judge=judge)
         return _stock(store)
 
     def _next(self) -> Summary:
@@ -238,9 +256,12 @@ class Cycle:
             name: self._measure(name, cells, goals, f"gate-{name}", None)
             for name, cells in ((BASE, old + new), (NEXT, old + new), (CONTROL, new))
         }
-        verdict = judge(scores[NEXT], scores[BASE], scores[CONTROL], self.new, self.old)
+        judged = heard(EpisodeStore(self.store("practice")))
+        verdict = judge(scores[NEXT], scores[BASE], scores[CONTROL], self.new, self.old, judged=judged)
         write_json(self.out / "gate.json", verdict.record())
-        return {"accepted": str(verdict.accepted), "new": verdict.reasons[0], "old": verdict.reasons[1]}
+        told = {"new": verdict.reasons[0], "old": verdict.reasons[1]}
+        agreed = {f"verdicts on {' '.join(cell)}": str(each) for cell, each in verdict.judged}
+        return {"accepted": str(verdict.accepted), **told, **agreed}
 
     def _measure(self, name: str, cells: list[Cell], goals: Path, record: str, clips: Path | None) -> Scores:
         path = self.out / "scores" / f"{record}.json"

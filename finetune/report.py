@@ -16,6 +16,7 @@ import tyro
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from demos.rate import Rate
 from demos.staging import write_durably
 from finetune.clips import clips_section, tokeniser_section
 from finetune.ledger import cost_section, lineage_section, settings_section
@@ -25,7 +26,6 @@ from finetune.report_figures import curves_section
 from finetune.results import gate_section, headline, success_section, tiles
 from finetune.run_folder import Run, read_run
 from finetune.standing import Standing
-from robocat.scores import Rate
 
 NAME = "report.html"
 

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from demos.intervals import Difference
 from demos.manifest import Entry
 from demos.store import EpisodeStore
 from finetune.gate import Cell, Verdict
 from finetune.records import build, need, read
-from robocat.intervals import Difference
+from robocat.agreement import Agreement
 from robocat.metrics import FILE as METRICS
 from robocat.metrics import read_metrics
 from robocat.scores import Scores
@@ -290,6 +291,10 @@ def _verdict(file: Path) -> Verdict | None:
             for each in need(record, "old", list, file)
         ),
         old_mean=_difference(record, "old_mean", file),
+        judged=tuple(
+            (_cell(each, file), build(Agreement, each, file))
+            for each in (need(record, "judged", list, file) if "judged" in record else [])
+        ),
     )
 
 

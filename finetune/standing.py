@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from demos.rate import Rate
 from finetune.run_folder import Cell, Run, rank
-from robocat.scores import Rate, Scores
+from robocat.scores import Scores
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from robocat.sequence import Layout
-from robocat.transformer import Cache, Transformer
+from robocat.transformer import Transformer
 
 # Picks bins (B,) from logits (B, Z) of one action number.
 Choose = Callable[[Tensor], Tensor]
@@ -37,6 +37,7 @@ def decode(
     tokens_BLD: Tensor,
     layout: Layout,
     *,
+    longest: int,
     number: Number,
     choose: Choose,
 ) -> Tensor:
@@ -47,14 +48,15 @@ def decode(
         read: Outputs (B, D) to logits (B, Z).
         tokens_BLD: The window, as arranged; its last Q tokens are ignored.
         layout: Of the window.
+        longest: Tokens of the arm's windows at most: keys lie in memory that has room for them.
         number: Embeds what was chosen.
         choose: Picks from logits.
     """
-    cache = Cache()
+    cache = trunk.cache(len(tokens_BLD), longest)
     output_BD = trunk(tokens_BLD[:, : -layout.actions], cache)[:, -1]
     chosen: list[Tensor] = []
     for index in range(layout.actions):
         chosen.append(choose(read(output_BD)))
         if index + 1 < layout.actions:
-            output_BD = trunk(number(chosen[-1], index)[:, None], cache)[:, 0]
+            output_BD = trunk.step(number(chosen[-1], index), cache)
     return torch.stack(chosen, dim=1)

@@ -83,7 +83,7 @@ class Tape(nn.Module):
             goes_on_B = (sure_B < self.threshold).to(sure_B.dtype)
             token_BD, weight_BK, place_BK = self._pick(query_BD, bank, picked_BN)
             picked_BN = picked_BN.scatter(1, place_BK, True)
-            tokens.append(token_BD * goes_on_B[:, None])
+            tokens.append(token_BD * goes_on_B[:, None].to(token_BD.dtype))
             count_B = count_B + goes_on_B
             unsure_B = unsure_B + goes_on_B * (1 - weight_BK.square().sum(dim=1))
             sure_B = sure_B + goes_on_B * weight_BK[:, 0].detach()

@@ -1,10 +1,11 @@
 """The agent: tokens of images, goal, joints and past actions in; the next action, number by number, out.
 
+What it is trained on is `robocat.objective`.
+
 Shapes: B windows, T steps, V cameras, N codes an image, P proprioception numbers, A action numbers, L tokens,
 D width, Z bins.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -16,11 +17,9 @@ from robocat import actions, at_once
 from robocat.actions import Choose
 from robocat.adatape import Tape
 from robocat.agent_config import AgentConfig
-from robocat.bins import BinHead, ValueEmbedding, soft_cross_entropy
-from robocat.contrast import contrast
+from robocat.bins import BinHead, places, value_embedding
 from robocat.future import FutureHead
-from robocat.moe import MixtureOfExperts, imbalance
-from robocat.packing import pack
+from robocat.moe import MixtureOfExperts
 from robocat.patches import LEVELS, PatchStem
 from robocat.sequence import Layout
 from robocat.stem import CodeStem, MergedStem
@@ -39,7 +38,8 @@ class Window(NamedTuple):
         future: Image codes `future_steps` later (B, T, V, N), or None when acting.
         meaning: Equal numbers where goals mean the same (B,), or None when acting.
         progress: How far along the task is at each step, bins (B, T), or None when acting.
-        learnt: Whether a window's actions are to be learnt (B,), 1 or 0; None when acting, and for all.
+        learnt: What the loss of each action counts, float32 (B, T, C), see `robocat.objective.weigh`; None
+            when acting, and where all of them count alike.
         later: Bins of the actions after each step's own, as far as they are planned with it (B, T, C - 1, A),
             -1 where the episode is over; None when acting, and where one step is planned at a time.
     """
@@ -53,19 +53,6 @@ class Window(NamedTuple):
     progress: Tensor | None = None
     learnt: Tensor | None = None
     later: Tensor | None = None
-
-
-class Losses(NamedTuple):
-    """In nats: cross-entropies of action tokens and of future image codes, the goals' contrast, the
-    cross-entropy of progress; last what the trunk's options ask for, weighted; first the weighted sum of all.
-    """
-
-    total: Tensor
-    action: Tensor
-    future: Tensor
-    goal: Tensor
-    progress: Tensor
-    trunk: Tensor
 
 
 class Embedded(NamedTuple):
@@ -106,12 +93,12 @@ class Agent(nn.Module):
                 tokens=config.image_tokens,
                 patch_width=config.patch_width,
                 modulate=config.modulate,
-                from_codebook=config.from_codebook,
+                vectors=config.code_vectors,
             )
         else:
-            self.stem = CodeStem(codebook_KE, cameras, cells, width)
-        self.proprio = ValueEmbedding(len(PROPRIO_SLOTS), width)
-        self.action = ValueEmbedding(len(ACTION_SLOTS), width)
+            self.stem = CodeStem(codebook_KE, cameras, cells, width, config.code_vectors)
+        self.proprio = value_embedding(config.values, len(PROPRIO_SLOTS), width)
+        self.action = value_embedding(config.values, len(ACTION_SLOTS), width)
         self.step = nn.Parameter(torch.randn(config.context, width) * 0.02)
         # What the output at a token must predict next: nothing, or the action number of a slot.
         self.ask = nn.Parameter(torch.randn(len(ACTION_SLOTS), width) * 0.02)
@@ -145,77 +132,26 @@ class Agent(nn.Module):
         """The order of tokens for an arm, see `AgentConfig.layout`."""
         return self.config.layout(body, self.codes, context)
 
-    def losses(self, window: Window, body: Embodiment) -> Losses:
-        """Training losses of a batch of windows, each averaged over the tokens that it is about."""
-        return self.packed_losses([(body, window)])
-
-    def packed_losses(self, parts: Sequence[tuple[Embodiment, Window]]) -> Losses:
-        """As `losses`, of windows of several arms that share one row; parts count by their windows."""
-        embedded = [self.embed(window, body) for body, window in parts]
-        # Nothing follows the last action number, so nothing is read off its output.
-        layouts = [self.layout(body, window.proprio.shape[1]) for body, window in parts]
-        tokens = [e.tokens[:, : lay.read_length] for e, lay in zip(embedded, layouts, strict=True)]
-        if len(parts) == 1:
-            outputs = [self.trunk(tokens[0])]
-        else:
-            row_1LD, packing = pack(tokens)
-            outputs = packing.unpack(self.trunk(row_1LD, packing=packing))
-        windows = sum(len(window.proprio) for _, window in parts)
-        uneven = imbalance(self.trunk)
-        trunk = outputs[0].new_zeros(()) if uneven is None else self.config.balance_weight * uneven
-        sums = [trunk, *[torch.zeros_like(trunk)] * 4, trunk]
-        for (body, window), seen, outputs_BLD in zip(parts, embedded, outputs, strict=True):
-            each, share = self._read(outputs_BLD, seen, window, body), len(window.proprio) / windows
-            sums = [total + share * value for total, value in zip(sums, each, strict=True)]
-        return Losses(*sums)
-
-    def _read(self, outputs_BLD: Tensor, seen: Embedded, window: Window, body: Embodiment) -> Losses:
-        """Losses of the windows of one arm, given the trunk's outputs."""
-        config, layout = self.config, self.layout(body, window.proprio.shape[1])
-        asked_BTQD = outputs_BLD[:, layout.action_outputs]
-        learnt = slice(None) if window.learnt is None else window.learnt.bool()
-        action = self._action_loss(asked_BTQD[learnt], self._planned(window)[learnt])
-        future = goal = progress = torch.zeros((), device=action.device)
-        if config.future_weight and self.future is not None and window.future is not None:
-            future = self.future(outputs_BLD[:, layout.image_positions], window.future)
-        if config.goal_weight and window.meaning is not None and seen.meant is not None:
-            goal = contrast(seen.meant, window.meaning)
-        if self.progress is not None and window.progress is not None:
-            # Where the first action number is asked for, everything has been seen and nothing done yet.
-            logits_BTZ = self.progress(asked_BTQD[:, :, 0])
-            progress = soft_cross_entropy(logits_BTZ, window.progress, config.target_bins)
-        trunk = torch.zeros_like(action) if seen.unsureness is None else config.tape_weight * seen.unsureness
-        total = action + config.future_weight * future + config.goal_weight * goal
-        total = total + config.progress_weight * progress + trunk
-        return Losses(total, action, future, goal, progress, trunk)
-
-    def _action_loss(self, asked_BTQD: Tensor, planned_BTQ: Tensor) -> Tensor:
-        """Of the numbers that there are: an episode may end before its plan does."""
-        if self.config.chunk > 1:
-            there = planned_BTQ >= 0
-            asked_BTQD, planned_BTQ = asked_BTQD[there], planned_BTQ[there]
-        return soft_cross_entropy(self.bins(asked_BTQD), planned_BTQ, self.config.target_bins)
-
-    def _planned(self, window: Window) -> Tensor:
-        """Bins of each step's own action and of those planned with it (B, T, Q); 0 where none is given."""
+    def planned(self, window: Window) -> Tensor:
+        """Bins of each step's own action and of those planned with it (B, T, Q); 0 where there is none."""
         if self.config.chunk == 1:
             return window.action
         own_BT1A = window.action[:, :, None]
         later = window.later
         if later is None:
             later = torch.zeros_like(own_BT1A).expand(-1, -1, self.config.chunk - 1, -1)
-        return torch.cat([own_BT1A, later], dim=2).flatten(2)
+        return torch.cat([own_BT1A, later.clamp(min=0)], dim=2).flatten(2)
 
     def _asks(self, body: Embodiment) -> Tensor:
         """What asks for each number of each planned step (Q, D)."""
-        ask_AD = self.ask[list(body.action)]
+        ask_AD = self.ask[places(body.action, self.ask.device)]
         return ask_AD if self.plan is None else (self.plan[:, None] + ask_AD).flatten(0, 1)
 
     def _numbers(self, window: Window, body: Embodiment) -> Tensor:
         """Tokens of the action numbers that stand in the sequence (B, T, ..., D)."""
         if self.plan is None or self.config.at_once:
             return self.action(window.action, body.action)
-        numbers_BTQD = self.action(self._planned(window).clamp(min=0), body.action * self.config.chunk)
+        numbers_BTQD = self.action(self.planned(window), body.action * self.config.chunk)
         return numbers_BTQD + self.plan.repeat_interleave(len(body.action), dim=0)
 
     def embed(self, window: Window, body: Embodiment) -> Embedded:
@@ -271,4 +207,7 @@ class Agent(nn.Module):
             token_BD = token_BD if self.plan is None else token_BD + self.plan[planned]
             return token_BD + ask_QD[index + 1] + step_D
 
-        return actions.decode(self.trunk, self.bins, tokens_BLD, layout, number=number, choose=choose)
+        longest = max(layout.length, self.layout(body).length)
+        return actions.decode(
+            self.trunk, self.bins, tokens_BLD, layout, longest=longest, number=number, choose=choose
+        )

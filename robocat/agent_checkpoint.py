@@ -1,6 +1,6 @@
 """An agent on disk, bound to the tokeniser whose codes it reads."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 from robocat.agent import Agent
 from robocat.agent_config import AgentConfig
 from robocat.checkpoint import CheckpointError, from_dict, load_weights, read_config, save_checkpoint
+from robocat.devices import fit_to_act
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,13 @@ def load_agent(folder: Path, tokeniser: str) -> LoadedAgent:
     return LoadedAgent(network.eval(), read_card(folder), record["weights"])
 
 
-def cached_agent(folder: Path, tokeniser: str) -> LoadedAgent:
-    """As `load_agent`, but one per weights and process, shared: not to be trained."""
-    return _cached(folder, tokeniser, read_agent(folder)["weights"])
+def cached_agent(folder: Path, tokeniser: str, device: torch.device) -> LoadedAgent:
+    """As `load_agent`, but fit to act on a device, see there; one per weights, device and process, shared."""
+    return _cached(folder, tokeniser, read_agent(folder)["weights"], device)
 
 
 @lru_cache(maxsize=2)
-def _cached(folder: Path, tokeniser: str, weights: str) -> LoadedAgent:
+def _cached(folder: Path, tokeniser: str, weights: str, device: torch.device) -> LoadedAgent:
     del weights  # Tells a checkpoint from one that has been there before.
-    return load_agent(folder, tokeniser)
+    loaded = load_agent(folder, tokeniser)
+    return replace(loaded, network=fit_to_act(loaded.network, device))

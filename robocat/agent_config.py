@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from robocat.adatape import Bank
+from robocat.bins import Values
 from robocat.sequence import Goal, Layout
+from robocat.stem import CodeVectors
 from robocat.vocabulary import Embodiment
 
 
@@ -25,8 +27,10 @@ class AgentConfig:
         patch_width: Channels of the merging stem; unused when image_tokens is 0.
         patch: Height and width [px] of the patches that a token is made of, see `robocat.patches`, where the
             tokeniser gives pixels; 0 where it gives codes.
-        from_codebook: Whether the merging stem's vectors of codes start from those of the codebook, or at
-            random as those of a token a code do.
+        code_vectors: What codes look like to the agent: the codebook's vectors, as a start ("started") or as
+            they are ("fixed"), or learnt from nothing ("random"), see `robocat.stem.code_embedding`.
+        values: How numbers look to the agent: sines of them with a matrix for each slot ("waves"), so that
+            near ones look alike from the start, or a learnt vector for each bin ("table"), as Gato has it.
         modulate: Whether the goal modulates the patches before they are merged.
         cameras: Images a step.
         drop: Stochastic depth of the last block.
@@ -36,7 +40,8 @@ class AgentConfig:
             logits; 0 gives every bin a weight vector of its own, as RoboCat has it.
         future_steps: How many steps ahead image codes are predicted; RoboCat: 5.
         future_weight: Weight of that loss; 0 leaves it out.
-        future_cells: How many cells a camera and window are scored, drawn at random; 0 scores all.
+        future_cells: How many cells of an image are scored, drawn at random once for all windows that are
+            computed together; 0 scores all.
         goal_weight: Weight of the loss that makes goals of one meaning alike, see `robocat.contrast`; 0, as
             RoboCat has it, leaves it out. A first value: 0.5 did as well, one training each.
         progress_weight: Weight of the loss of telling how far along the task is, which failures teach as
@@ -57,7 +62,7 @@ class AgentConfig:
     # Options that came after the first checkpoints: those say nothing of them, and had none of them.
     LATER: ClassVar[frozenset[str]] = frozenset(
         {"context_tokens", "tape", "tape_bank", "tape_weight", "experts", "experts_used", "balance_weight"}
-        | {"chunk", "execute", "at_once", "patch", "from_codebook"}
+        | {"chunk", "execute", "at_once", "patch", "code_vectors", "values"}
     )
 
     width: int = 128
@@ -69,7 +74,8 @@ class AgentConfig:
     image_tokens: int = 2
     patch_width: int = 64
     patch: int = 0
-    from_codebook: bool = True
+    code_vectors: CodeVectors = "started"
+    values: Values = "waves"
     modulate: bool = True
     cameras: int = 2
     drop: float = 0.0
@@ -124,6 +130,10 @@ class AgentConfig:
             raise ValueError(f"agent: experts_used: got {self.experts_used}, expected at most {self.experts}")
         if self.tape_bank not in ("learnt", "input"):
             raise ValueError(f"agent: tape_bank: got {self.tape_bank!r}, expected 'learnt' or 'input'")
+        for name, kind in (("code_vectors", CodeVectors), ("values", Values)):
+            if (value := getattr(self, name)) not in get_args(kind):
+                offered = ", ".join(map(repr, get_args(kind)))
+                raise ValueError(f"agent: {name}: got {value!r}, expected one of {offered}")
         if self.goal_at not in ("step", "prefix"):
             raise ValueError(f"agent: goal_at: got {self.goal_at!r}, expected 'step' or 'prefix'")
 

@@ -35,4 +35,4 @@ def decode(
 ) -> Tensor:
     """Bins (B, Q) of the last step; arguments as `robocat.actions.decode`."""
     outputs_BQD = trunk(tokens_BLD[:, : -layout.actions])[:, -layout.asks :]
-    return torch.stack([choose(read(output_BD)) for output_BD in outputs_BQD.unbind(dim=1)], dim=1)
+    return choose(read(outputs_BQD.flatten(0, 1))).view(outputs_BQD.shape[:2])

@@ -1,16 +1,25 @@
-"""Values into and out of the network: an embedding of bins, logits over bins, and what is learnt of them.
+"""Values into and out of the network: an embedding of bins, logits over bins, and what is read off them.
 
 Shapes: B windows, T steps, P numbers a step, D width, Z bins.
 """
 
 import math
 from functools import lru_cache
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robocat.vocabulary import BINS
+
+Values = Literal["waves", "table"]
+
+
+@lru_cache(maxsize=512)
+def places(slots: tuple[int, ...], device: torch.device) -> Tensor:
+    """Slots as an index (P,) of a device, made once: a list would be copied there at every use."""
+    with torch.inference_mode(False):  # whoever acts first may train later, whose backward pass keeps it
+        return torch.tensor(slots, device=device)
 
 
 class ValueEmbedding(nn.Module):
@@ -30,9 +39,27 @@ class ValueEmbedding(nn.Module):
 
     def forward(self, bins_BTP: Tensor, slots: tuple[int, ...]) -> Tensor:
         """(B, T, P) bins of the slots named to (B, T, P, D)."""
-        index = list(slots)
+        index = places(slots, bins_BTP.device)
         x = torch.einsum("btpf,pfd->btpd", self.features[bins_BTP], self.weight[index])
         return x + self.slot[index]
+
+
+class TableEmbedding(nn.Module):
+    """Embeds value bins by a learnt vector a bin, whatever its slot, and one a slot (Reed et al. 2022)."""
+
+    def __init__(self, slots: int, width: int) -> None:
+        super().__init__()
+        self.value = nn.Embedding(BINS, width)
+        self.slot = nn.Parameter(torch.randn(slots, width))
+
+    def forward(self, bins_BTP: Tensor, slots: tuple[int, ...]) -> Tensor:
+        """As `ValueEmbedding`."""
+        return self.value(bins_BTP) + self.slot[places(slots, bins_BTP.device)]
+
+
+def value_embedding(values: Values, slots: int, width: int) -> ValueEmbedding | TableEmbedding:
+    """What embeds numbers of so many slots."""
+    return (TableEmbedding if values == "table" else ValueEmbedding)(slots, width)
 
 
 class BinHead(nn.Module):
@@ -49,26 +76,6 @@ class BinHead(nn.Module):
 
     def forward(self, outputs: Tensor) -> Tensor:
         return self.read(outputs) @ self.waves if len(self.waves) else self.read(outputs)
-
-
-def soft_cross_entropy(logits: Tensor, target: Tensor, spread_bins: float) -> Tensor:
-    """Mean cross-entropy (nats) against a discretised normal around the target bin; spread 0 is one-hot.
-
-    Of no targets it is 0.
-    """
-    if not len(target):
-        return logits.sum()
-    if spread_bins == 0.0:
-        return F.cross_entropy(logits.flatten(0, -2), target.flatten())
-    return F.cross_entropy(logits.flatten(0, -2), _normals(spread_bins, logits.device)[target.flatten()])
-
-
-@lru_cache(maxsize=8)
-def _normals(spread_bins: float, device: torch.device) -> Tensor:
-    """The normal around each bin (Z, Z), rows of sum 1: looked up, not computed for each number anew."""
-    place = torch.arange(BINS, device=device)
-    weight = torch.exp(-0.5 * ((place - place[:, None]) / spread_bins) ** 2)
-    return weight / weight.sum(dim=-1, keepdim=True)
 
 
 def expectation(logits_BZ: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from sim.names import UnknownName, pick
 COMMANDS: dict[str, tuple[str, str]] = {
     "collect": ("demos.collect:collect", "record demonstrations by the scripted experts into a store"),
     "teleop": ("robocat.beside:teleop", "record demonstrations by a person at a browser into a store"),
-    "multiply": ("robocat.multiply:multiply", "make many demonstrations of a few, on other arms too"),
+    "multiply": ("demos.multiply:multiply", "make many demonstrations of a few, on other arms too"),
     "tokenise": ("robocat.train_tokeniser:tokenise", "train the image tokeniser (VQ-GAN) on stores"),
     "train": ("robocat.train:main_train", "train a generalist on stores"),
     "finetune": ("finetune.adapt:finetune", "fine-tune a generalist into a branch for an arm and its tasks"),

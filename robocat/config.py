@@ -1,11 +1,14 @@
-"""What is decided before a run: frozen dataclasses, and PRESETS, which are instances of them."""
+"""What is decided before a run: frozen dataclasses; `robocat.presets` has the instances that have names."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from demos.collect import Collection
 from robocat.agent_config import AgentConfig
 from robocat.vqgan import VQGANConfig
 from sim.tasks import refuse_held_out
+
+Practised = Literal["progress", "hindsight"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,11 @@ class TokeniserTraining:
         learning_rate: Peak, reached after `warm_up` steps, cosine to a twentieth.
         commitment: Weight of the encoder's distance from its codes (van den Oord et al. 2017: 0.25).
         rarity: How much more pixels count that differ from their camera's mean picture: small things survive.
-        critic_from: Share of the steps after which the critic's judgement counts (Esser et al.: late).
+        critic_from: Share of the steps after which, in every other one, the critic's judgement counts (Esser
+            et al.: late).
         critic_weight: Weight of that judgement.
+        perceptual_weight: Weight, in the same steps, of how unlike picture and reconstruction are to the
+            critic, see `robocat.vqgan.Critic.unlikeness`; 0 leaves it out.
         images: Images drawn from the stores and kept in memory.
     """
 
@@ -32,6 +38,7 @@ class TokeniserTraining:
     rarity: float = 8.0
     critic_from: float = 0.5
     critic_weight: float = 0.02
+    perceptual_weight: float = 0.0
     critic_learning_rate: float = 4e-4
     images: int = 30_000
     checkpoint_every: int = 200
@@ -44,13 +51,18 @@ class Training:
     Attributes:
         steps: Optimiser steps.
         batch: Windows a step, over all arms.
+        micro: Windows that are computed at a time, for want of memory; gradients are summed until the batch
+            is through, and are the whole batch's. What is drawn at random in the network (depth, cells of
+            `future_cells`) and what experts are loaded with is so for each portion. 0 computes all at once.
         learning_rate: Peak, reached after `warm_up` steps, then cosine to `floor` of it.
         clip: Largest norm of the gradient.
         hindsight: Share of goals that are the end of the same episode; the others are the end of another
             success of the same arm, task and variation.
         held_out: Share of episodes kept from training, for the held-out loss.
-        rise: By how much the task's progress must rise soon after a step of a policy's own for that step to
-            be learnt from, see `robocat.mixture.worth_learning`.
+        practised: What is learnt of a policy's own episodes: the steps that led somewhere ("progress"), or,
+            as RoboCat has it, every step, of a failure towards where it ended ("hindsight").
+        rise: By how much the task's progress must rise soon after such a step for it to have led somewhere,
+            see `robocat.mixture.worth_learning`.
         judged: Share of a policy's own windows that are drawn from its other steps: they only teach how far
             along a task is, see `robocat.mixture.Mixture`.
         packed: Whether a batch holds windows of all arms by their shares, in one row and without padding, see
@@ -63,6 +75,7 @@ class Training:
 
     steps: int = 4000
     batch: int = 128
+    micro: int = 0
     learning_rate: float = 2e-3
     warm_up: int = 100
     floor: float = 0.02
@@ -70,11 +83,33 @@ class Training:
     clip: float = 1.0
     hindsight: float = 0.2
     held_out: float = 0.03
+    practised: Practised = "progress"
     rise: float = 0.06
     judged: float = 0.5
     packed: bool = False
     precision: str = "fp32"
     evaluate_every: int = 500
+    checkpoint_every: int = 500
+
+
+@dataclass(frozen=True)
+class SuccessTraining:
+    """How a success model is trained.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch: Images, each of all cameras, a step.
+        learning_rate: Peak, reached after `warm_up` steps, then cosine to a fiftieth.
+        held_out: Share of episodes kept apart.
+        checkpoint_every: Steps between resume points.
+    """
+
+    steps: int = 2000
+    batch: int = 256
+    learning_rate: float = 2e-3
+    warm_up: int = 100
+    weight_decay: float = 0.05
+    held_out: float = 0.15
     checkpoint_every: int = 500
 
 
@@ -87,11 +122,14 @@ class Practice:
         explore: Standard deviation of the noise added to executed Cartesian actions; the label stays the
             policy's own mean action.
         first_seed: Seeds of the scenes.
+        judge: Whether a success model that learnt from the demonstrations judges the attempts, as it would
+            on a real robot, instead of the simulator's predicate.
     """
 
     episodes: int = 1500
     explore: float = 0.1
     first_seed: int = 200_000
+    judge: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +184,7 @@ class Preset:
     finetune: Training = field(
         default_factory=lambda: Training(steps=600, learning_rate=7e-4, checkpoint_every=200)
     )
+    success: SuccessTraining = field(default_factory=SuccessTraining)
     practice: Practice = field(default_factory=Practice)
     retrain: Training = field(
         default_factory=lambda: Training(steps=1000, learning_rate=7e-4, checkpoint_every=200)

@@ -3,7 +3,7 @@
 What a goal asks for is otherwise learnt only through the actions that it changes, which may be few and late:
 of a stack, which block lies below matters once the upper one is in the hand. Which goals mean the same is
 known where they are drawn: those of one task and variation. Where several processes share a batch, each
-compares the goals of its own rows.
+compares the goals of its own windows.
 """
 
 import torch

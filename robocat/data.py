@@ -73,7 +73,7 @@ def identity_of(
     data = [(s.tokens.tokeniser, s.tokens.store_digest, s.share) for s in sources]
     origin = None if parent is None else read_agent(parent)["weights"]
     drawn = training.hindsight, training.held_out, training.rise, training.judged, training.packed
-    return config_hash(config, data, drawn, seed, origin, replicas)
+    return config_hash(config, data, drawn, training.practised, seed, origin, replicas)
 
 
 def learnt_from(source: Source, training: Training, context: Steps) -> list[tuple[TokenEpisode, int]]:
@@ -81,7 +81,8 @@ def learnt_from(source: Source, training: Training, context: Steps) -> list[tupl
     used: list[tuple[TokenEpisode, int]] = []
     for episode in source.tokens.episodes:
         tokens = source.tokens.arms[episode.arm]
-        rows = worth_learning(tokens, episode, steps_of(context, tokens), training.rise)
+        steps = steps_of(context, tokens)
+        rows = worth_learning(tokens, episode, steps, training.rise, training.practised)
         if len(rows) and not held_out(episode.id, training.held_out):
             used.append((episode, len(rows)))
     return used

@@ -32,6 +32,8 @@ from sim.own import arm_names, task_names
 from sim.randomisation import NOTHING, Randomisation, find_randomisation
 from sim.tasks import find_task
 
+GOAL_ROUNDS = 5  # an expert that fails every third time has enough after three
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -126,15 +128,37 @@ def evaluate(
 
 
 def make_goals(bench: Bench, cells: Sequence[Cell], first_seed: int) -> None:
-    """Lets an expert bring about a goal for each episode to be measured.
+    """Lets an expert bring about a goal for each episode to be measured, none for two.
 
-    Attempts that fail lend no image; those that succeed then lend theirs more than once.
+    Attempts that fail lend no image, and others are made in their place, on the seeds after; an expert that
+    still has too few after GOAL_ROUNDS lends those it has more than once.
     """
     start = Collection(size=bench.size, first_seed=first_seed, randomise=bench.randomise, held_out=True)
-    plans = [replace(start, arms=(cell.arm,), tasks=(cell.task,), episodes=cell.episodes) for cell in cells]
-    pieces = [piece for plan in plans for piece in expert_pieces(bench.goals, plan)]
-    if pieces:
-        run(pieces, bench.workers, "goals")
+    missing = {(cell.arm, cell.task): cell.episodes for cell in cells}
+    tried = dict.fromkeys(missing, 0)
+    for _ in range(GOAL_ROUNDS):
+        pieces: list[Piece] = []
+        for (arm, task), episodes in missing.items():
+            seed = first_seed + tried[arm, task]
+            plan = replace(start, arms=(arm,), tasks=(task,), episodes=episodes, first_seed=seed)
+            pieces += expert_pieces(bench.goals, plan)
+            tried[arm, task] += episodes
+        if pieces:
+            run(pieces, bench.workers, "goals")
+        bank = GoalBank(bench.goals)
+        counted = {(cell.arm, cell.task): _missing(bank, cell) for cell in cells}
+        if not (missing := {pair: count for pair, count in counted.items() if count}):
+            return
+
+
+def _missing(bank: GoalBank, cell: Cell) -> int:
+    """How many attempts, over all variations in turn, would do if each succeeded."""
+    variations = find_task(cell.task).variations
+    lacks = [
+        len(range(turn, cell.episodes, len(variations))) - bank.count(cell.arm, cell.task, variation)
+        for turn, variation in enumerate(variations)
+    ]
+    return len(variations) * max(0, *lacks)
 
 
 def measure(name: str, checkpoint: Path, cells: Sequence[Cell], bench: Bench) -> Scores:

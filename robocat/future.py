@@ -20,7 +20,8 @@ class FutureHead(nn.Module):
         tokens: Tokens an image.
         faithful: Each code has a token, whose output predicts the code at its place; otherwise all outputs of
             a camera together predict all its codes.
-        scored: How many cells a camera and window are scored in training, drawn at random; 0 scores all.
+        scored: How many cells of an image are scored in training, drawn at random once for all windows that
+            are computed together; 0 scores all.
     """
 
     def __init__(
@@ -60,4 +61,6 @@ class FutureHead(nn.Module):
     def _cells(self, count: int, device: torch.device) -> Tensor:
         if not self.scored or self.scored >= count or not self.training:
             return torch.arange(count, device=device)
-        return torch.randperm(count, device=device)[: self.scored]
+        # Drawn on the CPU, where it takes no time, and sent so that nobody waits for what CUDA still does.
+        drawn = torch.randperm(count)[: self.scored]
+        return (drawn.pin_memory() if device.type == "cuda" else drawn).to(device, non_blocking=True)

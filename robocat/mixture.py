@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from robocat.agent import Window
+from robocat.config import Practised
+from robocat.objective import weigh
 from robocat.tokens import WHOLE, ArmTokens, TokenEpisode, TokenSet
 from robocat.vocabulary import BINS, Embodiment, embodiment
 
@@ -63,6 +65,7 @@ class _Pool:
     starts: _Starts
     context: int  # control steps a window
     meaning_of: Index  # (E,) a number for what each episode's goal asks for
+    last_of: Index  # (E,) last row of each episode
 
 
 def held_out(id: str, share: float) -> bool:
@@ -75,22 +78,28 @@ def steps_of(context: Steps, tokens: ArmTokens) -> int:
     return context if isinstance(context, int) else context(tokens)
 
 
-def worth_learning(tokens: ArmTokens, episode: TokenEpisode, context: int, rise: float) -> Index:
+def worth_learning(
+    tokens: ArmTokens, episode: TokenEpisode, context: int, rise: float, practised: Practised = "progress"
+) -> Index:
     """First rows (M,) of the windows of an episode that are learnt from: the declared rule.
 
     Of whoever shows how it is done, all steps of a success. Of what a policy did by itself, successful in the
     end or not, the steps soon after which the task's progress has risen, and those at its goal: hesitation
-    and what led nowhere are not repeated, and what went well before a failure is.
+    and what led nowhere are not repeated, and what went well before a failure is. Or, where `practised` is
+    "hindsight", all of it, as RoboCat has it: there a failure's goal is where it ended.
 
     Args:
         tokens: The arm's rows.
         episode: One of its episodes.
         context: Control steps a window; the last one is judged.
         rise: Least rise of progress, of 1 in all.
+        practised: See `robocat.config.Training`.
     """
     first = _first_rows(episode, context)
     if episode.controller != "policy":
         return first if episode.success else first[:0]
+    if practised == "hindsight":
+        return first
     last = episode.start + episode.rows - 1
     now = first + context - 1
     progress = tokens.progress[now].astype(np.int64)
@@ -110,6 +119,7 @@ class Mixture:
         judged: Share of a policy's windows that are drawn from its other steps, for what they show of how far
             along a task is; their actions are not learnt. 0 leaves them out.
         chunk: Control steps whose actions are planned at a time, see `Window.later`.
+        practised: What is learnt of a policy's own episodes, see `worth_learning`.
 
     Raises:
         NothingToLearn: If there is nothing of that on the side asked for.
@@ -126,12 +136,14 @@ class Mixture:
         rise: float = 0.0,
         judged: float = 0.0,
         chunk: int = 1,
+        practised: Practised = "progress",
     ) -> None:
         tokenisers = {source.tokens.tokeniser for source in sources}
         if len(tokenisers) != 1:
             named = ", ".join(sorted(tokenisers)) or "none given"
             raise ValueError(f"token sets of {len(tokenisers)} tokenisers cannot be mixed: {named}")
         self._context, self._rise, self._judged, self._chunk = context, rise, judged, chunk
+        self._practised: Practised = practised
         self._pools: list[_Pool] = []
         self._goals: dict[Kind, list[tuple[ArmTokens, TokenEpisode]]] = {}
         sides = [_side(source, held_out_share, validation) for source in sources]
@@ -156,10 +168,10 @@ class Mixture:
                 self._goals.setdefault(_kind(episode), []).append((tokens, episode))
 
     def _add(self, source: Source, episodes: Sequence[TokenEpisode]) -> None:
-        """A pool for each arm and task; what nobody has brought about has no goal and gives no window."""
+        """A pool for each arm and task; what nobody has brought about gives windows only in hindsight."""
         groups: dict[tuple[str, str], list[TokenEpisode]] = {}
         for episode in episodes:
-            if _kind(episode) in self._goals:
+            if _kind(episode) in self._goals or self._own_end(episode):
                 groups.setdefault((episode.arm, episode.task), []).append(episode)
         starts = {
             (arm, task): self._starts(source.tokens.arms[arm], each) for (arm, task), each in groups.items()
@@ -169,15 +181,16 @@ class Mixture:
             if count := len(starts[arm, task].rows):
                 tokens = source.tokens.arms[arm]
                 body = embodiment(tokens.proprio_names, tokens.action_names)
-                meanings = np.array([_meaning(episode) for episode in each], dtype=np.int64)
+                meanings = np.array([self._meaning(episode) for episode in each], dtype=np.int64)
+                last = np.array([episode.start + episode.rows - 1 for episode in each], dtype=np.int64)
                 weight = source.share * count / windows
                 context, start = steps_of(self._context, tokens), starts[arm, task]
-                self._pools.append(_Pool(body, tokens, weight, tuple(each), start, context, meanings))
+                self._pools.append(_Pool(body, tokens, weight, tuple(each), start, context, meanings, last))
 
     def _starts(self, tokens: ArmTokens, episodes: Sequence[TokenEpisode]) -> _Starts:
         """Where the windows of a pool can start."""
         context = steps_of(self._context, tokens)
-        learnt = [worth_learning(tokens, each, context, self._rise) for each in episodes]
+        learnt = [worth_learning(tokens, each, context, self._rise, self._practised) for each in episodes]
         rest = [
             np.setdiff1d(_first_rows(each, context), rows)
             if self._judged and each.controller == "policy"
@@ -231,9 +244,9 @@ class Mixture:
         joined = {key: np.concatenate([part[key] for part in rows]) for key in rows[0]}
         # In random order: processes that share a batch take every second row.
         order = rng.permutation(int(sum(len(part["goal"]) for part in rows)))
-        return Window(
-            **{key: torch.from_numpy(array[order].astype(np.int64)) for key, array in joined.items()}
-        )
+        parts = {key: torch.from_numpy(array[order].astype(np.int64)) for key, array in joined.items()}
+        weights = weigh(parts.pop("learnt"), parts.get("later"), parts["action"].shape[1])
+        return Window(**parts, learnt=weights)
 
     def _rows(
         self, pool: _Pool, rng: np.random.Generator, count: int, future: int, hindsight: float
@@ -241,7 +254,7 @@ class Mixture:
         starts = pool.starts
         pick = starts.pick(rng, count, self._judged)
         row, owner = starts.rows[pick], starts.episode_of[pick]
-        last = np.array([pool.episodes[o].start + pool.episodes[o].rows - 1 for o in owner])
+        last = pool.last_of[owner]
         window = row[:, None] + np.arange(pool.context)  # (B, T)
         ahead = np.minimum(window + future, last[:, None])
         tokens = pool.tokens
@@ -267,12 +280,22 @@ class Mixture:
     def _goal(
         self, pool: _Pool, rng: np.random.Generator, owner: int, hindsight: float
     ) -> NDArray[np.uint16]:
-        """Codes of a goal image (V, C): a success's own last, or that of another one of the same meaning."""
+        """Codes of a goal image (V, C): an episode's own last, or that of another success of its meaning."""
         episode, tokens = pool.episodes[owner], pool.tokens
-        if rng.random() >= hindsight or not episode.success:
+        elsewhere = rng.random() >= hindsight or not episode.success
+        if elsewhere and not self._own_end(episode):
             others = self._goals[_kind(episode)]
             tokens, episode = others[int(rng.integers(len(others)))]
         return tokens.codes[episode.start + episode.rows - 1]
+
+    def _own_end(self, episode: TokenEpisode) -> bool:
+        """Whether it is learnt from as an attempt at what it brought about."""
+        return self._practised == "hindsight" and episode.controller == "policy" and not episode.success
+
+    def _meaning(self, episode: TokenEpisode) -> int:
+        """A number for what an episode's goal asks for, the same whichever arm is to bring it about."""
+        asked = episode.id if self._own_end(episode) else f"{episode.task} {episode.variation}"
+        return crc32(asked.encode())
 
 
 def _side(source: Source, share: float, validation: bool) -> list[TokenEpisode]:
@@ -287,8 +310,3 @@ def _first_rows(episode: TokenEpisode, context: int) -> Index:
 
 def _kind(episode: TokenEpisode) -> Kind:
     return episode.arm, episode.task, episode.variation
-
-
-def _meaning(episode: TokenEpisode) -> int:
-    """A number for what an episode's goal asks for, the same whichever arm is to bring it about."""
-    return crc32(f"{episode.task} {episode.variation}".encode())

@@ -12,26 +12,19 @@ Two windows of two tokens and one of three, and what each token may attend to:
        2             x x x
 
 All that works token by token then runs over the whole row at once; attention alone must tell windows apart.
-On a CPU each run of equally long windows is a batch of its own, so nothing is computed for what is masked
-(and `flex_attention` has no gradient there); on CUDA `flex_attention` skips the masked blocks of the row.
+Windows of one arm are equally long and stand together, a run, so a row is a few runs: attention takes each as
+a batch of its own, and nothing is computed for what is masked. How many windows a run has is read off the
+shape of a tensor, so a compiled trunk need not be compiled again when it changes.
 
 Shapes: B windows of a run, W windows in all, L tokens, D width, H heads, K numbers a head.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
-
-
-@lru_cache(maxsize=1)
-def _compiled_attention() -> Callable[..., Tensor]:
-    """Uncompiled it would compute the masked blocks as well."""
-    return torch.compile(flex_attention)  # pyright: ignore[reportReturnType] no further outputs are asked for
 
 
 class Packing:
@@ -39,42 +32,24 @@ class Packing:
 
     Args:
         runs: How many equally long windows stand one after the other, and how long they are.
-        device: Where the row is.
     """
 
-    def __init__(self, runs: Sequence[tuple[int, int]], device: torch.device) -> None:
-        self.runs, self.device = tuple(runs), device
-        lengths = [length for count, length in self.runs for _ in range(count)]
-        self.lengths = torch.tensor(lengths, device=device)  # of every window (W,)
-        # Number of the window that each token belongs to (L,).
-        self.window = torch.arange(len(lengths), device=device).repeat_interleave(self.lengths)
+    def __init__(self, runs: Sequence[tuple[int, int]]) -> None:
+        self.runs = tuple(runs)
+        self.windows = sum(count for count, _ in self.runs)
         self._sizes = [count * length for count, length in self.runs]
-        # Made here and not where it is used: a compiled trunk takes it as it is.
-        self._blocks = self.block_mask() if device.type == "cuda" else None
 
     def spread(self, each_W11: Tensor) -> Tensor:
         """A number for each window as one for each of its tokens (1, L, 1)."""
-        return each_W11[self.window].transpose(0, 1)
-
-    def mask(self) -> Tensor:
-        """Whether token i may attend to token j (L, L)."""
-        same = self.window[:, None] == self.window
-        return same & torch.ones_like(same).tril()
-
-    def block_mask(self) -> BlockMask:
-        """The same, as `flex_attention` has it: by blocks, most of which are empty."""
-        window, length = self.window, sum(self._sizes)
-
-        def may(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-            del batch, head
-            return (window[query] == window[key]) & (key <= query)
-
-        return create_block_mask(may, None, None, length, length, device=str(self.device))
+        parts = each_W11.split([count for count, _ in self.runs])
+        spread = [
+            rearrange(part.expand(-1, length, -1), "b l d -> 1 (b l) d")
+            for part, (_, length) in zip(parts, self.runs, strict=True)
+        ]
+        return torch.cat(spread, dim=1)
 
     def attend(self, q_1HLK: Tensor, k_1HLK: Tensor, v_1HLK: Tensor) -> Tensor:
         """Causal attention of each window to itself (1, H, L, K)."""
-        if self._blocks is not None:
-            return _compiled_attention()(q_1HLK, k_1HLK, v_1HLK, block_mask=self._blocks)
         runs = zip(*(each.split(self._sizes, dim=2) for each in (q_1HLK, k_1HLK, v_1HLK)), strict=True)
         parts: list[Tensor] = []
         for (count, _), run in zip(self.runs, runs, strict=True):
@@ -96,4 +71,12 @@ def pack(batches: Sequence[Tensor]) -> tuple[Tensor, Packing]:
     """Batches of windows (B, L, D), of any lengths, as one row (1, sum of B x L, D). Undone by `unpack`."""
     runs = [(batch.shape[0], batch.shape[1]) for batch in batches]
     row_1LD = torch.cat([rearrange(batch, "b l d -> 1 (b l) d") for batch in batches], dim=1)
-    return row_1LD, Packing(runs, row_1LD.device)
+    return row_1LD, Packing(runs)
+
+
+def through(trunk: Callable[..., Tensor], batches: Sequence[Tensor]) -> list[Tensor]:
+    """What a trunk makes of batches of windows (B, L, D) of any lengths, side by side; as many batches."""
+    if len(batches) == 1:
+        return [trunk(batches[0])]
+    row_1LD, packing = pack(batches)
+    return packing.unpack(trunk(row_1LD, packing=packing))

@@ -108,6 +108,6 @@ class PatchStem(nn.Module):
         cut = "i (h p w q c) -> (i h w) c p q"
         pixels = rearrange(numbers.flatten(0, -2), cut, h=side // patch, p=patch, q=patch, c=3)
         # Gato: pixels in [-1, 1], divided by the root of the patch's size.
-        x = self.root((pixels / 127.5 - 1.0) / patch**0.5)
+        x = self.root(((pixels / 127.5 - 1.0) / patch**0.5).to(self.root.weight.dtype))
         tokens = self.merge((x + self.block(x)).flatten(1))
         return tokens.view(*numbers.shape[:-1], self.tokens_per_image, -1)

@@ -16,6 +16,7 @@ from robocat.agent import Window
 from robocat.agent_checkpoint import cached_agent, read_card
 from robocat.bins import expectation
 from robocat.checkpoint import CheckpointError
+from robocat.devices import best, moved
 from robocat.threads import one_thread
 from robocat.tokeniser import Tokeniser, load_tokeniser
 from robocat.vocabulary import Embodiment, decode_action, embodiment, encode, encode_action
@@ -53,15 +54,19 @@ class Policy:
         tokeniser: The tokeniser's folder.
         explore: Standard deviation of the noise on executed Cartesian actions, in action units; the label
             stays the agent's own action.
+        device: Where both compute; `robocat.devices.best` if None. That module says how it acts on CUDA.
 
     Raises:
         CheckpointError: If either is absent or they do not belong together.
     """
 
-    def __init__(self, checkpoint: Path, tokeniser: Path, explore: float = 0.0) -> None:
+    def __init__(
+        self, checkpoint: Path, tokeniser: Path, explore: float = 0.0, device: torch.device | None = None
+    ) -> None:
         read_card(checkpoint)  # before its tokeniser: an agent that is absent is told as such
-        self._tokeniser: Tokeniser = load_tokeniser(tokeniser)
-        loaded = cached_agent(checkpoint, self._tokeniser.weights)
+        self._device = device or best()
+        self._tokeniser: Tokeniser = load_tokeniser(tokeniser, self._device)
+        loaded = cached_agent(checkpoint, self._tokeniser.weights, self._device)
         self._agent, self.card, self._weights = loaded.network, loaded.card, loaded.weights
         self._explore = explore
         self._memories: dict[int, _Memory] = {}
@@ -150,7 +155,8 @@ class Policy:
             goal=_tensor([m.goal for m in memories if m.goal is not None]),
             action=_tensor([[*m.action, blank] for m in memories]),
         )
-        bins = self._agent.act(window, self._bodies[env.arm.name], self._choose).numpy()
+        there = moved(window, self._device)
+        bins = self._agent.act(there, self._bodies[env.arm.name], self._choose).cpu().numpy()
         return bins.reshape(len(slots), -1, env.arm.action_size)
 
     def _perform(self, slot: int, bins: Row) -> Act:

@@ -35,10 +35,6 @@ class Replica:
         """Whether this one logs and writes."""
         return self.rank == 0
 
-    def share(self, rows: Tensor) -> Tensor:
-        """This process's rows of a batch (B, ...): every `count`-th, from `rank` on."""
-        return rows[self.rank :: self.count]
-
     def sum_gradients(self, network: nn.Module) -> None:
         """Replaces each gradient by the sum over all processes; a missing one counts as zero."""
         if self.count == 1:
@@ -53,17 +49,15 @@ class Replica:
         for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def sum(self, values: dict[str, float]) -> dict[str, float]:
-        """Each value summed over all processes."""
-        if self.count == 1:
-            return values
-        numbers = torch.tensor(list(values.values()), dtype=torch.float64)
-        dist.all_reduce(numbers)
-        return dict(zip(values, numbers.tolist(), strict=True))
+    def sum(self, numbers: Tensor) -> Tensor:
+        """Each number (N,) summed over all processes."""
+        if self.count > 1:
+            dist.all_reduce(numbers)
+        return numbers
 
     def meet(self) -> None:
         """Waits for the others."""
-        self.sum({"": 0.0})
+        self.sum(torch.zeros(1))
 
 
 ALONE = Replica()

@@ -14,8 +14,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from demos.intervals import Difference, paired_difference
+from demos.rate import Rate
 from demos.staging import sync_folders, write_durably
-from robocat.intervals import Difference, paired_difference, wilson
 from sim.names import pick
 
 FORMAT_VERSION = 1
@@ -48,31 +49,6 @@ class Trial:
 
 _KINDS: dict[str, type] = get_type_hints(Trial)
 TRIAL_FIELDS = tuple(_KINDS)
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Successes of n trials, with the 95 % interval of their rate (Wilson)."""
-
-    successes: int
-    n: int
-    low: float
-    high: float
-
-    @staticmethod
-    def of(successes: int, n: int) -> "Rate":
-        """The rate of so many successes.
-
-        Raises:
-            ValueError: No trials, or more successes than trials.
-        """
-        interval = wilson(successes, n)
-        return Rate(successes, n, interval.low, interval.high)
-
-    @property
-    def mean(self) -> float:
-        """The success rate, in [0, 1]."""
-        return self.successes / self.n
 
 
 @dataclass(frozen=True)

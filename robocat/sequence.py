@@ -19,8 +19,8 @@ those that hold them (`robocat.at_once`).
 
 Attention is causal, so the output at position i predicts token i + 1. The network is asked for
   - the action tokens, from the outputs one position before each, or from those at the asking tokens;
-  - the image codes k steps ahead, from the outputs at the image tokens (at the last one, the whole image has
-    been seen).
+  - the image codes k steps ahead, from the outputs at the image tokens: where each code is a token, from the
+    output at its own place, which has seen the image as far as that.
 Arms differ in how many proprioception and action numbers they have: windows of different arms have different
 lengths. A batch holds windows of one arm, or windows of several arms stand in one row, see `robocat.packing`.
 There is no padding, hence no padding mask.
@@ -114,12 +114,6 @@ class Layout:
         return np.array(front + step * self.context, dtype=np.int8)
 
     @cached_property
-    def steps(self) -> Index:
-        """Control step of each token (length,); the prefix belongs to step 0."""
-        body = np.repeat(np.arange(self.context), self.step_length)
-        return np.concatenate([np.zeros(self.prefix, dtype=np.int64), body])
-
-    @cached_property
     def action_positions(self) -> Index:
         """Where the action tokens stand (context, actions)."""
         return self._positions(self.observed + self.asks, self.actions)
@@ -140,18 +134,6 @@ class Layout:
     def image_positions(self) -> Index:
         """Where the image tokens stand (context, images)."""
         return self._positions(self.proprio, self.images)
-
-    @cached_property
-    def loss_weights(self) -> NDArray[np.float32]:
-        """1 at each output that predicts an action token, else 0 (length,)."""
-        weights = np.zeros(self.length, dtype=np.float32)
-        weights[self.action_outputs.ravel()] = 1.0
-        return weights
-
-    @cached_property
-    def mask(self) -> NDArray[np.bool_]:
-        """Whether token i may attend to token j (length, length): the lower triangle."""
-        return np.tril(np.ones((self.length, self.length), dtype=np.bool_))
 
     def _positions(self, offset: int, count: int) -> Index:
         starts = self.prefix + np.arange(self.context) * self.step_length + offset

@@ -5,12 +5,14 @@ Shapes: B windows, T steps, V cameras (views), N codes an image, M tokens an ima
 
 from collections.abc import Sequence
 from math import isqrt
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+
+CodeVectors = Literal["started", "fixed", "random"]
 
 
 class ImageTokens(NamedTuple):
@@ -21,13 +23,31 @@ class ImageTokens(NamedTuple):
     meant: Tensor | None = None
 
 
+def code_embedding(codebook_KE: Tensor, width: int, vectors: CodeVectors) -> nn.Embedding:
+    """A vector (width,) for each code: learnt from nothing ("random"), or a random view of the codebook's.
+
+    In such a view like codes look alike. It is where learning starts ("started"), or stays as it is, and only
+    what reads it learns ("fixed").
+    """
+    codes, numbers = codebook_KE.shape
+    code = nn.Embedding(codes, width)
+    if vectors != "random":
+        with torch.no_grad():
+            code.weight.copy_(codebook_KE @ torch.randn(numbers, width))
+    code.weight.requires_grad_(vectors != "fixed")
+    return code
+
+
 class CodeStem(nn.Module):
     """The faithful layout: each code is a token, embedded with its camera and place."""
 
-    def __init__(self, codebook_KE: Tensor, cameras: int, cells: int, width: int) -> None:
+    def __init__(
+        self, codebook_KE: Tensor, cameras: int, cells: int, width: int, vectors: CodeVectors = "random"
+    ) -> None:
         super().__init__()
-        self.code = nn.Embedding(len(codebook_KE), width)
-        self.place = nn.Parameter(torch.randn(2, cameras, cells * cells, width) * 0.02)
+        self.code = code_embedding(codebook_KE, width, vectors)
+        # As large as the codes: a norm follows, after which a small one would hardly be seen beside them.
+        self.place = nn.Parameter(torch.randn(2, cameras, cells * cells, width))
         self.tokens_per_image = self.tokens_per_goal = cells * cells
 
     def forward(self, codes_BTVN: Tensor, goal_BVN: Tensor) -> ImageTokens:
@@ -41,10 +61,9 @@ class CodeStem(nn.Module):
 class MergedStem(nn.Module):
     """Merges an image's codes into `tokens` tokens; before that, the goal modulates every patch (FiLM).
 
-    Codes become learnt vectors that start from the codebook's unless `from_codebook` is False, and
-    neighbourhoods of them patches on a grid of 8 x 8; for the modulation see Perez et al. 2018. A departure
-    from the paper: the sequence is 20 times shorter, and which object the goal means is settled patch by
-    patch, before attention.
+    Codes become vectors, see `code_embedding`, and neighbourhoods of them patches on a grid of 8 x 8; for the
+    modulation see Perez et al. 2018. A departure from the paper: the sequence is 20 times shorter, and which
+    object the goal means is settled patch by patch, before attention.
     """
 
     GRID = 8
@@ -59,22 +78,17 @@ class MergedStem(nn.Module):
         tokens: int,
         patch_width: int,
         modulate: bool,
-        from_codebook: bool = True,
+        vectors: CodeVectors = "started",
     ) -> None:
         super().__init__()
         side = max(1, cells // self.GRID)
         if cells % side:
             raise ValueError(f"{cells} x {cells} codes do not merge into patches of {side} x {side}")
         grid = cells // side
-        codes, numbers = codebook_KE.shape
-        self.code = nn.Embedding(codes, patch_width)
-        if from_codebook:
-            with torch.no_grad():
-                # A random view of them: like codes look alike at the start, and may part later.
-                self.code.weight.copy_(codebook_KE @ torch.randn(numbers, patch_width))
+        self.code = code_embedding(codebook_KE, patch_width, vectors)
         shape = patch_width * side**2, grid, width
-        self.cameras = nn.ModuleList(PatchStem(*shape, tokens, patch_width) for _ in range(cameras))
-        self.goals = nn.ModuleList(PatchStem(*shape, 1, patch_width) for _ in range(cameras))
+        self.cameras = nn.ModuleList(CameraStem(*shape, tokens, patch_width) for _ in range(cameras))
+        self.goals = nn.ModuleList(CameraStem(*shape, 1, patch_width) for _ in range(cameras))
         self.mix = nn.Sequential(nn.Linear(cameras * width, width), nn.GELU(), nn.Linear(width, width))
         self.film: nn.Linear | None = None
         if modulate:
@@ -108,7 +122,7 @@ def patches(codes_BN: Tensor, code: nn.Embedding, first: nn.Linear, grid: int) -
     return first(rearrange(code(codes_BN), joined, p=side, q=side, h=grid, w=grid))
 
 
-class PatchStem(nn.Module):
+class CameraStem(nn.Module):
     """Patches of one camera to a few tokens that keep where things are, and what is beside what."""
 
     OUT = 16

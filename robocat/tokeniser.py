@@ -1,5 +1,6 @@
 """A trained VQ-GAN, or what stands in its place, loaded to turn images into codes; frozen meanwhile."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import asdict
 from functools import lru_cache
@@ -11,29 +12,40 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robocat.checkpoint import CheckpointError, from_dict, load_weights, read_config, save_checkpoint
+from robocat.devices import best
 from robocat.patches import Pixels, PixelsConfig
 from robocat.vqgan import VQGAN, VQGANConfig
 
-BATCH = 64  # images at a time: larger ones leave the cores' caches
+# Images at a time: on a CPU larger batches leave the cores' caches, on CUDA smaller ones leave cores idle.
+BATCH = {"cpu": 64, "cuda": 1024}
 
 
 class Tokeniser:
     """Images to codes and back.
+
+    In float32 on any device; but convolutions on CUDA round their products to TF32, as torch has it, so that
+    a few codes near a tie differ from those of a CPU.
+
+    Args:
+        model: The network; it is moved.
+        weights: Hash of the weights.
+        device: Where it computes; `robocat.devices.best` if None.
 
     Attributes:
         weights: Hash of the weights: tokens and agents are bound to it.
         config: Its shape.
     """
 
-    def __init__(self, model: VQGAN | Pixels, weights: str) -> None:
-        self._model = model.eval().requires_grad_(False)
+    def __init__(self, model: VQGAN | Pixels, weights: str, device: torch.device | None = None) -> None:
+        self._device = device or best()
+        self._model = model.eval().requires_grad_(False).to(self._device)
         self.weights = weights
         self.config = model.config
 
     @property
     def codebook(self) -> Tensor:
-        """Codebook (codes, code_dim), unit vectors."""
-        return self._model.codebook.vectors
+        """Codebook (codes, code_dim), unit vectors, on the CPU: agents are made there."""
+        return self._model.codebook.vectors.cpu()
 
     def copy(self) -> VQGAN:
         """Its network, to be trained on.
@@ -57,14 +69,18 @@ class Tokeniser:
         if images.shape[-3:] != (size, size, 3):
             raise ValueError(f"images are {images.shape[-3:]}, this tokeniser reads ({size}, {size}, 3)")
         flat = torch.from_numpy(np.array(images.reshape(-1, size, size, 3)))  # stored ones are read-only
-        codes = torch.cat([self._model.encode(batch) for batch in flat.split(BATCH)])
-        return codes.numpy().reshape(*images.shape[:-3], -1)
+        codes = torch.cat([self._model.encode(batch) for batch in self._batches(flat)])
+        return codes.cpu().numpy().reshape(*images.shape[:-3], -1)
 
     def decode(self, codes: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Codes (..., cells * cells) to uint8 images (..., H, W, 3)."""
         flat = torch.from_numpy(np.ascontiguousarray(codes.reshape(-1, codes.shape[-1])))
-        images = torch.cat([self._model.decode(batch) for batch in flat.split(BATCH)])
-        return images.numpy().reshape(*codes.shape[:-1], *images.shape[1:])
+        images = torch.cat([self._model.decode(batch) for batch in self._batches(flat)])
+        return images.cpu().numpy().reshape(*codes.shape[:-1], *images.shape[1:])
+
+    def _batches(self, flat: Tensor) -> Iterator[Tensor]:
+        for batch in flat.split(BATCH.get(self._device.type, BATCH["cuda"])):
+            yield batch.to(self._device)
 
 
 def save_tokeniser(folder: Path, model: VQGAN | Pixels, record: dict[str, object]) -> None:
@@ -75,21 +91,26 @@ def save_tokeniser(folder: Path, model: VQGAN | Pixels, record: dict[str, object
     save_checkpoint(folder, model, about | record)
 
 
-def load_tokeniser(folder: Path) -> Tokeniser:
-    """Loads a tokeniser; one per weights and process.
+def load_tokeniser(folder: Path, device: torch.device | None = None) -> Tokeniser:
+    """Loads a tokeniser; one per weights, device and process.
+
+    Args:
+        folder: Its checkpoint.
+        device: As `Tokeniser` has it; pixels that are left as they are stay on the CPU.
 
     Raises:
         CheckpointError: If there is none or it does not fit.
     """
     record = read_config(folder, "tokeniser")
-    if "pixels" in record:
-        return _load(folder, from_dict(PixelsConfig, record["pixels"]), record["weights"])
+    if "pixels" in record:  # nothing is computed, so nothing is moved
+        here = torch.device("cpu")
+        return _load(folder, from_dict(PixelsConfig, record["pixels"]), record["weights"], here)
     record = read_config(folder, "tokeniser", ["vqgan"])
-    return _load(folder, from_dict(VQGANConfig, record["vqgan"]), record["weights"])
+    return _load(folder, from_dict(VQGANConfig, record["vqgan"]), record["weights"], device or best())
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path, config: VQGANConfig | PixelsConfig, weights: str) -> Tokeniser:
+def _load(folder: Path, config: VQGANConfig | PixelsConfig, weights: str, device: torch.device) -> Tokeniser:
     model = VQGAN(config) if isinstance(config, VQGANConfig) else Pixels(config)
     load_weights(folder, model, weights)
-    return Tokeniser(model, weights)
+    return Tokeniser(model, weights, device)

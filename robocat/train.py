@@ -5,32 +5,33 @@ For example:
     robocat train --stores runs/cycle/stores/demos --out runs/cycle/models/generalist-0
 """
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
+from torch import Tensor
 
-from demos.progress import progress
-from robocat.agent import Agent, Losses, Window
+from robocat.agent import Agent
 from robocat.agent_checkpoint import AgentCard, load_agent, read_agent, read_card, save_agent
 from robocat.agent_config import AgentConfig
-from robocat.checkpoint import clear_state, finished, load_state, save_state, seeded
+from robocat.batch import Batch, dealt, draw_batch, portions, windows_of
+from robocat.checkpoint import clear_state, finished, seeded
 from robocat.config import Training
 from robocat.data import Data, identity_of, learnt_from, lineage, sources_of, window_steps
 from robocat.devices import best, device_of, moved
-from robocat.metrics import Metrics
+from robocat.loop import Course, Values, run
 from robocat.mixture import Mixture, NothingToLearn, Source, Steps
+from robocat.objective import Losses, Part, Through, losses
+from robocat.packing import through
 from robocat.presets import PRESETS
 from robocat.replicas import ALONE, Replica, replicate
-from robocat.schedule import check_finite, learning_rate, set_learning_rate
+from robocat.schedule import learning_rate, set_learning_rate
 from robocat.tokeniser import Tokeniser, load_tokeniser
-from robocat.vocabulary import Embodiment
 from sim.names import pick
 
 HELD_OUT_BATCHES = 4
@@ -100,7 +101,7 @@ def train(
     parent: Path | None = None,
     replica: Replica = ALONE,
 ) -> None:
-    """Trains an agent to `out`, resuming bit for bit; does nothing if it is finished.
+    """Trains an agent to `out`, going on from where it was interrupted, see `robocat.loop`; once only.
 
     Args:
         data: What to learn from.
@@ -111,50 +112,67 @@ def train(
         seed: Seeds weights and draws.
         parent: Checkpoint whose weights it starts from.
         replica: Which of the processes this is that train the network together. Their number is part of what
-            a training is: sums differ in the last bits, and each compares the goals of its own rows only.
+            a training is: sums differ in the last bits, each draws depth and cells for its own windows, and
+            compares their goals only.
 
     Raises:
         CheckpointError: If tokeniser, parent and what is in `out` do not belong together.
         NothingToLearn: If the stores hold no success.
-        TrainingDiverged: If a loss is no longer finite.
+        TrainingDiverged: If a loss is no longer finite, see `robocat.loop.run`.
+        ValueError: If batch, portions, processes and network do not go together.
     """
     if finished(out):
         clear_state(out)  # what a kill right after the end left
         return
     agent = _first(config, tokeniser := load_tokeniser(data.tokeniser), seed, parent).to(best())
-    sources = sources_of(data, agent.config.cameras)
-    if replica.leads:
-        _name_barren(data, sources, training, window_steps(agent.config))
-    fit = mixture_of(sources, training, agent.config)
-    held = held_out_batches(sources, training, agent.config, seed)
+    config = agent.config
+    _refuse(training, config, replica)
+    sources = sources_of(data, config.cameras)
+    _name_barren(data, sources, training, window_steps(config), replica)
+    fit, held = mixture_of(sources, training, config), held_out_batches(sources, training, config, seed)
     optimiser = make_optimiser(agent, training)
-    identity = identity_of(agent.config, sources, training, seed=seed, parent=parent, replicas=replica.count)
-    models, optimisers = {"agent": agent}, {"agent": optimiser}
-    start = load_state(out, models, optimisers, identity, training.steps)
-    settings = {"agent": asdict(agent.config), "training": asdict(training), "card": asdict(card)}
-    with _watched(out, card.name, settings, start=start, steps=training.steps, replica=replica) as log:
-        for step in range(start, training.steps):
-            set_learning_rate(optimiser, rate := _rate(training, step))
-            values = train_step(agent, optimiser, fit, training, seeded(seed, 21, step), replica=replica)
-            check_finite(values, out, step)
-            if not replica.leads:
-                continue
-            if (step + 1) % training.evaluate_every == 0 or step + 1 == training.steps:
-                values |= {f"held_out_{k}": v for k, v in held_out_losses(agent, held).items()}
-            log(step, {**values, "learning_rate": rate})
-            if (step + 1) % training.checkpoint_every == 0:
-                save_state(out, step + 1, models, optimisers, identity)
+    draw, step = learning(agent, optimiser, fit, training, seed=seed, replica=replica)
+    course = Course(
+        out,
+        card.name,
+        settings={"agent": asdict(config), "training": asdict(training), "card": asdict(card)},
+        models={"agent": agent},
+        optimisers={"agent": optimiser},
+        identity=identity_of(config, sources, training, seed=seed, parent=parent, replicas=replica.count),
+        steps=training.steps,
+        checkpoint_every=training.checkpoint_every,
+        evaluate_every=training.evaluate_every,
+        leads=replica.leads,
+    )
+    run(course, draw, step, partial(held_out_losses, agent, held, training.precision))
     replica.meet()  # before the state goes that the others may still be reading
     if replica.leads:
-        origin = lineage(data, sources, training, window_steps(agent.config), seed)
+        origin = lineage(data, sources, training, window_steps(config), seed)
         save_agent(out, agent, tokeniser.weights, card, lineage=origin, steps=training.steps)
         clear_state(out)
 
 
-def _name_barren(data: Data, sources: Sequence[Source], training: Training, context: Steps) -> None:
+def _refuse(training: Training, config: AgentConfig, replica: Replica) -> None:
+    """Raises a ValueError if what is chosen does not go together."""
+    if training.micro < 0:
+        raise ValueError(f"training: micro: got {training.micro}, expected at least 0")
+    if training.batch < replica.count:
+        raise ValueError(
+            f"training: batch: got {training.batch} for {replica.count} processes, expected a window for each"
+        )
+    if config.goal_weight and 0 < training.micro < training.batch:
+        raise ValueError(
+            f"training: micro: got {training.micro} with a goal_weight of {config.goal_weight}, expected 0: "
+            "the goals of a batch are compared with each other"
+        )
+
+
+def _name_barren(
+    data: Data, sources: Sequence[Source], training: Training, context: Steps, replica: Replica
+) -> None:
     """Says which stores show nothing worth doing: whoever gave the shares should know."""
     for path, source in zip(data.stores, sources, strict=True):
-        if not learnt_from(source, training, context):
+        if replica.leads and not learnt_from(source, training, context):
             note = f"{path} holds no action worth learning: at most how far along a task is can be learnt"
             Console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
 
@@ -188,26 +206,8 @@ def mixture_of(
     judged = training.judged if config.progress_weight else 0.0
     kept, context, rise = training.held_out, window_steps(config), training.rise
     options: dict[str, Any] = {"rise": rise, "judged": judged, "chunk": config.chunk}
+    options["practised"] = training.practised
     return Mixture(sources, kept, context, validation=validation, **options)
-
-
-@contextmanager
-def _watched(
-    out: Path, name: str, settings: dict[str, Any], *, start: int, steps: int, replica: Replica
-) -> Generator[Callable[[int, dict[str, float]], None]]:
-    """Metrics and a progress bar of the leading process: a function of step and values that feeds both."""
-    if not replica.leads:
-        yield lambda step, values: None
-        return
-    with Metrics(out, name, settings, resume_step=start) as metrics, progress(name, steps) as advance:
-        advance(start)
-
-        def log(step: int, values: dict[str, float]) -> None:
-            if step % 20 == 0 or "held_out_action_loss" in values:
-                metrics.log(step, values)
-            advance(1, note=f"loss {values['loss']:.3f}")
-
-        yield log
 
 
 def _first(config: AgentConfig, tokeniser: Tokeniser, seed: int, parent: Path | None) -> Agent:
@@ -218,44 +218,82 @@ def _first(config: AgentConfig, tokeniser: Tokeniser, seed: int, parent: Path | 
     return Agent(config, tokeniser.codebook, tokeniser.config.cells)
 
 
-def _rate(training: Training, step: int) -> float:
-    return learning_rate(step, training.steps, training.learning_rate, training.warm_up, training.floor)
+def learning(
+    agent: Agent,
+    optimiser: torch.optim.Optimizer,
+    mixture: Mixture,
+    training: Training,
+    *,
+    seed: int,
+    replica: Replica = ALONE,
+) -> tuple[Callable[[int], Batch], Callable[[int, Batch], Values]]:
+    """What a step of a number learns from, and that step, as `robocat.loop` takes them."""
+    device, via = device_of(agent), way_through(agent)
+    course = training.steps, training.learning_rate, training.warm_up, training.floor
+
+    def draw(number: int) -> Batch:
+        return draw_batch(mixture, training, agent.config, seeded(seed, 21, number), device)
+
+    def step(number: int, batch: Batch) -> Values:
+        set_learning_rate(optimiser, rate := learning_rate(number, *course))
+        values = train_step(agent, optimiser, batch, training, replica=replica, via=via)
+        return {**values, "learning_rate": rate}
+
+    return draw, step
+
+
+def way_through(agent: Agent) -> Through:
+    """How windows pass an agent's trunk in training: compiled on CUDA, where the first steps take minutes.
+
+    What is drawn may differ in shape from step to step, for which it is compiled a few times. A mixture of
+    experts is not compiled: which tokens an expert gets is known as it is computed.
+    """
+    return torch.compile(through) if device_of(agent).type == "cuda" and not agent.config.experts else through
 
 
 def train_step(
     agent: Agent,
     optimiser: torch.optim.Optimizer,
-    mixture: Mixture,
+    batch: Batch,
     training: Training,
-    rng: np.random.Generator,
     *,
     replica: Replica = ALONE,
-) -> dict[str, float]:
-    """One optimiser step on one batch; everything random in it comes from the generator."""
-    torch.manual_seed(int(rng.integers(2**31)))
-    config = agent.config
-    how = training.batch, config.future_steps, training.hindsight
-    drawn = mixture.draw(rng, *how) if training.packed else [mixture.draw_alike(rng, *how)]
+    via: Through = through,
+) -> dict[str, Tensor]:
+    """One optimiser step on one batch, in portions if it is large; nobody waits for what CUDA does meanwhile.
+
+    Args:
+        agent: The network.
+        optimiser: Its optimiser.
+        batch: What is learnt from, drawn by every process alike.
+        training: How.
+        replica: Which windows are this process's.
+        via: Passes windows through the trunk.
+
+    Returns:
+        The batch's losses, and the norm of the gradient before it is clipped; scalars.
+    """
+    torch.manual_seed(batch.seed)
     device = device_of(agent)
-    shared = [(body, moved(_share(replica, window), device)) for body, window in drawn]
-    parts = [(body, window) for body, window in shared if len(window.proprio)]
+    own = dealt(batch.parts, replica.rank, replica.count)
+    own = [(body, moved(window, device)) for body, window in own]
     agent.train()
     optimiser.zero_grad(set_to_none=True)
-    with precision(training.precision, device.type):
-        losses = agent.packed_losses(parts)
-    share = sum(len(window.proprio) for _, window in parts) / training.batch
-    (losses.total * share).backward()
-    sums: dict[str, float] = dict.fromkeys(LOSSES, 0.0)
-    _add(sums, losses, share)
+    sums = torch.zeros(len(LOSSES), dtype=torch.float64, device=device)
+    for parts in portions(own, training.micro):
+        with precision(training.precision, device.type):
+            found = losses(agent, parts, via)
+        share = windows_of(parts) / batch.windows
+        (found.total * share).backward()
+        sums += share * _stacked(found)
     replica.sum_gradients(agent)
     norm = torch.nn.utils.clip_grad_norm_(agent.parameters(), training.clip)
     optimiser.step()
-    return {**replica.sum(sums), "gradient_norm": float(norm)}
+    return dict(zip(LOSSES, replica.sum(sums), strict=True)) | {"gradient_norm": norm}
 
 
-def _share(replica: Replica, window: Window) -> Window:
-    """A process's part of a window tensor; of few windows it may be none."""
-    return Window(*(None if part is None else replica.share(part) for part in window))  # pyright: ignore
+def _stacked(found: Losses) -> Tensor:
+    return torch.stack([loss.detach().double() for loss in found])
 
 
 def precision(name: str, device: str = "cpu") -> torch.autocast | nullcontext[None]:
@@ -272,7 +310,9 @@ def precision(name: str, device: str = "cpu") -> torch.autocast | nullcontext[No
 
 
 def make_optimiser(agent: Agent, training: Training) -> torch.optim.Optimizer:
-    """AdamW (betas of Gato: 0.9, 0.95); vectors and scales do not decay."""
+    """AdamW (betas of Gato: 0.9, 0.95). Biases and scales do not decay; embeddings (of codes, places, steps,
+    slots and asks) do, as all that has two dimensions or more.
+    """
     matrices = [p for p in agent.parameters() if p.ndim >= 2]
     vectors = [p for p in agent.parameters() if p.ndim < 2]
     groups = [
@@ -284,13 +324,13 @@ def make_optimiser(agent: Agent, training: Training) -> torch.optim.Optimizer:
 
 def held_out_batches(
     sources: Sequence[Source], training: Training, config: AgentConfig, seed: int
-) -> list[tuple[Embodiment, Window]]:
+) -> list[Part]:
     """Fixed batches of episodes kept apart; none if so few episodes are there that none is."""
     try:
         mixture = mixture_of(sources, training, config, validation=True)
     except NothingToLearn:
         return []
-    drawn: list[tuple[Embodiment, Window]] = []
+    drawn: list[Part] = []
     for batch in range(HELD_OUT_BATCHES):
         rng = seeded(seed, 22, batch)
         drawn += mixture.draw(rng, training.batch, config.future_steps, training.hindsight)
@@ -298,17 +338,15 @@ def held_out_batches(
 
 
 @torch.inference_mode()
-def held_out_losses(agent: Agent, held: Sequence[tuple[Embodiment, Window]]) -> dict[str, float]:
-    """Losses on the batches kept apart."""
+def held_out_losses(agent: Agent, held: Sequence[Part], name: str) -> dict[str, float]:
+    """Losses on the batches kept apart, in the precision of this name."""
+    if not held:
+        return {}
     agent.eval()
-    total = sum(len(window.proprio) for _, window in held)
-    sums: dict[str, float] = dict.fromkeys(LOSSES, 0.0)
+    device, total = device_of(agent), windows_of(held)
+    sums = torch.zeros(len(LOSSES), dtype=torch.float64, device=device)
     for body, window in held:
-        losses = agent.losses(moved(window, device_of(agent)), body)
-        _add(sums, losses, len(window.proprio) / total)
-    return sums if held else {}
-
-
-def _add(sums: dict[str, float], losses: Losses, share: float) -> None:
-    for name, value in zip(LOSSES, losses, strict=True):
-        sums[name] += share * float(value.detach())
+        with precision(name, device.type):
+            found = losses(agent, [(body, moved(window, device))])
+        sums += len(window.proprio) / total * _stacked(found)
+    return {f"held_out_{loss}": value for loss, value in zip(LOSSES, sums.tolist(), strict=True)}

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from demos.fidelity import errors, psnr_db
 from demos.progress import progress
@@ -38,6 +38,7 @@ from robocat.checkpoint import (
     write_json,
 )
 from robocat.config import TokeniserTraining
+from robocat.devices import best, device_of
 from robocat.extension import effects
 from robocat.metrics import Metrics
 from robocat.patches import Pixels, PixelsConfig
@@ -123,9 +124,11 @@ def train_tokeniser(
         return
     torch.manual_seed(seed)
     drawn = draw_images(stores, training.images, config.size, seeded(seed, 11))
-    means = camera_means(drawn.images, drawn.views)
+    device = best()
+    means = camera_means(drawn.images, drawn.views).to(device)
     origin = None if parent is None else _parent(parent, config)
     model, critic = VQGAN(config) if origin is None else origin.copy(), Critic()
+    model, critic = model.to(device), critic.to(device)
     models, optimisers = {"model": model, "critic": critic}, _optimisers(model, critic, training)
     digests = [EpisodeStore(store).digest() for store in stores]
     identity = config_hash(config, digests, training.images, seed, *([origin.weights] if origin else []))
@@ -141,7 +144,9 @@ def train_tokeniser(
             torch.manual_seed(int(rng.integers(2**31)))  # what revives dead codes
             pixels, weight = drawn.batch(rng, means, training)
             set_learning_rate(optimisers["model"], rate := _rate(training, step))
-            losses = _step(models, optimisers, pixels, weight_B1HW=weight, training=training, step=step)
+            losses = _step(
+                model, critic, optimisers, pixels, weight_B1HW=weight, training=training, step=step
+            )
             check_finite(losses, out, step)
             if step % 20 == 0 or step + 1 == training.steps:
                 metrics.log(step, {**losses, "learning_rate": rate})
@@ -205,7 +210,8 @@ def _rate(training: TokeniserTraining, step: int) -> float:
 
 
 def _step(
-    models: Mapping[str, nn.Module],
+    model: VQGAN,
+    critic: Critic,
     optimisers: Mapping[str, torch.optim.Optimizer],
     pixels_BCHW: Tensor,
     *,
@@ -214,7 +220,6 @@ def _step(
     step: int,
 ) -> dict[str, float]:
     """One step of the tokeniser and, once it has taken shape and on every other step, of its critic."""
-    model, critic = models["model"], models["critic"]
     optimiser, judge = optimisers["model"], optimisers["critic"]
     model.train()
     result = model(pixels_BCHW)
@@ -224,6 +229,8 @@ def _step(
     start = training.critic_from * training.steps
     if step >= start and step % 2 == 0:
         loss = loss - training.critic_weight * critic(result.images).mean()
+        if training.perceptual_weight:
+            loss = loss + training.perceptual_weight * critic.unlikeness(result.images, pixels_BCHW)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -270,7 +277,7 @@ class Drawn(NamedTuple):
     ) -> tuple[Tensor, Tensor]:
         """Pixels (B, 3, H, W) of images that are not kept apart, and what each counts (B, 1, H, W)."""
         choice = self.held + rng.integers(len(self.images) - self.held, size=training.batch)
-        pixels = to_pixels(torch.from_numpy(self.images[choice]))
+        pixels = to_pixels(torch.from_numpy(self.images[choice]).to(means.device))
         return pixels, rarity(pixels, means[self.views[choice]], training.rarity)
 
 
@@ -323,8 +330,9 @@ def rarity(pixels_BCHW: Tensor, means_BCHW: Tensor, strength: float) -> Tensor:
 def _card(model: VQGAN, held: NDArray[np.uint8], out: Path) -> dict[str, Any]:
     """Measures held-out images and keeps some with their reconstructions."""
     model.eval()
-    codes = torch.cat([model.encode(batch) for batch in torch.from_numpy(held).split(64)])
-    again = torch.cat([model.decode(batch) for batch in codes.split(64)]).numpy()
+    seen = torch.from_numpy(held).to(device_of(model))
+    codes = torch.cat([model.encode(batch) for batch in seen.split(64)])
+    again = torch.cat([model.decode(batch) for batch in codes.split(64)]).cpu().numpy()
     card: dict[str, Any] = {
         "psnr_db": float(psnr_db(errors(held, again)).mean()),
         "codes_used": len(torch.unique(codes)),

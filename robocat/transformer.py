@@ -4,35 +4,18 @@ Shapes: B windows (or one row of packed ones), L tokens, D width, H heads, K num
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from robocat.cache import Cache
 from robocat.packing import Packing
 
 Feed = Callable[[int], nn.Module]  # makes a layer (..., D) -> (..., D) of a width
-
-
-class Cache:
-    """Keys and values of the tokens seen so far, by block."""
-
-    def __init__(self) -> None:
-        self._blocks: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def length(self, block: int) -> int:
-        """How many tokens a block has seen."""
-        return self._blocks[block][0].shape[2] if block in self._blocks else 0
-
-    def extend(self, block: int, keys_BHLK: Tensor, values_BHLK: Tensor) -> tuple[Tensor, Tensor]:
-        """Appends a block's newest keys and values and returns all of them."""
-        if block in self._blocks:
-            keys, values = self._blocks[block]
-            keys_BHLK = torch.cat([keys, keys_BHLK], dim=2)
-            values_BHLK = torch.cat([values, values_BHLK], dim=2)
-        self._blocks[block] = (keys_BHLK, values_BHLK)
-        return self._blocks[block]
+LEAP = 256  # tokens by which a cache that is kept grows
 
 
 class Attention(nn.Module):
@@ -46,18 +29,12 @@ class Attention(nn.Module):
 
     def forward(self, x_BLD: Tensor, cache: Cache | None, packing: Packing | None) -> Tensor:
         q, k, v = rearrange(self.qkv(x_BLD), "b l (n h k) -> n b h l k", n=3, h=self.heads)
-        held = 0
         if cache is not None:
-            held = cache.length(self.index)
-            k, v = cache.extend(self.index, k, v)
-        if packing is not None:
+            y = cache.attend(self.index, q, k, v)
+        elif packing is not None:
             y = packing.attend(q, k, v)
-        elif held == 0:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
-            new = x_BLD.shape[1]
-            mask = torch.ones(new, held + new, dtype=torch.bool, device=q.device).tril(held)
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.out(rearrange(y, "b h l k -> b l (h k)"))
 
 
@@ -85,7 +62,7 @@ class Block(nn.Module):
         """Stochastic depth: in training a window skips the branch with probability `drop`."""
         if not self.training or self.drop == 0.0:
             return branch_BLD
-        windows = len(branch_BLD) if packing is None else len(packing.lengths)
+        windows = len(branch_BLD) if packing is None else packing.windows
         keep_W11 = torch.rand(windows, 1, 1, device=branch_BLD.device) >= self.drop
         keep = keep_W11 if packing is None else packing.spread(keep_W11)
         return branch_BLD * keep / (1.0 - self.drop)
@@ -113,8 +90,12 @@ class Transformer(nn.Module):
         made = [Block(width, heads, i, rate, feed) for i, rate in enumerate(rates)]
         self.blocks = nn.ModuleList(made)
         self.norm = nn.LayerNorm(width)
+        self.heads = heads
+        self._step: Callable[[Tensor, Cache], Tensor] | None = None  # see `capture`
+        self._kept: Cache | None = None
         for block in made:
-            # Residual branches start small: the sum over 2 x blocks of them keeps unit scale (GPT-2).
+            # Residual branches start small, so that the sum over 2 x blocks of them keeps its scale. An own
+            # choice: GPT-2 has 0.02 / sqrt(2 x blocks), whatever the width.
             linear = [each for each in block.feed.modules() if isinstance(each, nn.Linear)]
             last = [each for each in linear if each.in_features == 4 * width]
             for layer in (block.attention.out, *last):
@@ -125,9 +106,53 @@ class Transformer(nn.Module):
 
         Args:
             x_BLD: They follow those in the cache; or a row (1, L, D) of windows, if there is a packing.
-            cache: Grows by the tokens.
+            cache: Gets the tokens.
             packing: Which windows stand in the row; there is no cache then.
         """
         for block in self.blocks:
             x_BLD = block(x_BLD, cache, packing)
+        if cache is not None:
+            cache.advance(x_BLD.shape[1])
         return self.norm(x_BLD)
+
+    def capture(self, backend: str | Callable[..., Any] = "inductor") -> None:
+        """From now on a pass over one token is compiled for fixed shapes, and on CUDA replayed as one graph.
+
+        A token of a few windows is matrices times vectors: to launch its kernels one by one takes longer than
+        to run them. A pass over whole windows is left as it is: from the paper's sizes on its kernels are the
+        longer ones, and its shapes change with the arm and while a window fills.
+
+        Args:
+            backend: Of `torch.compile`.
+        """
+        self._step = torch.compile(self.forward, backend=backend, mode="reduce-overhead", dynamic=False)
+
+    def cache(self, windows: int, length: int) -> Cache:
+        """An empty cache for so many windows of at most `length` tokens.
+
+        Where steps are captured it is always the same one, for a graph reads and writes where it did when it
+        was captured; so one decision is under way at a time. It grows with the most windows and the longest,
+        in few leaps, after each of which the next step takes long: it is compiled again.
+        """
+        weight, width = self.norm.weight.detach(), self.norm.normalized_shape[0]
+        kept = self._kept
+        if kept is not None and windows <= kept.windows and length <= kept.length:
+            kept.clear()
+            return kept
+        if self._step is not None:
+            windows, length = 1 << (windows - 1).bit_length(), -(-length // LEAP) * LEAP
+            if kept is not None:
+                windows, length = max(windows, kept.windows), max(length, kept.length)
+        shape = windows, self.heads, length, width // self.heads
+        cache = Cache(len(self.blocks), shape, weight, fixed=self._step is not None)
+        if self._step is not None:
+            cache.stay()
+            self._kept = cache
+        return cache
+
+    def step(self, x_BD: Tensor, cache: Cache) -> Tensor:
+        """Outputs (B, D) for one more token (B, D) of each window in a cache from `cache`."""
+        if self._step is None:
+            return self(x_BD[:, None], cache)[:, 0]
+        padded_BD = F.pad(x_BD, (0, 0, 0, cache.windows - len(x_BD)))
+        return self._step(padded_BD[:, None], cache)[: len(x_BD), 0]

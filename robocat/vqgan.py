@@ -246,6 +246,22 @@ class Critic(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         return self.layers(x_BCHW)
 
+    def unlikeness(self, x_BCHW: Tensor, y_BCHW: Tensor) -> Tensor:
+        """How far images are from others in the eyes of this critic, image against image: a scalar.
+
+        The perceptual term of a VQ-GAN compares features of a network that was trained on photographs (Esser
+        et al. 2021). These are the critic's own, as Larsen et al. (2016) have it: nothing must be downloaded,
+        and it knows what is small and matters in the images at hand.
+        """
+        apart = x_BCHW.new_zeros(())
+        for layer in list(self.layers)[:-1]:
+            x_BCHW = layer(x_BCHW)
+            with torch.no_grad():  # those are given
+                y_BCHW = layer(y_BCHW)
+            if isinstance(layer, nn.LeakyReLU):
+                apart = apart + F.l1_loss(x_BCHW, y_BCHW)
+        return apart
+
 
 def to_pixels(images_BHWC: Tensor) -> Tensor:
     """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [-1, 1]."""

@@ -8,10 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._dynamo import reset
 
 from robocat.agent import Agent, Window
 from robocat.agent_config import AgentConfig
-from robocat.bins import BinHead, expectation, soft_cross_entropy
+from robocat.bins import BinHead, Values, expectation, places, value_embedding
+from robocat.objective import Losses, losses, soft_cross_entropy, weigh
 from robocat.vocabulary import BINS, Embodiment, embodiment
 from sim.arms import ARMS
 from sim.proprioception import channels
@@ -25,6 +27,8 @@ CASES: dict[str, dict[str, Any]] = {
         "bin_waves": 0,
         "goal_weight": 0.0,
         "progress_weight": 0.0,
+        "code_vectors": "random",
+        "values": "table",
     },
     "faithful-prefix": {"image_tokens": 0, "goal_at": "prefix", "goal_weight": 0.0},
     "merged-step": {"image_tokens": 2, "goal_at": "step"},
@@ -70,9 +74,12 @@ def window_of(
         future=torch.randint(CODES, images) if future else None,
         meaning=torch.arange(batch) // 2,
         progress=torch.randint(BINS, (batch, steps)),
-        learnt=torch.ones(batch, dtype=torch.int64),
-        later=torch.randint(-1, BINS, later),
+        later=torch.randint(BINS, later),
     )
+
+
+def losses_of(agent: Agent, window: Window, body: Embodiment) -> Losses:
+    return losses(agent, [(body, window)])
 
 
 class Recorded:
@@ -86,6 +93,10 @@ class Recorded:
         self.logits.append(logits_BZ)
         return self._choose(logits_BZ)
 
+    def of(self, batch: int) -> Tensor:
+        """What it saw of each number (B, Q, Z), whether one after another or all at once."""
+        return torch.cat([each.view(batch, -1, BINS) for each in self.logits], dim=1)
+
 
 def _most_likely(logits_BZ: Tensor) -> Tensor:
     return logits_BZ.argmax(dim=-1)
@@ -96,6 +107,26 @@ def _logits(agent: Agent, window: Window, body: Embodiment) -> Tensor:
     """Of every action number in one uncached pass (B, T, A, Z)."""
     layout = agent.layout(body, window.proprio.shape[1])
     return agent.bins(agent.trunk(agent.embed(window, body).tokens)[:, layout.action_outputs])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("values", ["waves", "table"])
+def test_what_numbers_look_like(values: Values) -> None:
+    """As waves near ones look alike, in a view of each slot; in a table a bin is itself in any slot."""
+    torch.manual_seed(0)
+    embed = value_embedding(values, slots=3, width=64)
+    x_ZPD = embed(torch.arange(BINS)[:, None, None].expand(-1, 1, 2), (0, 2))[:, 0]
+    assert x_ZPD.shape == (BINS, 2, 64) and x_ZPD.unique(dim=0).shape[0] == BINS
+    near, far = (x_ZPD[500] - x_ZPD[501]).norm(), (x_ZPD[500] - x_ZPD[800]).norm()
+    assert (near < 0.2 * far) == (values == "waves")
+    between_D = x_ZPD[:, 0] - x_ZPD[:, 1]
+    assert torch.allclose(between_D, between_D[:1], atol=1e-5) == (values == "table")
+
+
+@pytest.mark.parametrize("field", ["code_vectors", "values", "goal_at", "tape_bank"])
+def test_words_that_are_none_of_the_choices_are_refused(field: str) -> None:
+    with pytest.raises(ValueError, match=f"agent: {field}: got 'other', expected"):
+        AgentConfig(**{field: "other"})  # pyright: ignore[reportArgumentType]
 
 
 options = pytest.mark.parametrize(
@@ -123,8 +154,53 @@ def test_decoding_equals_one_uncached_pass(
         )
         action[:, -1], later[:, -1] = plan[:, 0], plan[:, 1:]
         logits = _logits(agent, window._replace(action=action, later=later.long()), body)[:, -1]
-        torch.testing.assert_close(torch.stack(recorded.logits, dim=1), logits, rtol=1e-4, atol=1e-4)
-        assert torch.equal(chosen, torch.stack([choose(each) for each in recorded.logits], dim=1))
+        said = recorded.of(BATCH)
+        torch.testing.assert_close(said, logits, rtol=1e-4, atol=1e-4)
+        assert torch.equal(chosen, choose(said.flatten(0, 1)).view(BATCH, -1))
+
+
+@options
+def test_a_cache_of_fixed_shapes_decides_the_same(context: int, options: dict[str, Any]) -> None:
+    """As on CUDA, where a step is captured: however many arms act and however far a window is filled."""
+    plain, captured = agent_of(context=context, **options), agent_of(context=context, **options)
+    captured.trunk._step = captured.trunk.forward  # pyright: ignore[reportPrivateUsage] nothing is compiled
+    for body, steps, batch in ((PANDA, 1, 3), (UR5E, context, 2), (PANDA, context, 1)):
+        window, one, other = window_of(body, steps, batch, future=False), *map(Recorded, [expectation] * 2)
+        assert torch.equal(plain.act(window, body, one), captured.act(window, body, other))
+        torch.testing.assert_close(other.of(batch), one.of(batch), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [*CASES.values(), CHUNK], ids=[*CASES, "chunk"])
+def test_acting_in_bfloat16(options: dict[str, Any]) -> None:
+    """As on CUDA. Of the first number, before what was chosen differs, logits are near those in float32."""
+    window, exact, rounded = window_of(PANDA, 1, future=False), *map(Recorded, [expectation] * 2)
+    agent_of(**options).act(window, PANDA, exact)
+    bins = agent_of(**options).to(torch.bfloat16).act(window, PANDA, rounded)
+    assert bins.dtype == torch.int64 and 0 <= int(bins.min()) and int(bins.max()) < BINS
+    first, near = exact.of(BATCH)[:, 0], rounded.of(BATCH)[:, 0]
+    assert near.dtype == torch.bfloat16
+    assert float((first - near).abs().max()) < 0.1 * float(first.std())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's compiler has them of itself
+@pytest.mark.parametrize("options", [{}, {"experts": 4}, CHUNK], ids=["merged", "experts", "chunk"])
+def test_compiled_steps_decide_the_same(options: dict[str, Any]) -> None:
+    reset()
+    plain, compiled = agent_of(**options), agent_of(**options)
+    compiled.trunk.capture()
+    for batch in (3, 1):
+        window, one, other = window_of(PANDA, 1, batch, future=False), *map(Recorded, [expectation] * 2)
+        assert torch.equal(plain.act(window, PANDA, one), compiled.act(window, PANDA, other))
+        torch.testing.assert_close(other.of(batch), one.of(batch), rtol=1e-4, atol=1e-4)
+
+
+def test_an_agent_that_has_acted_can_be_trained() -> None:
+    """What acting has made and kept, without gradients, does not stand in the way of a backward pass."""
+    places.cache_clear()
+    agent, window = agent_of(), window_of(PANDA, 1)
+    agent.act(window, PANDA, expectation)
+    losses(agent.train(), [(PANDA, window)]).total.backward()
 
 
 @options
@@ -183,13 +259,13 @@ def test_what_lies_beyond_the_end_is_not_learnt(at_once: bool) -> None:
     assert window.later is not None
     later = window.later.clamp(min=0)
     later[0, 0, 1], later[1, 0] = -1, -1
-    window = window._replace(later=later)
+    window = window._replace(later=later, learnt=weigh(torch.ones(BATCH), later, 1))
     logits = _logits(agent, window, PANDA).flatten(0, 1)
     target = torch.cat([window.action[:, :, None], later], dim=2).flatten(0, 1).flatten(1)
     there = target >= 0
     assert there.sum(dim=1).tolist() == [10, 5, 15]
     meant = soft_cross_entropy(logits[there], target[there], agent.config.target_bins)
-    torch.testing.assert_close(agent.losses(window, PANDA).action, meant)
+    torch.testing.assert_close(losses_of(agent, window, PANDA).action, meant)
 
 
 @layouts
@@ -201,7 +277,7 @@ def test_everything_observed_is_seen(layout: str, context: int) -> None:
     for key in ("proprio", "codes", "goal"):
         count = getattr(window, key).numel()
         # One row as it is, and one for each number that is another; in doubles, or rows differ by rounding.
-        rows = Window(*(torch.cat([each] * (count + 1)) for each in window))
+        rows = Window(*(torch.cat([each] * (count + 1)) for each in window[:4]))
         others = getattr(rows, key).view(count + 1, count)
         moved = others[1:].diagonal()
         moved.copy_((moved + 7) % (BINS if key == "proprio" else CODES))
@@ -219,7 +295,7 @@ def test_loss_falls_on_one_batch_of_two_arms(layout: str, context: int) -> None:
     optimiser = torch.optim.AdamW(agent.parameters(), 3e-3)
     totals: list[float] = []
     for _ in range(12):
-        losses = [agent.losses(window, body) for body, window in batch]
+        losses = [losses_of(agent, window, body) for body, window in batch]
         total = sum((each.total for each in losses), torch.zeros(()))
         optimiser.zero_grad()
         total.backward()
@@ -237,7 +313,7 @@ def test_every_weight_has_a_gradient(layout: str, context: int, modulate: bool, 
     """But for what predicts the future if nobody asks for it; modulation that is off has no weights."""
     options = {**CASES[layout], "modulate": modulate, "future_weight": future_weight}
     agent = agent_of(context=context, **options).train()
-    agent.losses(window_of(PANDA, context), PANDA).total.backward()
+    losses_of(agent, window_of(PANDA, context), PANDA).total.backward()
     idle = {name for name, weight in agent.named_parameters() if weight.grad is None or not weight.grad.any()}
     declared = {name for name, _ in agent.named_parameters() if name.startswith("future.")}
     declared = declared if future_weight == 0.0 else set[str]()
@@ -303,11 +379,11 @@ def test_expectation() -> None:
 def test_future_cells_are_drawn_in_training_only() -> None:
     agent, window = agent_of(future_cells=2), window_of(PANDA, 1)
     with torch.inference_mode():
-        assert torch.equal(agent.losses(window, PANDA).future, agent.losses(window, PANDA).future)
-        every = agent_of(future_cells=0).losses(window, PANDA).future
-        torch.testing.assert_close(agent.losses(window, PANDA).future, every)
+        assert torch.equal(losses_of(agent, window, PANDA).future, losses_of(agent, window, PANDA).future)
+        every = losses_of(agent_of(future_cells=0), window, PANDA).future
+        torch.testing.assert_close(losses_of(agent, window, PANDA).future, every)
         agent.train()
-        drawn = {float(agent.losses(window, PANDA).future) for _ in range(8)}
+        drawn = {float(losses_of(agent, window, PANDA).future) for _ in range(8)}
     assert len(drawn) > 1
 
 
@@ -315,11 +391,11 @@ def test_future_cells_are_drawn_in_training_only() -> None:
 def test_total_is_the_weighted_sum() -> None:
     window = window_of(PANDA, 1)
     agent = agent_of(future_weight=0.25, goal_weight=0.5, progress_weight=2.0)
-    losses = agent.losses(window, PANDA)
+    losses = losses_of(agent, window, PANDA)
     assert min(losses[:-1]) > 0.0 and float(losses.trunk) == 0.0
     weighted = losses.action + 0.25 * losses.future + 0.5 * losses.goal + 2.0 * losses.progress
     torch.testing.assert_close(losses.total, weighted)
-    without = agent.losses(window._replace(future=None, meaning=None, progress=None), PANDA)
+    without = losses_of(agent, window._replace(future=None, meaning=None, progress=None), PANDA)
     assert float(without.future) == float(without.goal) == float(without.progress) == 0.0
     torch.testing.assert_close(without.total, losses.action)
 
@@ -329,19 +405,19 @@ def test_total_is_the_weighted_sum() -> None:
 def test_actions_that_are_not_learnt_do_not_count(context: int) -> None:
     """Neither in the mean nor in its number; what is seen beside them counts as ever."""
     agent, window = agent_of(context=context), window_of(PANDA, context)
-    first = torch.tensor([1, 0, 0])
-    losses = agent.losses(window._replace(learnt=first), PANDA)
-    alone = agent.losses(Window(*(None if part is None else part[:1] for part in window)), PANDA)
+    first = weigh(torch.tensor([1, 0, 0]), None, context)
+    losses = losses_of(agent, window._replace(learnt=first), PANDA)
+    alone = losses_of(agent, Window(*(None if part is None else part[:1] for part in window)), PANDA)
     torch.testing.assert_close(losses.action, alone.action)
-    every = agent.losses(window._replace(learnt=None), PANDA)
+    every = losses_of(agent, window._replace(learnt=None), PANDA)
     assert (losses.progress, losses.future, losses.goal) == (every.progress, every.future, every.goal)
-    torch.testing.assert_close(every.action, agent.losses(window, PANDA).action)
+    torch.testing.assert_close(every.action, losses_of(agent, window, PANDA).action)
 
 
 def test_progress_is_learnt_where_no_action_is() -> None:
     """A batch of failures has a gradient, none of it at what reads actions."""
     agent, window = agent_of().train(), window_of(PANDA, 1)
-    losses = agent.losses(window._replace(learnt=torch.zeros(BATCH, dtype=torch.int64)), PANDA)
+    losses = losses_of(agent, window._replace(learnt=weigh(torch.zeros(BATCH), None, 1)), PANDA)
     losses.total.backward()
     assert float(losses.action.detach()) == 0.0 and float(losses.progress.detach()) > 0.0
     assert agent.progress is not None
@@ -355,9 +431,10 @@ def test_progress_is_told_before_anything_is_done() -> None:
     agent, window = agent_of(context=2), window_of(PANDA, 2)
     other = window.action.clone()
     other[:, -1] = (other[:, -1] + BINS // 2) % BINS
-    assert agent.losses(window, PANDA).progress == agent.losses(window._replace(action=other), PANDA).progress
+    told = losses_of(agent, window, PANDA).progress
+    assert losses_of(agent, window._replace(action=other), PANDA).progress == told
     other[:, 0] = (other[:, 0] + BINS // 2) % BINS  # an earlier one has been seen
-    assert agent.losses(window, PANDA).progress != agent.losses(window._replace(action=other), PANDA).progress
+    assert losses_of(agent, window._replace(action=other), PANDA).progress != told
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from bench.measure import milliseconds, summary
 from bench.pictures import CAPTION, SIDE_PX, TILE_PX, portrait, tile
 from bench.variants import AS_IT_IS, changed, parse_variants
 from robocat.agent_config import AgentConfig
+from robocat.objective import losses
 from robocat.presets import PRESETS
 from robocat.tokens import TokenSet
 from robocat.vocabulary import BINS
@@ -176,7 +177,7 @@ def test_what_an_agents_speed_is_made_of() -> None:
     read = 5 * config.width * BINS + config.cameras * config.future_cells * config.width * preset.vqgan.codes
     meant = 12 * config.blocks * config.width**2 + read / (layout.length - 1)
     assert agent.multiplied_parameters(network, parts) == pytest.approx(meant)
-    assert torch.isfinite(network.packed_losses(parts).total)
+    assert torch.isfinite(losses(network, parts).total)
 
 
 @pytest.mark.parametrize("options", [{}, {"at_once": True}, {"packed": True}], ids=str)
@@ -213,13 +214,15 @@ def test_made_up_shards_are_drawn_from(tmp_path: Path) -> None:
 def test_every_option_is_a_variant() -> None:
     """Of the agent, of the training or of the tokeniser: each differs from what is there in one of them."""
     preset = PRESETS["nano"]
-    names = (*ablation.OPTIONS, *ablation.TRAININGS, *ablation.TOKENISERS)
+    names = (*ablation.OPTIONS, *ablation.TRAININGS, *ablation.TOKENISERS, *ablation.EYES)
     assert len(set(names)) == len(names)
     ways = ablation.variants_of((*names, "wide:width=192"), preset, preset.train)
     start = ways[AS_IT_IS]
     assert list(ways) == [AS_IT_IS, *names, "wide"]
     for name, way in ways.items():
-        differs = [getattr(way, part) != getattr(start, part) for part in ("agent", "training", "vqgan")]
+        differs = [
+            getattr(way, part) != getattr(start, part) for part in ("agent", "training", "vqgan", "tokeniser")
+        ]
         assert sum(differs) == (name != AS_IT_IS), name
     assert ways["fsq"].vqgan.levels == (8, 8, 8) and ways["packed"].training.packed
     assert [name for name, way in ways.items() if way.pixels] == ["patches"]
@@ -234,9 +237,13 @@ def test_every_option_is_a_variant() -> None:
 
 def test_equal_time_gives_dear_options_fewer_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation, "SECONDS", 0.05)
+    monkeypatch.setattr(ablation, "TURNS", 1)
     monkeypatch.setattr(timed, "LEAST", 5)
     preset = PRESETS["debug"]
-    ways = ablation.variants_of(("deep:blocks=40",), preset, replace(preset.train, steps=1000, batch=4))
+    long = replace(preset.train, steps=1000, batch=4)
+    ways = ablation.variants_of(
+        ("deep:blocks=40", "pixels:patch=16,image_tokens=0,goal_weight=0,future_weight=0"), preset, long
+    )
 
     def steps() -> dict[str, int]:
         found = ablation.in_equal_time(ways, preset, tmp_path / "run" / "paces.json")
@@ -244,5 +251,6 @@ def test_equal_time_gives_dear_options_fewer_steps(tmp_path: Path, monkeypatch: 
 
     first = steps()
     assert first[AS_IT_IS] == 1000 and preset.train.warm_up < first["deep"] < 800
+    assert preset.train.warm_up < first["pixels"], "whatever an image is made of"
     monkeypatch.setattr(ablation, "_pace", lambda *_: pytest.fail("measured again"))
     assert steps() == first, "what was measured before is kept"

@@ -181,7 +181,8 @@ def test_agent_of_another_tokeniser_is_refused(agent: Path, tokeniser: Path, tmp
     assert loaded.card == read_card(agent)
     assert loaded.weights == digest(loaded.network.state_dict()) == read_config(agent, "agent")["weights"]
     assert load_agent(agent, own).network is not loaded.network
-    assert cached_agent(agent, own) is cached_agent(agent, own)
+    here = torch.device("cpu")
+    assert cached_agent(agent, own, here) is cached_agent(agent, own, here)
 
 
 def test_tokeniser_is_no_agent(tokeniser: Path) -> None:

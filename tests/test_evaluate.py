@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from demos.manifest import StoreError
+from demos.relabel import judged
 from demos.store import EpisodeStore
 from robocat.checkpoint import CheckpointError
 from robocat.data import Data
@@ -39,6 +40,22 @@ def test_one_goal_attempt_for_each_episode(bench: Bench) -> None:
     before = store.digest()
     make_goals(bench, CELLS, first_seed=300)
     assert store.digest() == before
+
+
+def test_attempts_that_failed_are_made_up_for(bench: Bench, tmp_path: Path) -> None:
+    """By scenes after them, so that no goal image is shown twice; what comes last is the same next time."""
+    poor = replace(bench, goals=tmp_path / "goals")
+    source, target = EpisodeStore(bench.goals), EpisodeStore(poor.goals)
+    ids = [entry.id for entry in source.entries() if entry.arm == "ur5e"]
+    for id in ids:
+        target.commit(judged(source.load(id), False))
+    (cell,) = [cell for cell in CELLS if cell.arm == "ur5e"]
+    make_goals(poor, [cell], first_seed=300)
+    able = sorted(entry.seed for entry in target.entries() if entry.success)
+    assert able == [302, 303, 304], "three variations in turn"
+    digest = target.digest()
+    make_goals(poor, [cell], first_seed=300)
+    assert EpisodeStore(poor.goals).digest() == digest
 
 
 def test_every_trial_is_kept(agent: Path, scores: Scores, bench: Bench) -> None:

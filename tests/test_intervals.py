@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robocat.intervals import Z95, Difference, Interval, mcnemar, paired_difference, wilson
+from demos.intervals import Z95, Difference, Interval, mcnemar, paired_difference, wilson
 
 outcomes = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 

@@ -8,19 +8,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench import record
+from bench.judge import judge
 from bench.practice import practice
 from demos.collect import Collection, collect_experts
 from demos.store import EpisodeStore
 from finetune.improve import improve
 from robocat import cli
 from robocat.agent_checkpoint import read_agent
-from robocat.checkpoint import read_config, read_json
+from robocat.agreement import MODEL
+from robocat.checkpoint import CheckpointError, read_config, read_json
 from robocat.presets import PRESETS
 from robocat.scores import Scores
 from tests.tiny import measured
@@ -223,6 +226,41 @@ def test_each_verb_by_itself(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
         assert said.out.strip(), args
         assert "Traceback" not in said.err and "Warning" not in said.err
     _check_verbs(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_cycle_whose_practice_a_model_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its errors stand beside the gain, in the record and on the page; and are measured on fresh attempts."""
+    debug = PRESETS["debug"]
+    more = replace(debug, collection=replace(debug.collection, arms=("panda",), episodes=24))
+    monkeypatch.setitem(PRESETS, "debug", more)
+    run = tmp_path / "run"
+    improve("debug", run, judge=True)
+    name = MODEL + read_config(run / "judge", "success")["weights"]
+    practised = EpisodeStore(run / "stores" / "practice")
+    assert {practised.meta(id).outcome.judged_by for id in practised.ids()} == {name}
+    judged = read_json(run / "gate.json")["judged"]
+    counts = {(each["arm"], each["task"]): each["n"] for each in judged}
+    assert counts == dict.fromkeys(more.adaptation.cells, more.practice.episodes)
+    assert sum(each["said"] for each in judged) == sum(entry.success for entry in practised.entries())
+    assert "Who judged the practice" in (run / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(CheckpointError, match="other settings"):
+        improve("debug", run)
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    judge(run, episodes=2, workers=1)
+    told, entries = (
+        read_json(tmp_path / "judge-debug-seed0.json"),
+        EpisodeStore(run / "attempts-0.4").entries(),
+    )
+    cells = [*more.collection.cells, *more.adaptation.cells]
+    assert set(told["fresh"]["by_cell"]) == {" ".join(cell) for cell in cells}
+    for arm, task in cells:
+        won = [entry.success for entry in entries if (entry.arm, entry.task) == (arm, task)]
+        found = told["fresh"]["by_cell"][f"{arm} {task}"]
+        assert (found["n"], found["done"]) == (len(won), sum(won)) and len(won) == 2
+    assert told["fresh"]["by_task"]["lift"]["n"] == 4 and told["fresh"]["in_all"]["n"] == 8
+    steps = [cell["steps"] for cell in told["kept_apart"]["by_cell"].values()]
+    assert told["kept_apart"]["steps"]["said"] == sum(each["said"] for each in steps)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,7 +190,7 @@ def test_the_other_steps_of_a_policy_are_judged(maker: _Maker, context: int) -> 
     mixture = Mixture(shares, 0.0, context, rise=0.06, judged=0.25)
     window = _drawn(mixture, 8000)
     assert window.learnt is not None and window.progress is not None
-    rows, learnt = window.proprio[:, 0, 0].tolist(), window.learnt.tolist()
+    rows, learnt = window.proprio[:, 0, 0].tolist(), window.learnt[:, 0, 0].tolist()
     seen: dict[bool, set[int]] = {True: set(), False: set()}
     for row, flag in zip(rows, learnt, strict=True):
         seen[bool(flag)].add(row)
@@ -202,7 +203,7 @@ def test_the_other_steps_of_a_policy_are_judged(maker: _Maker, context: int) -> 
     assert seen[True] == worth
     assert seen[True] | seen[False] == {row for row in range(90) if row % 30 < 30 - context}
     assert not any(owner[row].controller == "expert" for row in seen[False])
-    own = [flag for row, flag in zip(rows, learnt, strict=True) if row < 60]
+    own = [flag > 0 for row, flag in zip(rows, learnt, strict=True) if row < 60]
     assert sum(own) / len(own) == pytest.approx(0.75, abs=0.03)
     assert len(own) / len(rows) == pytest.approx(0.5, abs=0.03)
     progress = np.concatenate([_hesitant(episode) for episode in episodes])
@@ -220,10 +221,34 @@ def test_failures_alone_can_only_be_judged(maker: _Maker) -> None:
     first = next(iter(success.arms["panda"].proprio))[0]
     window = _drawn(Mixture([Source(still, 0.3), Source(success, 0.7)], 0.0, judged=0.5), 2000)
     assert window.learnt is not None
-    assert torch.equal(window.learnt == 1, window.proprio[:, 0, 0] >= int(first))
-    assert float(window.learnt.float().mean()) == pytest.approx(0.7, abs=0.04)
+    assert torch.equal(window.learnt[:, 0, 0] > 0, window.proprio[:, 0, 0] >= int(first))
+    assert float((window.learnt > 0).float().mean()) == pytest.approx(0.7, abs=0.04)
+    assert float(window.learnt.mean()) == pytest.approx(1.0)
     window = _drawn(Mixture([Source(still, 0.3), Source(success, 0.7)], 0.0, judged=0.0), 200)
-    assert window.learnt is not None and window.learnt.all()
+    assert window.learnt is None, "all alike"
+
+
+def test_in_hindsight_failures_are_attempts_at_what_they_brought_about(maker: _Maker) -> None:
+    """Every step of them, towards their own last images, whether anyone succeeded at the task or not."""
+    made = [
+        _episode(number, controller=controller, success=success, rows=30, variation="red")
+        for number, (controller, success) in enumerate(
+            [("policy", False), ("policy", True), ("expert", False)]
+        )
+    ]
+    tokens = maker.make(made, progress=_hesitant)
+    options: dict[str, Any] = {"rise": 0.06, "judged": 0.5, "practised": "hindsight"}
+    mixture = Mixture([Source(tokens)], 0.0, **options)
+    window = _drawn(mixture, 1000)
+    rows, goals = window.proprio[:, 0, 0], window.goal[:, 0, 0]
+    assert set(rows.tolist()) == {row for row in range(60) if row % 30 < 29}, (
+        "an expert's failure shows nothing"
+    )
+    assert window.learnt is None, "all actions are learnt"
+    assert torch.equal(goals, torch.where(rows < 30, 29, 59))
+    assert window.meaning is not None and len(window.meaning.unique()) == 2, "they ask for different things"
+    alone = maker.make(made[:1], progress=_hesitant)
+    assert Mixture([Source(alone)], 0.0, **options).windows == 29
 
 
 def test_a_failure_is_never_a_goal_and_needs_one_of_another(maker: _Maker) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch._dynamo import reset
 
 from robocat.moe import MixtureOfExperts, imbalance
 from robocat.transformer import Transformer, feed_forward
@@ -53,6 +54,48 @@ def test_each_token_gets_its_experts_mean(used: int) -> None:
             ]  # pyright: ignore[reportArgumentType]
         )
         torch.testing.assert_close(mixture(x), meant, rtol=1e-5, atol=1e-5)
+
+
+def _one_by_one(mixture: MixtureOfExperts, x_ND: Tensor) -> Tensor:
+    """Each expert in turn picks its tokens: the plain way."""
+    routing, y_ND = mixture.route(x_ND), torch.zeros_like(x_ND)
+    for index, expert in enumerate(mixture.experts):
+        token, rank = (routing.experts == index).nonzero(as_tuple=True)
+        y_ND = y_ND.index_add(0, token, expert(x_ND[token]) * routing.weights[token, rank, None])
+    return y_ND
+
+
+@pytest.mark.parametrize("tokens", [1, 2, TOKENS])
+@pytest.mark.parametrize("way", ["_in_turn", "_by_all"])
+def test_both_ways_are_the_plain_one(way: str, tokens: int) -> None:
+    """Answers and all gradients, to the last bits of a sum; of sorted tokens the answers exactly."""
+    mixture, x_ND, found = _mixture(4, 2), torch.randn(tokens, WIDTH), list[tuple[Tensor, ...]]()
+    for each in (_one_by_one, lambda mixture, x: getattr(mixture, way)(x, mixture.route(x))):
+        seen = x_ND.clone().requires_grad_()
+        y_ND = each(mixture, seen)
+        wanted = [seen, *mixture.parameters()]
+        gradients = torch.autograd.grad(
+            y_ND.square().sum(), wanted, allow_unused=True, materialize_grads=True
+        )
+        found.append((y_ND.detach(), *gradients))
+    for plain, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, plain, rtol=1e-5, atol=1e-6)
+    assert way == "_by_all" or torch.equal(found[0][0], found[1][0])
+
+
+@torch.inference_mode()
+def test_the_load_is_how_many_tokens_an_expert_gets() -> None:
+    routing = _mixture(5, 2).route(torch.randn(TOKENS, WIDTH))
+    assert torch.equal(routing.load, torch.bincount(routing.experts.flatten(), minlength=5))
+
+
+@torch.inference_mode()
+def test_few_tokens_are_compiled_whole() -> None:
+    """A step of a few arms is one graph: nothing in it waits for how the tokens fall."""
+    reset()
+    mixture, x_ND = _mixture(), torch.randn(3, WIDTH)
+    compiled = torch.compile(mixture, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x_ND), mixture(x_ND))
 
 
 def test_gradient_reaches_every_used_expert_and_no_other() -> None:

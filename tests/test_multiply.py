@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from demos import multiply as verb
 from demos import workers
 from demos.collect import Collection, collect_experts
 from demos.controller import Act
 from demos.episode import EpisodeMeta, Provenance
 from demos.locks import Busy, alone_with
 from demos.multiplied import Multiplied
+from demos.multiply import multiply
 from demos.select import Selection
 from demos.store import EpisodeStore
+from demos.tally import FILE, Tally
 from demos.workers import Ended, Piece, WorkerDied, work
-from robocat import multiply as verb
-from robocat.multiply import multiply
-from robocat.tally import FILE, Tally
 from sim.env import ManipulationEnv, Observation
 from sim.names import UnknownName
 from tests.fakes import fake_episode

@@ -1,24 +1,30 @@
 """Windows of several arms in one row: the same as apart, to rounding, outputs and gradients."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.flex_attention import flex_attention
 
-from robocat.packing import Packing, pack
+from robocat.objective import losses
+from robocat.packing import Packing, pack, through
 from robocat.transformer import Transformer
 from tests.test_agent import CASES, PANDA, UR5E, agent_of, window_of
 
 RUNS = ((2, 3), (1, 5), (3, 1), (1, 2))
 LENGTH = 16
-CPU = torch.device("cpu")
 
 
 def _tensors(count: int = 3) -> list[Tensor]:
     return [torch.randn(1, 2, LENGTH, 4, requires_grad=True) for _ in range(count)]
+
+
+def _mask(runs: Sequence[tuple[int, int]]) -> Tensor:
+    """Whether token i may attend to token j (L, L)."""
+    lengths = [length for count, length in runs for _ in range(count)]
+    return torch.block_diag(*(torch.ones(length, length).tril() for length in lengths)).bool()
 
 
 def test_mask_is_as_drawn() -> None:
@@ -31,14 +37,14 @@ def test_mask_is_as_drawn() -> None:
         ....xx
         ....xxx
     """.split()
-    mask = Packing([(2, 2), (1, 3)], CPU).mask()
+    mask = _mask([(2, 2), (1, 3)])
     assert ["".join(".x"[int(may)] for may in row).rstrip(".") for row in mask] == drawn
 
 
 def test_attention_is_that_of_the_mask() -> None:
-    packing, (q, k, v) = Packing(RUNS, CPU), _tensors()
+    packing, (q, k, v) = Packing(RUNS), _tensors()
     found = packing.attend(q, k, v)
-    meant = F.scaled_dot_product_attention(q, k, v, attn_mask=packing.mask())
+    meant = F.scaled_dot_product_attention(q, k, v, attn_mask=_mask(RUNS))
     torch.testing.assert_close(found, meant)
     weight = torch.randn_like(found)
     for one, other in zip(
@@ -49,24 +55,12 @@ def test_attention_is_that_of_the_mask() -> None:
         torch.testing.assert_close(one, other)
 
 
-@torch.inference_mode()
-def test_block_mask_says_the_same() -> None:
-    """What CUDA uses: `flex_attention`, here not compiled."""
-    packing, (q, k, v) = Packing(RUNS, CPU), (each.detach() for each in _tensors())
-    with pytest.warns(UserWarning, match="flex_attention called without torch.compile"):
-        found = flex_attention(q, k, v, block_mask=packing.block_mask())
-    assert isinstance(found, Tensor)
-    torch.testing.assert_close(found, packing.attend(q, k, v))
-
-
 def test_unpacking_undoes_packing() -> None:
     batches = [torch.randn(count, length, 4) for count, length in RUNS]
     row, packing = pack(batches)
-    assert (
-        row.shape == (1, LENGTH, 4)
-        and packing.runs == RUNS
-        and packing.lengths.tolist() == [3, 3, 5, 1, 1, 1, 2]
-    )
+    assert row.shape == (1, LENGTH, 4) and packing.runs == RUNS and packing.windows == 7
+    numbers = packing.spread(torch.arange(7)[:, None, None])
+    assert numbers.flatten().tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2, 3, 4, 5, 6, 6]
     for batch, again in zip(batches, packing.unpack(row), strict=True):
         assert torch.equal(batch, again)
 
@@ -76,8 +70,7 @@ def test_trunk_does_the_same_to_windows_apart() -> None:
     torch.manual_seed(1)
     trunk = Transformer(16, blocks=2, heads=2).eval()
     batches = [torch.randn(count, length, 16) for count, length in RUNS]
-    row, packing = pack(batches)
-    for batch, found in zip(batches, packing.unpack(trunk(row, packing=packing)), strict=True):
+    for batch, found in zip(batches, through(trunk, batches), strict=True):
         torch.testing.assert_close(found, trunk(batch), rtol=1e-5, atol=1e-5)
 
 
@@ -99,13 +92,13 @@ def test_packed_equals_apart(layout: str, context: int) -> None:
     parts = [(PANDA, window_of(PANDA, context, batch=4)), (UR5E, window_of(UR5E, context, batch=2))]
     options: dict[str, Any] = {**CASES[layout], "future_cells": 0, "balance_weight": 0.0}
     together, apart = agent_of(context=context, **options), agent_of(context=context, **options)
-    packed = together.packed_losses(parts)
+    packed = losses(together, parts)
     packed.total.backward()
-    each = [apart.losses(window, body) for body, window in parts]
+    each = [losses(apart, [part]) for part in parts]
     for name, value in packed._asdict().items():
-        alone = sum(getattr(losses, name) * share for losses, share in zip(each, (4 / 6, 2 / 6), strict=True))
+        alone = sum(getattr(one, name) * share for one, share in zip(each, (4 / 6, 2 / 6), strict=True))
         torch.testing.assert_close(value, alone, rtol=1e-5, atol=1e-5)
-    sum(losses.total * share for losses, share in zip(each, (4 / 6, 2 / 6), strict=True)).backward()
+    sum(one.total * share for one, share in zip(each, (4 / 6, 2 / 6), strict=True)).backward()
     grads = {name: weight.grad for name, weight in apart.named_parameters()}
     for name, weight in together.named_parameters():
         torch.testing.assert_close(weight.grad, grads[name], rtol=1e-4, atol=1e-5)

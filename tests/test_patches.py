@@ -12,6 +12,7 @@ from demos.store import EpisodeStore
 from robocat.agent import Agent, Window
 from robocat.agent_config import AgentConfig
 from robocat.data import Data, sources_of
+from robocat.objective import losses
 from robocat.patches import PatchStem, Pixels, PixelsConfig
 from robocat.policy import Policy
 from robocat.tokeniser import load_tokeniser
@@ -32,6 +33,16 @@ def test_pixels_come_back() -> None:
     assert numbers.shape == (3, 192) and numbers.dtype == torch.int64
     assert torch.equal(model.decode(numbers), images)
     assert model.codebook.vectors.shape == (256, 1)
+
+
+@torch.inference_mode()
+def test_pixels_in_bfloat16() -> None:
+    """As where an agent acts on CUDA."""
+    stem = PatchStem(cameras=2, size=SIZE, patch=PATCH, width=12)
+    images, goal = torch.randint(256, (2, 1, 2, 3 * SIZE**2)), torch.randint(256, (2, 2, 3 * SIZE**2))
+    exact, rounded = stem(images, goal).images, stem.to(torch.bfloat16)(images, goal).images
+    assert rounded.dtype == torch.bfloat16
+    torch.testing.assert_close(rounded.float(), exact, rtol=0.05, atol=0.02)
 
 
 @torch.inference_mode()
@@ -88,9 +99,9 @@ def test_every_weight_has_a_gradient() -> None:
         progress=torch.randint(BINS, (2, 1)),
     )
     assert agent.layout(PANDA).images == 2 * 4
-    losses = agent.losses(window, PANDA)
-    assert float(losses.future.detach()) == 0.0
-    losses.total.backward()
+    found = losses(agent, [(PANDA, window)])
+    assert float(found.future.detach()) == 0.0
+    found.total.backward()
     idle = [name for name, weight in agent.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert idle == []
 

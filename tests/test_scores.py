@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robocat.intervals import paired_difference, wilson
-from robocat.scores import Rate, Scores, Trial
+from demos.intervals import paired_difference, wilson
+from demos.rate import Rate
+from robocat.scores import Scores, Trial
 from sim.names import UnknownName
 
 CELLS = (("panda", "reach"), ("panda", "lift"), ("ur5e", "reach"))

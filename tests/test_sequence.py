@@ -30,11 +30,9 @@ def test_order(layouts: list[Layout]) -> None:
     for layout in layouts:
         drawn = _drawn(layout)
         assert layout.kinds.tolist() == drawn
-        assert (
-            len(layout.kinds) == len(layout.steps) == len(layout.loss_weights) == layout.length == len(drawn)
-        )
+        assert len(layout.kinds) == layout.length == len(drawn)
         # Each step's action tokens are its last ones.
-        ends = np.flatnonzero(np.diff(layout.steps, append=layout.context))
+        ends = layout.prefix + layout.step_length * np.arange(1, layout.context + 1) - 1
         assert np.array_equal(ends, layout.action_positions[:, -1])
 
 
@@ -42,7 +40,8 @@ def test_positions_are_those_of_their_kind(layouts: list[Layout]) -> None:
     for layout in layouts:
         for positions, kind in ((layout.action_positions, Kind.ACTION), (layout.image_positions, Kind.IMAGE)):
             assert np.array_equal(positions.ravel(), np.flatnonzero(layout.kinds == kind))
-            assert np.array_equal(layout.steps[positions], np.arange(layout.context)[:, None] + 0 * positions)
+            steps = (positions - layout.prefix) // layout.step_length
+            assert np.array_equal(steps, np.arange(layout.context)[:, None] + 0 * positions)
         assert layout.action_positions.shape == (layout.context, layout.actions)
         assert layout.image_positions.shape == (layout.context, layout.images)
 
@@ -50,23 +49,9 @@ def test_positions_are_those_of_their_kind(layouts: list[Layout]) -> None:
 def test_each_scored_output_predicts_one_action_token(layouts: list[Layout]) -> None:
     """The output at position i predicts token i + 1; the scored ones predict every action token once."""
     for layout in layouts:
-        scored = np.flatnonzero(layout.loss_weights)
-        assert set(layout.loss_weights) <= {0.0, 1.0}
-        assert np.array_equal(scored, np.sort(layout.action_outputs.ravel()))
+        scored = np.sort(layout.action_outputs.ravel())
         assert np.array_equal(scored + 1, np.flatnonzero(layout.kinds == Kind.ACTION))
-        # What predicts may attend to all that is observed in its step and to the goal, and not to its answer.
-        for outputs, positions in zip(layout.action_outputs, layout.action_positions, strict=True):
-            for output, position in zip(outputs, positions, strict=True):
-                seen = layout.mask[output]
-                assert not seen[position:].any()
-                assert seen[:position].all()
-
-
-def test_mask_is_causal(layouts: list[Layout]) -> None:
-    for layout in layouts:
-        assert layout.mask.shape == (layout.length, layout.length)
-        i, j = np.indices(layout.mask.shape)
-        assert np.array_equal(layout.mask, j <= i)
+        assert layout.read_length == scored[-1] + 1
 
 
 def test_prefix_saves_a_goal_for_each_further_step() -> None:
@@ -108,7 +93,6 @@ def test_options_add_to_the_order(goal_at: Goal) -> None:
 def test_one_by_hand() -> None:
     layout = Layout(proprio=1, images=2, goal=1, actions=2, context=2, goal_at="prefix")
     assert "".join("PIGA"[kind] for kind in layout.kinds) == "GPIIAAPIIAA"
-    assert layout.steps.tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     assert layout.action_positions.tolist() == [[4, 5], [9, 10]]
     assert layout.action_outputs.tolist() == [[3, 4], [8, 9]]
     assert layout.image_positions.tolist() == [[2, 3], [7, 8]]

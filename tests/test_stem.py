@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from robocat.stem import CodeStem, MergedStem, patches
+from robocat.stem import CodeStem, CodeVectors, MergedStem, code_embedding, patches
 
 CODES, NUMBERS, CAMERAS, WIDTH, TOKENS = 12, 4, 2, 16, 3
 BATCH, STEPS = 2, 3
@@ -111,6 +111,26 @@ def test_like_codes_look_alike_from_the_start() -> None:
     start = stem.code.weight.detach()
     assert (start[0] - start[1]).norm() < 0.2 * (start[0] - start[2]).norm()
     assert 0.2 < float(start.std()) < 5
-    apart = MergedStem(book, 1, 8, WIDTH, tokens=1, patch_width=8, modulate=True, from_codebook=False)
-    start = apart.code.weight.detach()
-    assert (start[0] - start[1]).norm() > 0.2 * (start[0] - start[2]).norm(), "at random, likeness is unknown"
+
+
+@pytest.mark.parametrize("vectors", ["started", "fixed", "random"])
+def test_what_codes_look_like(vectors: CodeVectors) -> None:
+    """A view of the codebook keeps what is near near; one that is fixed does not learn."""
+    torch.manual_seed(0)
+    book = torch.nn.functional.normalize(torch.randn(CODES, NUMBERS), dim=1)
+    book[1] = torch.nn.functional.normalize(book[0] + 0.02, dim=0)
+    code = code_embedding(book, 64, vectors)
+    start = code.weight.detach().clone()
+    near, far = (start[0] - start[1]).norm(), (start[0] - start[2:]).norm(dim=1).min()
+    assert (near < 0.2 * far) == (vectors != "random")
+    optimiser = torch.optim.AdamW(code.parameters(), 0.1)
+    (code(torch.tensor([0])).square().sum() + torch.zeros((), requires_grad=True)).backward()
+    optimiser.step()
+    assert torch.equal(code.weight, start) == (vectors == "fixed")
+
+
+def test_a_place_counts_as_much_as_a_code() -> None:
+    """Before anything is learnt: else attention is blind to where things are."""
+    stem = _faithful()
+    place, code = stem.place.detach().std(), stem.code.weight.detach().std()
+    assert 0.5 < float(place / code) < 2

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from demos.store import EpisodeStore
 from robocat.checkpoint import CheckpointError
-from robocat.tokeniser import BATCH, load_tokeniser, save_tokeniser
+from robocat.tokeniser import BATCH, Tokeniser, load_tokeniser, save_tokeniser
 from robocat.vqgan import VQGAN
 from tests.tiny import SIZE, VQ
 
@@ -35,7 +35,7 @@ def test_any_leading_shape(tokeniser: Path, images: NDArray[np.uint8]) -> None:
 
 
 def test_more_images_than_a_batch(tokeniser: Path, images: NDArray[np.uint8]) -> None:
-    loaded, many = load_tokeniser(tokeniser), np.concatenate([images[:, 0]] * 10)[: BATCH + 3]
+    loaded, many = load_tokeniser(tokeniser), np.concatenate([images[:, 0]] * 10)[: BATCH["cpu"] + 3]
     assert np.array_equal(loaded.encode(many), np.concatenate([loaded.encode(each[None]) for each in many]))
 
 
@@ -43,6 +43,14 @@ def test_more_images_than_a_batch(tokeniser: Path, images: NDArray[np.uint8]) ->
 def test_images_of_another_size_are_refused(tokeniser: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"this tokeniser reads \(32, 32, 3\)"):
         load_tokeniser(tokeniser).encode(np.zeros(shape, np.uint8))
+
+
+def test_it_computes_where_it_is_told(tokeniser: Path) -> None:
+    here, elsewhere = torch.device("cpu"), torch.device("meta")
+    assert load_tokeniser(tokeniser, here) is load_tokeniser(tokeniser, here)
+    moved = Tokeniser(VQGAN(VQ), "", elsewhere)._model  # pyright: ignore[reportPrivateUsage]
+    assert isinstance(moved, VQGAN)
+    assert {each.device for each in (*moved.parameters(), *moved.buffers())} == {elsewhere}
 
 
 def test_it_is_frozen(tokeniser: Path) -> None:

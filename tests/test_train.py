@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from demos.store import EpisodeStore
-from robocat import train as loop
+from robocat import loop
+from robocat import train as training
 from robocat.agent_checkpoint import AgentCard, load_agent, read_agent, read_card
+from robocat.batch import draw_batch
 from robocat.checkpoint import CheckpointError, digest, read_json
 from robocat.config import Training
 from robocat.data import Data, sources_of
 from robocat.metrics import read_metrics
-from robocat.mixture import NothingToLearn, held_out
+from robocat.mixture import Mixture, NothingToLearn, held_out
 from robocat.schedule import TrainingDiverged, learning_rate
 from robocat.train import describe, make_optimiser, precision
 from tests.tiny import AGENT, TRAINING, demonstrate, interrupted, learn, measured
@@ -28,7 +31,7 @@ TEN = replace(TRAINING, steps=10)
 
 def _train(data: Data, out: Path, parent: Path | None = None, **changes: Any) -> Path:
     card = AgentCard("test", 0, None if parent is None else str(parent))
-    loop.train(data, out, AGENT, replace(TEN, **changes), card, seed=0, parent=parent)
+    training.train(data, out, AGENT, replace(TEN, **changes), card, seed=0, parent=parent)
     return out
 
 
@@ -68,7 +71,7 @@ def test_interrupted_at_the_very_end(
 
     for name in ("save_agent", "clear_state"):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(loop, name, interrupt)
+            patch.setattr(training, name, interrupt)
             _train(data, tmp_path)
         assert (tmp_path / "resume").exists()
     _train(data, tmp_path)
@@ -113,7 +116,7 @@ def test_what_is_logged(uninterrupted: Path) -> None:
 
 def test_no_held_out_loss_where_nothing_is_kept_apart(data: Data, tmp_path: Path) -> None:
     rows = read_metrics(_train(data, tmp_path, steps=2, held_out=0.0))
-    assert [row["step"] for row in rows] == [0]
+    assert [row["step"] for row in rows] == [0, 1]
     assert not any(name.startswith("held_out") for row in rows for name in row)
 
 
@@ -122,12 +125,12 @@ def test_numbers_that_are_not_finite_stop_it(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The state from before stays; from there it can go on with a lower learning rate."""
-    take, steps = loop.train_step, iter(range(100))
+    take, steps = training.train_step, iter(range(100))
 
-    def diverging(*args: Any, **more: Any) -> dict[str, float]:
+    def diverging(*args: Any, **more: Any) -> dict[str, Tensor | float]:
         return take(*args, **more) | ({name: math.inf} if next(steps) == 5 else {})
 
-    monkeypatch.setattr(loop, "train_step", diverging)
+    monkeypatch.setattr(training, "train_step", diverging)
     with pytest.raises(TrainingDiverged, match=f"^{name} not finite at step 5; see .* with a lower learning"):
         _train(data, tmp_path)
     evidence = json.loads((tmp_path / "diverged.json").read_text())
@@ -156,8 +159,8 @@ def test_memory_stays_flat(data: Data, tmp_path: Path, monkeypatch: pytest.Monke
         held.append(_own_bytes())
 
     monkeypatch.setattr(loop, "check_finite", noted)
-    training = replace(TRAINING, steps=100, batch=64, evaluate_every=50, checkpoint_every=50)
-    learn(data, tmp_path / "agent", AGENT, training)
+    long = replace(TRAINING, steps=100, batch=64, evaluate_every=50, checkpoint_every=50)
+    learn(data, tmp_path / "agent", AGENT, long)
     windows = sum(episode.rows for source in sources_of(data) for episode in source.tokens.episodes)
     assert len(held) == 100 and 60 * 64 > 3 * windows, "what is compared lies epochs apart"
     early, late = np.median(held[20:30]), np.median(held[90:])
@@ -184,7 +187,7 @@ def test_a_store_without_success_is_said(
 def test_another_number_of_cameras_is_refused(data: Data, tmp_path: Path) -> None:
     card = AgentCard("test", 0, None)
     with pytest.raises(ValueError, match=r"episodes in .*demos have 2 cameras, the agent reads 3$"):
-        loop.train(data, tmp_path, replace(AGENT, cameras=3), TEN, card, seed=0)
+        training.train(data, tmp_path, replace(AGENT, cameras=3), TEN, card, seed=0)
 
 
 def test_matrices_decay_and_vectors_do_not(agent: Path, data: Data) -> None:
@@ -215,18 +218,18 @@ def test_bf16_trains(data: Data, tmp_path: Path) -> None:
 
 def test_the_verb_counts_generations(data: Data, agent: Path, tmp_path: Path) -> None:
     out, given = tmp_path / "models" / "next", {"stores": data.stores, "tokeniser": data.tokeniser}
-    loop.main_train(**given, out=out, preset="debug", parent=agent, steps=1, workers=1)
+    training.main_train(**given, out=out, preset="debug", parent=agent, steps=1, workers=1)
     assert read_card(out) == AgentCard("next", 1, str(agent))
     scratch = tmp_path / "models" / "scratch"
-    loop.train(data, scratch, AGENT, replace(TEN, steps=1), AgentCard("scratch", None, None), seed=0)
+    training.train(data, scratch, AGENT, replace(TEN, steps=1), AgentCard("scratch", None, None), seed=0)
     out = tmp_path / "models" / "after"
-    loop.main_train(**given, out=out, preset="debug", parent=scratch, steps=1, workers=1)
+    training.main_train(**given, out=out, preset="debug", parent=scratch, steps=1, workers=1)
     assert read_card(out) == AgentCard("after", 0, str(scratch))
 
 
 def test_a_child_begins_as_its_parent(data: Data, agent: Path, tmp_path: Path) -> None:
     """With the parent's own shape, whatever the preset says, and on its way from its first step on."""
-    loop.train(
+    training.train(
         data,
         tmp_path / "none",
         replace(AGENT, width=64),
@@ -275,14 +278,14 @@ def test_shares_are_of_stores(data: Data, tmp_path: Path) -> None:
 def test_what_is_random_in_a_step_hangs_on_the_step(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take, seeds = loop.train_step, list[int]()
+    take, seeds = training.train_step, list[int]()
 
-    def noted(*args: Any, **more: Any) -> dict[str, float]:
+    def noted(*args: Any, **more: Any) -> dict[str, Tensor]:
         values = take(*args, **more)
         seeds.append(torch.initial_seed())
         return values
 
-    monkeypatch.setattr(loop, "train_step", noted)
+    monkeypatch.setattr(training, "train_step", noted)
     with interrupted(loop, 5):
         _train(data, tmp_path)
     _train(data, tmp_path)
@@ -298,7 +301,9 @@ def test_a_step_is_the_generators(data: Data, agent: Path) -> None:
         torch.rand(3)
         network = load_agent(agent, read_agent(agent)["tokeniser"]).network
         optimiser = make_optimiser(network, TEN)
-        loop.train_step(network, optimiser, loop.Mixture(sources, 0.2), TEN, np.random.default_rng(seed))
+        mixture, rng = Mixture(sources, 0.2), np.random.default_rng(seed)
+        batch = draw_batch(mixture, TEN, network.config, rng, torch.device("cpu"))
+        training.train_step(network, optimiser, batch, TEN)
         after.append(digest(network.state_dict()))
     assert after[0] == after[1] != after[2]
 

@@ -141,6 +141,17 @@ def test_the_critic_begins_late(demos: Path, tmp_path: Path, monkeypatch: pytest
     assert judged == [6, 8, 10]
 
 
+def test_likeness_to_the_critic_counts_from_when_it_judges(
+    demos: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    _train(demos, tmp_path / "alike", perceptual_weight=1.0)
+    assert _left(tmp_path / "alike")["weights"] != _left(uninterrupted)["weights"]
+    late = {"critic_from": 1.0}
+    _train(demos, tmp_path / "late", perceptual_weight=1.0, **late)
+    _train(demos, tmp_path / "never", **late)
+    assert _left(tmp_path / "late")["weights"] == _left(tmp_path / "never")["weights"]
+
+
 def test_what_is_random_in_a_step_hangs_on_the_step(
     demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,14 @@
 """The transformer: causal, the same with and without its cache, deterministic when it acts."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo import reset
+from torch.fx import GraphModule
 
-from robocat.transformer import Cache, Transformer
+from robocat.transformer import LEAP, Transformer
 
 WIDTH, LENGTH, BATCH = 16, 12, 3
 
@@ -22,16 +26,82 @@ def _close(one: Tensor, other: Tensor) -> None:
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
+def _fixed() -> Transformer:
+    """One whose cache has fixed shapes, as where steps are captured, but nothing is compiled."""
+    network = _network()
+    network._step = network.forward  # pyright: ignore[reportPrivateUsage]
+    return network
+
+
+def _decoded(network: Transformer, tokens: Tensor, first: int) -> Tensor:
+    """Outputs of a pass over the first tokens, and then of one token after the other."""
+    cache = network.cache(len(tokens), tokens.shape[1])
+    parts = [network(tokens[:, :first], cache)]
+    parts += [network.step(tokens[:, i], cache)[:, None] for i in range(first, tokens.shape[1])]
+    return torch.cat(parts, dim=1)
+
+
+@pytest.mark.parametrize("make", [_network, _fixed], ids=["views", "fixed"])
 @pytest.mark.parametrize("cuts", [[1] * LENGTH, [5, 1, 1, 5], [2, 3, 7], [LENGTH], [1, 10, 1]], ids=str)
 @torch.inference_mode()
-def test_cached_equals_uncached(cuts: list[int]) -> None:
-    network, tokens, cache = _network(), _tokens(), Cache()
+def test_cached_equals_uncached(make: Callable[[], Transformer], cuts: list[int]) -> None:
+    network, tokens = make(), _tokens()
+    cache = network.cache(BATCH, LENGTH)
     parts: list[Tensor] = []
     for part in tokens.split(cuts, dim=1):
-        held = sum(each.shape[1] for each in parts)
-        assert [cache.length(block) for block in range(3)] == [held] * 3
+        assert int(cache.at) == sum(each.shape[1] for each in parts)
         parts.append(network(part, cache))
     _close(torch.cat(parts, dim=1), network(tokens))
+
+
+@torch.inference_mode()
+def test_a_cache_that_is_kept_forgets_and_grows() -> None:
+    """What earlier decisions left in it is hidden, also beyond their windows; a larger one replaces it."""
+    network = _fixed()
+    for batch, length in ((3, 9), (1, 12), (4, 5), (2, LEAP + 3), (5, 7), (1, 1)):
+        tokens = torch.randn(batch, length, WIDTH)
+        before = network._kept  # pyright: ignore[reportPrivateUsage]
+        _close(_decoded(network, tokens, max(1, length - 4)), network(tokens))
+        kept = network.cache(batch, length)
+        assert kept.windows >= batch and kept.length >= length
+        fits = before is not None and before.windows >= batch and before.length >= length
+        assert (kept is before) == fits
+    assert (kept.windows, kept.length) == (8, 2 * LEAP)
+
+
+class _Graphs:
+    """Compiles nothing, and keeps what was to be compiled."""
+
+    def __init__(self) -> None:
+        self.made: list[GraphModule] = []
+
+    def __call__(self, graph: GraphModule, inputs: list[Tensor], **options: object) -> Callable[..., object]:
+        del inputs, options
+        self.made.append(graph)
+        return graph.forward
+
+
+@torch.inference_mode()
+def test_a_step_is_one_graph_whatever_the_place() -> None:
+    """Compiled once for each size that the cache has had, whole, and nothing is compiled in its turn."""
+    reset()
+    network, plain, graphs = _network(), _network(), _Graphs()
+    network.capture(graphs)
+    for batch, length, first, compiled in ((3, 12, 5, 1), (4, 9, 3, 1), (1, 12, 1, 1), (6, 12, 5, 2)):
+        tokens = torch.randn(batch, length, WIDTH)
+        _close(_decoded(network, tokens, first), plain(tokens))
+        assert len(graphs.made) == compiled
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's compiler has them of itself
+@torch.inference_mode()
+def test_compiled_steps() -> None:
+    reset()
+    network, tokens = _network(), _tokens()
+    network.capture()
+    _close(_decoded(network, tokens, 4), network(tokens))
+    _close(_decoded(network, tokens[:1], 1), network(tokens[:1]))
 
 
 @pytest.mark.parametrize("changed", range(LENGTH))

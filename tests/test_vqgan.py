@@ -160,6 +160,22 @@ def test_learns_more_than_the_mean_picture(by_camera: list[NDArray[np.uint8]]) -
     assert float((again - pixels).square().mean()) < 0.8 * mean_error
 
 
+def test_the_critic_sees_how_unlike_pictures_are(pictures: NDArray[np.uint8]) -> None:
+    """Image against image, and what is unlike is told to whoever drew it."""
+    torch.manual_seed(0)
+    critic, pixels = Critic().requires_grad_(False), to_pixels(torch.from_numpy(pictures[:BATCH]))
+
+    def apart(x_BCHW: torch.Tensor) -> float:
+        return critic.unlikeness(x_BCHW.detach(), pixels).item()
+
+    assert apart(pixels) == 0
+    near = (pixels + 0.05 * torch.randn_like(pixels)).requires_grad_()
+    assert 0 < apart(near) < apart(pixels + 0.5 * torch.randn_like(pixels))
+    assert apart(pixels.roll(1, 0)) > apart(near), "of images, not of batches"
+    (drawn,) = torch.autograd.grad(critic.unlikeness(near, pixels), near)
+    assert apart(near - 0.02 * drawn / drawn.abs().max()) < apart(near)
+
+
 def test_every_value_of_a_pixel_comes_back() -> None:
     images = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1).expand(1, 16, 16, 3)
     pixels = to_pixels(images)

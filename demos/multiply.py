@@ -25,8 +25,8 @@ from demos.multiplied import Multiplied, fitting
 from demos.rollout import Attempt
 from demos.stock import refuse_itself
 from demos.store import EpisodeStore
+from demos.tally import Tally, Yield
 from demos.workers import Piece, cut, run
-from robocat.tally import Tally, Yield
 from sim.arms import find_arm
 from sim.own import arm_names, task_names
 from sim.randomisation import Randomisation, find_randomisation

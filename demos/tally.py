@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from demos.rate import Rate
 from demos.staging import whole
 from demos.workers import Ended
-from robocat.scores import Rate
 
 FILE = "multiplied.json"
 
