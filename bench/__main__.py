@@ -32,6 +32,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "ablation": ("bench.ablation:main", "what a part of the agent is worth, trained anew on a run's data"),
     "parity": ("bench.parity:parity", "whether AdaTape tells odd from even, which the plain trunk does not"),
     "practice": ("bench.practice:practice", "what practice is worth, and how it is best learnt from"),
+    "extension": ("bench.extension:extension", "what the next generation gains by an extended tokeniser"),
     "judge": ("bench.judge:judge", "what a run's success model gets right"),
     "cycle": ("bench.cycle:cycle", "what a finished cycle reached"),
 }

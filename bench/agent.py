@@ -46,6 +46,7 @@ from robocat.mixture import Source
 from robocat.objective import Part
 from robocat.patches import Pixels, PixelsConfig
 from robocat.presets import PRESETS
+from robocat.sequence import Layout
 from robocat.tokens import TokenSet
 from robocat.train import learning, make_optimiser, mixture_of
 from robocat.vocabulary import BINS, Embodiment, embodiment
@@ -155,7 +156,7 @@ def training(preset: Preset, device: torch.device, seconds: float) -> dict[str, 
     """Whole optimiser steps: from made-up shards to numbers that are read."""
     agent, how = make_agent(preset, device), preset.train
     arms = preset.collection.arms if how.packed else preset.collection.arms[:1]
-    drawn: list[Batch] = []
+    sizes: list[list[tuple[Layout, int]]] = []  # of each batch
     with TemporaryDirectory() as folder:
         small = replace(preset, collection=replace(preset.collection, arms=arms))
         sources = [Source(TokenSet(make_shards(Path(folder), small, episodes=200)))]
@@ -163,24 +164,30 @@ def training(preset: Preset, device: torch.device, seconds: float) -> dict[str, 
         draw, step = learning(agent, make_optimiser(agent, how), mixture, how, seed=0)
 
         def noted(number: int) -> Batch:
-            drawn.append(draw(number))
-            return drawn[-1]
+            batch = draw(number)
+            sizes.append([(agent.layout(body), len(window.proprio)) for body, window in batch.parts])
+            return batch
 
-        peak = peak_flops(device)
+        multiplied, peak = multiplied_parameters(agent, draw(0).parts), peak_flops(device)
         with closing(taken(noted, step, range(1_000_000))) as steps:
             found = intervals(steps, seconds)
-    return _figures(agent, preset, drawn[WARM_UP : WARM_UP + found.n], found, peak)
+    counted = [each for batch in sizes[WARM_UP : WARM_UP + found.n] for each in batch]
+    return _figures(agent, preset, counted, found, multiplied=multiplied, peak=peak)
 
 
 def _figures(
-    agent: Agent, preset: Preset, batches: Sequence[Batch], found: Taken, peak: float
+    agent: Agent,
+    preset: Preset,
+    counted: Sequence[tuple[Layout, int]],
+    found: Taken,
+    *,
+    multiplied: float,
+    peak: float,
 ) -> dict[str, Any]:
-    """What follows from the batches of some steps and the seconds of each."""
-    parts = [(agent.layout(body), body, window) for batch in batches for body, window in batch.parts]
-    windows = sum(len(window.proprio) for _, _, window in parts)
-    tokens = sum(len(window.proprio) * layout.read_length for layout, _, window in parts)
-    length, rate = tokens / windows, tokens / sum(found.seconds)
-    multiplied = multiplied_parameters(agent, batches[0].parts)
+    """What follows from the layouts and numbers of windows of some steps and the seconds of each."""
+    windows, taken_s = sum(count for _, count in counted), sum(found.seconds)
+    tokens = sum(count * layout.read_length for layout, count in counted)
+    length, rate = tokens / windows, tokens / taken_s
     attention = 12 * preset.agent.blocks * preset.agent.width * length
     device = device_of(agent)
     return {
@@ -190,12 +197,12 @@ def _figures(
         "micro": preset.train.micro,
         "windows_a_step": preset.train.batch,
         "tokens_a_window": length,
-        "control_steps_a_window": sorted({layout.context for layout, _, _ in parts}),
+        "control_steps_a_window": sorted({layout.context for layout, _ in counted}),
         "parameters": sum(p.numel() for p in agent.parameters()),
         "multiplied_parameters_a_token": multiplied,
         "peak_flops": peak,
         "tokens_a_second": rate,
-        "windows_a_second": windows / sum(found.seconds),
+        "windows_a_second": windows / taken_s,
         "mfu_6n": 6 * multiplied * rate / peak,
         "mfu_attention": (6 * multiplied + attention) * rate / peak,
         "memory_gib": torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None,

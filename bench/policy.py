@@ -11,6 +11,7 @@ import torch
 import tyro
 
 from bench.record import write
+from robocat.agent_checkpoint import tokeniser_beside
 from robocat.policy import Policy
 from sim.env import make
 
@@ -26,7 +27,8 @@ def policy(
     """Times `Policy.act` in a real episode, rendering and physics left out."""
     torch.set_num_threads(1)
     env = make(arm, task)
-    actor = Policy(run / "models" / model, run / "tokeniser")
+    agent = run / "models" / model
+    actor = Policy(agent, tokeniser_beside(agent))
     observation, _ = env.reset(seed=0)
     actor.begin(0, env, 0)
     seconds: list[float] = []

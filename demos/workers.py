@@ -91,13 +91,23 @@ def cut(attempts: Sequence[T]) -> Iterator[tuple[T, ...]]:
 
 
 @lru_cache(maxsize=2)
-def _environments(arm: str, task: str, size: int, randomise: Randomisation) -> tuple[ManipulationEnv, ...]:
-    return tuple(ManipulationEnv(arm, task, size=size, randomise=randomise) for _ in range(SIDE_BY_SIDE))
+def _made(arm: str, task: str, size: int, randomise: Randomisation) -> list[ManipulationEnv]:
+    """The environments that there are so far of a kind."""
+    return []
+
+
+def _environments(piece: Piece) -> list[ManipulationEnv]:
+    """One for each attempt, at most as many as run side by side: few attempts need not wait for many."""
+    made = _made(piece.arm, piece.task, piece.size, piece.randomise)
+    count = min(SIDE_BY_SIDE, len(piece.attempts))
+    while len(made) < count:
+        made.append(ManipulationEnv(piece.arm, piece.task, size=piece.size, randomise=piece.randomise))
+    return made[:count]
 
 
 def work(piece: Piece) -> list[Ended]:
     """Makes a piece's attempts, stores the episodes in one commit, and says how they ended, by seed."""
-    envs = _environments(piece.arm, piece.task, piece.size, piece.randomise)
+    envs = _environments(piece)
     controller = piece.make()
     made = sorted(rollout(envs, controller, piece.attempts), key=lambda episode: episode.meta.provenance.seed)
     if piece.judge is not None:

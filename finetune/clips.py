@@ -5,7 +5,7 @@ models met, the lowest seeds first, with every model that met them side by side.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from demos.episode import Episode, Provenance
 from demos.manifest import Entry
 from demos.progress import progress
 from demos.store import EpisodeStore
-from finetune.markup import Html, absent, data_uri, join, many, percent, tag, whole
-from finetune.run_folder import Cell, Run, rank
+from finetune.markup import Html, absent, data_uri, join, many, percent, table, tag, whole
+from finetune.run_folder import Cell, Run, TokeniserCard, TokeniserEffect, rank
 from finetune.standing import Standing
 
 Frames = NDArray[np.uint8]
@@ -173,10 +173,46 @@ def still(frame: Frames) -> bytes:
 
 
 def tokeniser_section(run: Run) -> Html:
-    """How well codes keep images: two numbers, and pictures before and after."""
-    if run.tokeniser is None:
-        return absent("a finished tokeniser", "tokeniser/card.json")
-    card = run.tokeniser
+    """How well codes keep images, and what extending a tokeniser did to those of each store."""
+    parts: list[Html] = []
+    for name, each in run.tokenisers.items():
+        if each.effects:
+            parts += [tag("h3", f"{name}, extended for the next generation"), _effects(each.effects)]
+        if each.card is not None:
+            parts.append(_quality(each.card, run.path / name))
+    return join(parts) if parts else absent("a finished tokeniser", "tokeniser/card.json")
+
+
+def _effects(effects: Mapping[str, TokeniserEffect]) -> Html:
+    """Each store's images before and after a tokeniser was extended."""
+    titles = ("images of", "images", "PSNR before", "now", "difference", "codes as before")
+    rows = [
+        tag(
+            "tr", tag("th", store, scope="row"), *(tag("td", each, class_="number") for each in _said(effect))
+        )
+        for store, effect in effects.items()
+    ]
+    note = (
+        "Signal-to-noise ratio [dB] on images kept from training, with the 95% interval of the mean "
+        "difference. What the other codes mean, an agent that goes on learns anew."
+    )
+    return join(
+        (tag("p", note, class_="note"), table([tag("th", title) for title in titles], rows, "effects"))
+    )
+
+
+def _said(effect: TokeniserEffect) -> tuple[str, ...]:
+    return (
+        whole(effect.images),
+        f"{effect.before_db:.2f}",
+        f"{effect.after_db:.2f}",
+        f"{effect.gain_db:+.2f} ± {effect.gain_half_db:.2f}",
+        percent(effect.codes_kept),
+    )
+
+
+def _quality(card: TokeniserCard, folder: Path) -> Html:
+    """Two numbers, and pictures before and after."""
     used = card.codes_used / max(1, card.codes)
     facts = (
         tag(
@@ -191,9 +227,7 @@ def tokeniser_section(run: Run) -> Html:
         ),
         tag("div", tag("i", style=f"width:{100 * used:.1f}%"), class_="usage", role="presentation"),
     )
-    return join(
-        (tag("div", *facts, class_="facts"), _reconstructions(run.path / "tokeniser" / "reconstructions.npz"))
-    )
+    return join((tag("div", *facts, class_="facts"), _reconstructions(folder / "reconstructions.npz")))
 
 
 def _reconstructions(file: Path) -> Html:

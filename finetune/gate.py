@@ -6,18 +6,17 @@ On scenes and goals used for nothing else, all models on the same ones. Generati
   - over the old arms and tasks together its paired difference does not lie below zero by more than noise: the
     interval is not wholly below zero, and its mean is no worse than `MARGIN`.
 Beside it stands the control that matters, the same training without the practice data. It does not decide; it
-says what practice was worth.
+says what practice was worth. Where a success model judged the practice, what it got wrong stands beside both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from demos.intervals import Difference
+from robocat.agreement import Agreement, Cell
 from robocat.scores import Scores
 
 MARGIN = 0.05  # a loss that nobody may call noise, however wide the interval
-
-Cell = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class Verdict:
         new: The same two for each new arm and task.
         old: For each old arm and task, new generation minus parent.
         old_mean: The same over all of them.
+        judged: How verdicts on practice agree with the predicate, by arm and task; empty where it judged.
     """
 
     accepted: bool
@@ -41,6 +41,7 @@ class Verdict:
     new: tuple[tuple[Cell, Difference, Difference], ...]
     old: tuple[tuple[Cell, Difference], ...]
     old_mean: Difference
+    judged: tuple[tuple[Cell, Agreement], ...] = ()
 
     def record(self) -> dict[str, object]:
         """As JSON."""
@@ -55,13 +56,29 @@ class Verdict:
             ],
             "old": [{"arm": a, "task": t, "difference": asdict(d)} for (a, t), d in self.old],
             "old_mean": asdict(self.old_mean),
+            "judged": [{"arm": a, "task": t, **each.record()} for (a, t), each in self.judged],
         }
 
 
 def judge(
-    candidate: Scores, parent: Scores, control: Scores, new: Sequence[Cell], old: Sequence[Cell]
+    candidate: Scores,
+    parent: Scores,
+    control: Scores,
+    new: Sequence[Cell],
+    old: Sequence[Cell],
+    *,
+    judged: Mapping[Cell, Agreement] | None = None,
 ) -> Verdict:
-    """Compares paired scores on new arms and tasks and on old ones."""
+    """Compares paired scores on new arms and tasks and on old ones.
+
+    Args:
+        candidate: Of the new generation.
+        parent: Of the one before it.
+        control: Of the training without practice.
+        new: What is new.
+        old: What is not.
+        judged: What a success model that judged the practice got wrong: reported, and decides nothing.
+    """
     gain = candidate.paired_over(parent, new)
     change = candidate.paired_over(parent, old)
     better = gain.low > 0.0 and all(candidate.paired(parent, *cell).mean >= -MARGIN for cell in new)
@@ -78,6 +95,7 @@ def judge(
         new=tuple((cell, candidate.paired(parent, *cell), candidate.paired(control, *cell)) for cell in new),
         old=tuple((cell, candidate.paired(parent, *cell)) for cell in old),
         old_mean=change,
+        judged=tuple((judged or {}).items()),
     )
 
 

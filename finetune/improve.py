@@ -22,20 +22,25 @@ from finetune.report import report, summary_table
 from finetune.side_by_side import Job, train_side_by_side
 from finetune.stages import Stage, Summary, open_run, run_stages
 from robocat.agent_checkpoint import AgentCard
-from robocat.checkpoint import CheckpointError, read_json, write_json
+from robocat.agreement import heard
+from robocat.checkpoint import CheckpointError, read_config, read_json, write_json
 from robocat.config import Collection, Preset, Training
 from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
 from robocat.presets import PRESETS
 from robocat.scores import Scores
+from robocat.success import SuccessConfig
 from robocat.tokens import build
 from robocat.train import train_together
+from robocat.train_success import train_success
 from robocat.train_tokeniser import train_tokeniser
 from sim.names import pick
 from sim.own import arm_names, task_names
 from sim.randomisation import NOTHING, Randomisation, find_randomisation
 
 BASE, BRANCH, SCRATCH, NEXT, CONTROL = "generalist-0", "branch", "scratch", "generalist-1", "control-1"
+TOKENISER, EXTENDED = "tokeniser", "tokeniser-1"
+SEEN = ("demos", "adaptation", "practice")  # the stores that a next generation learns from
 
 
 def improve(
@@ -45,6 +50,7 @@ def improve(
     arms: tuple[str, ...] | None = None,
     tasks: tuple[str, ...] | None = None,
     randomise: str = "none",
+    judge: bool = False,
 ) -> None:
     """Runs the cycle from demonstrations to the next generalist; goes on where it was interrupted.
 
@@ -54,9 +60,13 @@ def improve(
         arms: The new arms, which the branch is for, instead of the preset's; or files that declare some.
         tasks: What the branch learns on them instead; or files that declare some.
         randomise: How far the worlds of all its episodes differ: "none", "moderate".
+        judge: Whether a success model, learnt from the demonstrations, judges practice instead of the
+            predicate; what it gets wrong is then told beside the gain.
     """
     ranges = find_randomisation(randomise)
     chosen = _randomised(_adapted(pick(PRESETS, preset, "preset"), arms, tasks), ranges)
+    if judge:
+        chosen = replace(chosen, practice=replace(chosen.practice, judge=True))
     with alone(out):
         open_run(out, preset, chosen)
         torch.set_num_threads(chosen.workers)
@@ -94,14 +104,17 @@ class Cycle:
     def stages(self) -> list[Stage]:
         """Everything that is done, in order."""
         preset = self.preset
+        extension = [Stage(EXTENDED, self._extend), Stage("tokens-1", self._tokens_anew)]
         return [
             Stage("demonstrations", partial(self._collect, "demos", preset.collection)),
-            Stage("tokeniser", self._tokeniser),
-            Stage("tokens", partial(self._tokens, "demos")),
+            Stage(TOKENISER, self._tokeniser),
+            Stage("tokens", partial(self._tokens, "demos", BASE)),
             Stage(BASE, self._base),
             Stage("adaptation", partial(self._collect, "adaptation", preset.adaptation)),
             Stage(BRANCH, self._branch),
+            *([Stage("judge", self._judge)] if preset.practice.judge else []),
             Stage("practice", self._practise),
+            *(extension if preset.extension else []),
             Stage(NEXT, self._next),
             Stage("evaluation", self._evaluate),
             Stage("gate", self._gate),
@@ -115,9 +128,17 @@ class Cycle:
     def model(self, name: str) -> Path:
         return self.out / "models" / name
 
+    def extended(self, model: str) -> bool:
+        """Whether a model reads the extended tokeniser."""
+        return self.preset.extension is not None and model in (NEXT, CONTROL)
+
+    def tokeniser(self, model: str) -> Path:
+        """The tokeniser whose codes a model reads."""
+        return self.out / (EXTENDED if self.extended(model) else TOKENISER)
+
     @property
-    def tokeniser(self) -> Path:
-        return self.out / "tokeniser"
+    def judge(self) -> Path:
+        return self.out / "judge"
 
     @property
     def new(self) -> list[tuple[str, str]]:
@@ -129,9 +150,12 @@ class Cycle:
         """Arms and tasks of the demonstrations."""
         return self.preset.collection.cells
 
-    def data(self, stores: dict[str, float]) -> Data:
+    def data(self, stores: dict[str, float], model: str) -> Data:
+        """What a model learns from: shares of stores, as tokens that it reads."""
         paths = tuple(self.store(name) for name in stores)
-        return Data(paths, tuple(stores.values()), self.tokeniser, self.out / "tokens")
+        return Data(
+            paths, tuple(stores.values()), self.tokeniser(model), self.out / "tokens", self.extended(model)
+        )
 
     def check_stores(self) -> None:
         """Sees that nobody has added to a store since its stage was finished.
@@ -158,18 +182,34 @@ class Cycle:
         return _stock(store)
 
     def _tokeniser(self) -> Summary:
-        preset = self.preset
-        train_tokeniser([self.store("demos")], self.tokeniser, preset.vqgan, preset.tokeniser, preset.seed)
-        return read_json(self.tokeniser / "card.json")
+        preset, out = self.preset, self.out / TOKENISER
+        train_tokeniser([self.store("demos")], out, preset.vqgan, preset.tokeniser, preset.seed)
+        return read_json(out / "card.json")
 
-    def _tokens(self, name: str) -> Summary:
-        tokens = build(self.store(name), self.tokeniser, self.out / "tokens", self.preset.workers)
+    def _extend(self) -> Summary:
+        """The next generation's tokeniser: the first one, gone on with on all images there are by now."""
+        preset, out = self.preset, self.out / EXTENDED
+        assert preset.extension is not None
+        stores, parent = [self.store(name) for name in SEEN], self.out / TOKENISER
+        train_tokeniser(stores, out, preset.vqgan, preset.extension, preset.seed, parent=parent)
+        card = read_json(out / "card.json")
+        effects = {
+            f"{Path(path).name} gain_db": each["gain_db"] for path, each in card.pop("extended").items()
+        }
+        return card | effects
+
+    def _tokens(self, name: str, model: str) -> Summary:
+        """A store's tokens as a model reads them."""
+        tokens = build(self.store(name), self.tokeniser(model), self.out / "tokens", self.preset.workers)
         return {"episodes": len(list(tokens.episodes)), "arms": len(tokens.arms)}
+
+    def _tokens_anew(self) -> Summary:
+        return {name: self._tokens(name, NEXT)["episodes"] for name in SEEN}
 
     def _base(self) -> Summary:
         preset, out = self.preset, self.model(BASE)
         card = AgentCard(BASE, generation=0, parent=None)
-        data = self.data({"demos": 1.0})
+        data = self.data({"demos": 1.0}, BASE)
         train_together(data, out, preset.agent, preset.train, card, seed=preset.seed, workers=preset.workers)
         return self._trained(BASE)
 
@@ -180,34 +220,43 @@ class Cycle:
         by heart, and practice would be of a worse policy than the next generation's own start.
         """
         preset, parent, old = self.preset, self.model(BASE), self.preset.shares.base
-        both = self.data({"demos": old, "adaptation": 1.0 - old})
-        self._tokens("adaptation")
+        both, new = self.data({"demos": old, "adaptation": 1.0 - old}, BRANCH), {"adaptation": 1.0}
+        self._tokens("adaptation", BRANCH)
         scratch: Training = replace(preset.finetune, learning_rate=preset.train.learning_rate)
         tuned, alone = AgentCard(BRANCH, 0, str(parent)), AgentCard(SCRATCH, None, None)
         jobs = [
             Job(both, self.model(BRANCH), preset.agent, preset.finetune, tuned, preset.seed, parent),
-            Job(
-                self.data({"adaptation": 1.0}), self.model(SCRATCH), preset.agent, scratch, alone, preset.seed
-            ),
+            Job(self.data(new, SCRATCH), self.model(SCRATCH), preset.agent, scratch, alone, preset.seed),
         ]
         train_side_by_side(jobs, preset.workers)
         return self._trained(BRANCH)
 
+    def _judge(self) -> Summary:
+        stores, preset = [self.store("demos"), self.store("adaptation")], self.preset
+        train_success(
+            stores, self.tokeniser(BRANCH), self.judge, SuccessConfig(), preset.success, seed=preset.seed
+        )
+        return {"calibration_error": read_config(self.judge, "success")["calibration_error"]}
+
     def _practise(self) -> Summary:
         preset, store = self.preset, self.store("practice")
-        bench = self._bench(self.store("adaptation"))
+        bench = self._bench(self.store("adaptation"), BRANCH)
+        judge = self.judge if preset.practice.judge else None
         for cell in self.new:
-            practise_episodes(self.model(BRANCH), cell, bench, out=store, plan=preset.practice)
+            practise_episodes(self.model(BRANCH), cell, bench, out=store, plan=preset.practice, judge=judge)
         return _stock(store)
 
     def _next(self) -> Summary:
-        """Generalist 1 and, beside it, the control: the same training without the practice data."""
+        """Generalist 1 and, beside it, the control: the same training without the practice data.
+
+        Where the tokeniser was extended, both read by it, so that they differ in what they learnt from alone.
+        """
         preset, shares, parent = self.preset, self.preset.shares, self.model(BASE)
-        self._tokens("practice")
+        self._tokens("practice", NEXT)
         demos = {"demos": shares.base, "adaptation": shares.adaptation}
         without = {"demos": shares.base, "adaptation": shares.adaptation + shares.practice}
         jobs = [
-            Job(self.data(stores), self.model(name), preset.agent, preset.retrain,
+            Job(self.data(stores, name), self.model(name), preset.agent, preset.retrain,
                 AgentCard(name, 1, str(parent)), preset.seed, parent)
             for name, stores in ((NEXT, {**demos, "practice": shares.practice}), (CONTROL, without))
         ]  # fmt: skip
@@ -220,7 +269,7 @@ class Cycle:
         old = [Cell(arm, task, plan.episodes, plan.first_seed) for arm, task in self.old]
         new = [Cell(arm, task, plan.episodes, plan.first_seed) for arm, task in self.new]
         goals = self.store("goals")
-        make_goals(self._bench(goals), old + new, plan.goal_seed)
+        make_goals(self._bench(goals, BASE), old + new, plan.goal_seed)
         for name in (BASE, BRANCH, SCRATCH, NEXT, CONTROL):
             cells = new if name in (BRANCH, SCRATCH) else old + new
             self._measure(name, cells, goals, name, self.store("clips"))
@@ -233,26 +282,28 @@ class Cycle:
         new = [Cell(arm, task, plan.gate_episodes, plan.gate_seed) for arm, task in self.new]
         old = [Cell(arm, task, plan.gate_old_episodes, plan.gate_seed) for arm, task in self.old]
         goals = self.store("gate-goals")
-        make_goals(self._bench(goals), old + new, plan.gate_seed + 50_000)
+        make_goals(self._bench(goals, BASE), old + new, plan.gate_seed + 50_000)
         scores = {
             name: self._measure(name, cells, goals, f"gate-{name}", None)
             for name, cells in ((BASE, old + new), (NEXT, old + new), (CONTROL, new))
         }
-        verdict = judge(scores[NEXT], scores[BASE], scores[CONTROL], self.new, self.old)
+        judged = heard(EpisodeStore(self.store("practice")))
+        verdict = judge(scores[NEXT], scores[BASE], scores[CONTROL], self.new, self.old, judged=judged)
         write_json(self.out / "gate.json", verdict.record())
-        return {"accepted": str(verdict.accepted), "new": verdict.reasons[0], "old": verdict.reasons[1]}
+        told = {"new": verdict.reasons[0], "old": verdict.reasons[1]}
+        agreed = {f"verdicts on {' '.join(cell)}": str(each) for cell, each in verdict.judged}
+        return {"accepted": str(verdict.accepted), **told, **agreed}
 
     def _measure(self, name: str, cells: list[Cell], goals: Path, record: str, clips: Path | None) -> Scores:
         path = self.out / "scores" / f"{record}.json"
         if not path.exists():
-            measure(name, self.model(name), cells, self._bench(goals, clips)).save(path)
+            measure(name, self.model(name), cells, self._bench(goals, name, clips)).save(path)
         return Scores.load(path)
 
-    def _bench(self, goals: Path, clips: Path | None = None) -> Bench:
-        preset = self.preset
-        return Bench(
-            self.tokeniser, goals, clips, workers=preset.workers, randomise=preset.collection.randomise
-        )
+    def _bench(self, goals: Path, model: str, clips: Path | None = None) -> Bench:
+        """How a model is measured, by its own tokeniser; goals are pictures, and so the same for all."""
+        preset, eyes = self.preset, self.tokeniser(model)
+        return Bench(eyes, goals, clips, workers=preset.workers, randomise=preset.collection.randomise)
 
     def _trained(self, name: str) -> Summary:
         record = read_json(self.model(name) / "config.json")

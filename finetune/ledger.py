@@ -1,11 +1,10 @@
 """Where everything in a run comes from and what it cost: lineage, time, memory, disk, settings."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from finetune.markup import Html, absent, duration, join, many, percent, short, size, table, tag, whole
-from finetune.run_folder import Checkpoint, Run, Source, Stage
+from finetune.run_folder import Checkpoint, Run, Source, Stage, TokeniserOrigin, last_part
 
 MIB = 2**20
 _DIGITS = 12  # of a hash; the whole of it is what the mouse pointer shows
@@ -13,19 +12,7 @@ _DIGITS = 12  # of a hash; the whole of it is what the mouse pointer shows
 
 def lineage_section(run: Run) -> Html:
     """Every checkpoint with its parent and its data, children under their parents."""
-    parts: list[Html] = []
-    if (origin := run.tokeniser_origin) is not None:
-        stores = join((join((_last(path), " ", _hash(digest))) for path, digest in origin.stores), ", ")
-        parts.append(
-            tag(
-                "p",
-                "The tokeniser ",
-                _hash(origin.weights),
-                f" ({short(origin.parameters)} parameters) learnt {many(origin.images, 'image')} of ",
-                stores,
-                ".",
-            )
-        )
+    parts = [_eyes(each.origin) for each in run.tokenisers.values() if each.origin is not None]
     if not run.models:
         return join((*parts, absent("a finished checkpoint", "models/")))
     titles = (
@@ -43,6 +30,14 @@ def lineage_section(run: Run) -> Html:
     head = [tag("th", title) for title in (*titles[:-1], "digest")]
     rows = [row for model, depth in family(run.models) for row in _origins(model, depth)]
     return join((*parts, table(head, rows, "lineage")))
+
+
+def _eyes(origin: TokeniserOrigin) -> Html:
+    """What a tokeniser was extended from, if it was, and what it learnt from, in a sentence."""
+    stores = join((join((last_part(path), " ", _hash(digest))) for path, digest in origin.stores), ", ")
+    begun = () if origin.parent is None else (", extended from ", _hash(origin.parent), ",")
+    learnt = f" ({short(origin.parameters)} parameters) learnt {many(origin.images, 'image')} of "
+    return tag("p", "The tokeniser ", _hash(origin.weights), *begun, learnt, stores, ".")
 
 
 def family(models: Mapping[str, Checkpoint]) -> list[tuple[Checkpoint, int]]:
@@ -66,6 +61,8 @@ def _origins(model: Checkpoint, depth: int) -> Iterable[Html]:
     rows = max(1, len(model.sources))
     branch = "\N{BOX DRAWINGS LIGHT UP AND RIGHT} " if depth else ""
     generation = "" if model.generation is None else f"generation {model.generation}"
+    other = model.parent_tokeniser
+    before = () if other is None else (tag("small", " the parent's: ", _hash(other)),)
     own = (
         tag(
             "th",
@@ -77,7 +74,7 @@ def _origins(model: Checkpoint, depth: int) -> Iterable[Html]:
         tag("td", model.parent or "nothing", rowspan=rows),
         tag("td", whole(model.steps), rowspan=rows, class_="number"),
         tag("td", short(model.parameters), rowspan=rows, class_="number"),
-        tag("td", _hash(model.tokeniser), rowspan=rows),
+        tag("td", _hash(model.tokeniser), *before, rowspan=rows),
     )
     total = sum(source.share for source in model.sources) or 1.0
     for i, source in enumerate(model.sources or (None,)):
@@ -90,7 +87,7 @@ def _source(source: Source | None, total: float) -> Iterable[Html]:
     share = source.share / total
     bar = tag("span", tag("i", style=f"width:{100 * share:.1f}%"), class_="share")
     return [
-        tag("td", _last(source.path)),
+        tag("td", last_part(source.path)),
         tag("td", whole(source.episodes), class_="number"),
         tag("td", whole(source.steps), class_="number"),
         tag("td", bar, tag("span", percent(share), class_="figure"), class_="number"),
@@ -193,8 +190,3 @@ def _value(value: object) -> str:
 
 def _hash(text: str) -> Html:
     return tag("code", text[:_DIGITS], title=text)
-
-
-def _last(path: str) -> str:
-    """The last part of a path, of whatever system it was written on."""
-    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]

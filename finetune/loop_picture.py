@@ -80,9 +80,11 @@ def _store(run: Run) -> Box:
 
 
 def _tokeniser(run: Run) -> Box:
-    if (card := run.tokeniser) is None:
+    first, *later = run.tokenisers.values() or (None,)
+    if first is None or (card := first.card) is None:
         return Box("Tokeniser")
-    lines = (f"{whole(card.codes_used)} of {whole(card.codes)} codes in use",)
+    extended = [f"extended: {each.card.psnr_db:.1f} dB" for each in later if each.card is not None]
+    lines = (f"{whole(card.codes_used)} of {whole(card.codes)} codes in use", *extended)
     return Box("Tokeniser", f"{card.psnr_db:.1f}", "dB PSNR", lines, run.seconds("tokeniser"))
 
 

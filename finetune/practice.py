@@ -5,7 +5,7 @@ For example:
     robocat practise --branch runs/cycle/models/branch --arm kuka_hand --task place --episodes 500
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -16,6 +16,7 @@ from demos.goals import GoalBank
 from demos.rollout import Attempt
 from demos.store import EpisodeStore
 from demos.workers import Ended, Piece, cut, run
+from robocat.agreement import Agreement, by_cell
 from robocat.checkpoint import seeded
 from robocat.config import Practice
 from robocat.evaluate import Bench
@@ -39,6 +40,8 @@ def practise(
     task: str | None = None,
     preset: str = "nano",
     episodes: int | None = None,
+    first_seed: int | None = None,
+    explore: float | None = None,
     randomise: str = "none",
     judge: Path | None = None,
     workers: int = 2,
@@ -54,13 +57,17 @@ def practise(
         task: The task, or a file that declares it, instead of all that its branch has learnt.
         preset: Which preset's exploration, number of episodes, arms and tasks.
         episodes: Attempts instead of the preset's number.
+        first_seed: Seed of the first scene instead of the preset's; the others follow it.
+        explore: Standard deviation of the noise added to executed Cartesian actions instead of the preset's;
+            attempts that are there keep theirs.
         randomise: How far the episodes' worlds differ: "none", "moderate".
         judge: A success model whose verdict counts instead of the simulator's predicate, as on a real robot;
             what the predicate said is kept beside it, and what the model got wrong is told.
         workers: Processes.
     """
     chosen = pick(PRESETS, preset, "preset")
-    plan = chosen.practice if episodes is None else replace(chosen.practice, episodes=episodes)
+    given = {"episodes": episodes, "first_seed": first_seed, "explore": explore}
+    plan = replace(chosen.practice, **{name: value for name, value in given.items() if value is not None})
     bench = Bench(tokeniser, goals, workers=workers, randomise=find_randomisation(randomise))
     arms = chosen.adaptation.arms if arm is None else (arm_name(arm),)
     tasks = chosen.adaptation.tasks if task is None else (task_name(task),)
@@ -72,17 +79,13 @@ def practise(
     done = sum(result.success for result in ended)
     print(f"{out}: {len(ended)} new episodes, {done} successful; {len(EpisodeStore(out))} in all")
     if judge is not None:
-        print(agreement(ended))
+        for cell, each in agreement(ended).items():
+            print(f"{' '.join(cell)}, held against the predicate: {each}")
 
 
-def agreement(ended: Sequence[Ended]) -> str:
-    """What a judge got wrong, held against the predicate: one line."""
-    wrong = sum(result.success and not result.held for result in ended)
-    missed = sum(result.held and not result.success for result in ended)
-    said, held = sum(result.success for result in ended), sum(result.held for result in ended)
-    return (
-        f"judged against the predicate: {wrong} of {said} said to succeed did not, {missed} of {held} missed"
-    )
+def agreement(ended: Iterable[Ended]) -> dict[tuple[str, str], Agreement]:
+    """How a judge's verdicts agree with the predicate, by arm and task."""
+    return by_cell(((each.arm, each.task), each.success, each.held) for each in ended)
 
 
 def practise_episodes(

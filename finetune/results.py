@@ -7,6 +7,7 @@ from demos.rate import Rate
 from finetune.markup import Html, absent, duration, join, many, percent, points, table, tag, whole
 from finetune.run_folder import Cell, Run
 from finetune.standing import Standing
+from robocat.agreement import Agreement
 
 EN_DASH = "\N{EN DASH}"
 _KNOWN = "all that was known"
@@ -47,7 +48,7 @@ def gate_section(run: Run) -> Html:
         verdict = tag(
             "div", tag("strong", word), reasons, class_=f"verdict {'good' if gate.accepted else 'bad'}"
         )
-        parts = [verdict, _differences(run)]
+        parts = [verdict, _differences(run), _judged(gate.judged)]
     if run.gate_scores:
         title = tag("h3", "Success on the gate's own scenes, used for nothing else")
         parts += [title, _rates(Standing.of(run, run.gate_scores))]
@@ -123,6 +124,33 @@ def _differences(run: Run) -> Html:
     return join((note, table([tag("th", title) for title in titles], rows, "forest")))
 
 
+def _judged(judged: Sequence[tuple[Cell, Agreement]]) -> Html:
+    """What a success model that judged the practice got wrong: it is part of what the gain is worth."""
+    if not judged:
+        return Html()
+    note = (
+        "A success model judged the practice, not the task's own predicate. Held against the predicate: so "
+        "many of the attempts that it called successful were (precision), and so many of those that were it "
+        "called so (recall), with 95% intervals (Wilson) that take attempts for independent."
+    )
+    titles = ("practice on", "precision", "recall", "wrongly called a success", "missed")
+    rows = [
+        tag(
+            "tr",
+            tag("th", " ".join(cell), scope="row"),
+            _rate(each.precision),
+            _rate(each.recall),
+            tag("td", f"{whole(each.said - each.both)} of {whole(each.said)}", class_="number"),
+            tag("td", f"{whole(each.done - each.both)} of {whole(each.done)}", class_="number"),
+        )
+        for cell, each in judged
+    ]
+    head = [tag("th", title) for title in titles]
+    return join(
+        (tag("h3", "Who judged the practice"), tag("p", note, class_="note"), table(head, rows, "rates"))
+    )
+
+
 def _difference(what: str, whom: str, each: Difference, span: tuple[float, float], *, first: bool) -> Html:
     low, high = span
 
@@ -160,7 +188,7 @@ def headline(run: Run, standing: Standing) -> tuple[str, str]:
         sentence = (
             f"On {what}: {_change(new)} against the generalist it comes from, and "
             f"{_change(control)} against the control without practice. "
-            f"On what was known before: {_change(old)}."
+            f"On what was known before: {_change(old)}.{_by_whom(gate.judged)}"
         )
         return title, sentence
     done = [stage.name for stage in run.stages]
@@ -170,6 +198,13 @@ def headline(run: Run, standing: Standing) -> tuple[str, str]:
         "A run under way",
         f"{many(len(done), 'stage')} finished, the last of them {done[-1]}; no verdict yet.",
     )
+
+
+def _by_whom(judged: Sequence[tuple[Cell, Agreement]]) -> str:
+    if not judged:
+        return ""
+    together = sum((each for _, each in judged), Agreement(0, 0, 0, 0))
+    return f" A success model judged the practice: {together}, against the predicate [%]."
 
 
 def _change(each: Difference) -> str:

@@ -3,7 +3,8 @@
     run.json                    preset, seed, start, versions, machine, config: what makes a folder a run
     stages/<NN>-<name>.json     what each finished stage took
     stores/<name>/              episode stores: demos, adaptation, goals, practice, clips
-    tokeniser/                  checkpoint, with card.json, metrics.jsonl and reconstructions.npz
+    tokeniser[-1]/              checkpoint, with card.json, metrics.jsonl and reconstructions.npz; that of the
+                                next generation has a number, if it has one of its own
     models/<name>/              checkpoints, with metrics.jsonl
     scores/[gate-]<name>.json   evaluations; those of the gate are on seeds of their own
     gate.json                   the verdict
@@ -22,6 +23,7 @@ from demos.manifest import Entry
 from demos.store import EpisodeStore
 from finetune.gate import Cell, Verdict
 from finetune.records import build, need, read
+from robocat.agreement import Agreement
 from robocat.metrics import FILE as METRICS
 from robocat.metrics import read_metrics
 from robocat.scores import Scores
@@ -80,7 +82,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained agent: what it is and where it comes from."""
+    """A trained agent: what it is and where it comes from.
+
+    `parent_tokeniser` is None where parent and child read the same one.
+    """
 
     name: str
     generation: int | None
@@ -88,6 +93,7 @@ class Checkpoint:
     steps: int
     parameters: int
     tokeniser: str
+    parent_tokeniser: str | None
     sources: tuple[Source, ...]
 
 
@@ -101,13 +107,38 @@ class TokeniserCard:
 
 
 @dataclass(frozen=True)
+class TokeniserEffect:
+    """What extending a tokeniser did to the images of one store, see `robocat.extension.Effect`."""
+
+    images: int
+    before_db: float
+    after_db: float
+    gain_db: float
+    gain_half_db: float
+    codes_kept: float
+
+
+@dataclass(frozen=True)
 class TokeniserOrigin:
-    """A trained tokeniser: its hash and size, how many images it learnt, of which stores (path, digest)."""
+    """A trained tokeniser: its hash and size, how many images it learnt, of which stores (path, digest).
+
+    `parent` is the hash of the one that it was extended from, if any.
+    """
 
     weights: str
     parameters: int
     images: int
     stores: tuple[tuple[str, str], ...]
+    parent: str | None
+
+
+@dataclass(frozen=True)
+class TokeniserRecord:
+    """What is known of a tokeniser: how good it is, whence it comes, and of an extended one what that did."""
+
+    card: TokeniserCard | None
+    origin: TokeniserOrigin | None
+    effects: dict[str, TokeniserEffect]
 
 
 @dataclass(frozen=True)
@@ -130,8 +161,7 @@ class Run:
     config: dict[str, Any]
     stages: tuple[Stage, ...]
     stores: dict[str, Stock]
-    tokeniser: TokeniserCard | None
-    tokeniser_origin: TokeniserOrigin | None
+    tokenisers: dict[str, TokeniserRecord]
     models: dict[str, Checkpoint]
     curves: dict[str, list[dict[str, float]]]
     scores: dict[str, Scores]
@@ -174,8 +204,7 @@ def read_run(path: Path) -> Run:
         config=need(about, "config", dict, file),
         stages=tuple(_stage(file) for file in sorted((path / "stages").glob("*.json"))),
         stores={stock.name: stock for stock in _stocks(path / "stores")},
-        tokeniser=_card(path / "tokeniser" / "card.json"),
-        tokeniser_origin=_origin(path / "tokeniser" / "config.json"),
+        tokenisers={folder.name: _tokeniser(folder) for folder in sorted(path.glob("tokeniser*"))},
         models={file.parent.name: _checkpoint(file) for file in folders},
         curves=_curves(path),
         scores={stem: each for stem, each in scores.items() if stem == each.model},
@@ -185,6 +214,11 @@ def read_run(path: Path) -> Run:
         },
         gate=_verdict(path / "gate.json"),
     )
+
+
+def last_part(path: str) -> str:
+    """The last part of a path, of whatever system it was written on."""
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
 
 
 def rank(name: str) -> tuple[float, int, str]:
@@ -222,13 +256,25 @@ def _curves(path: Path) -> dict[str, list[dict[str, float]]]:
     folders = sorted(
         (file.parent for file in (path / "models").glob(f"*/{METRICS}")), key=lambda each: rank(each.name)
     )
-    rows = {folder.name: read_metrics(folder) for folder in (path / "tokeniser", *folders)}
+    eyes = sorted(file.parent for file in path.glob(f"tokeniser*/{METRICS}"))
+    rows = {folder.name: read_metrics(folder) for folder in (*eyes, *folders)}
     return {name: measured for name, measured in rows.items() if measured}
 
 
 def _scores(folder: Path) -> dict[str, Scores]:
     files = sorted(folder.glob("*.json"), key=lambda file: rank(file.stem.removeprefix("gate-")))
     return {file.stem: Scores.load(file) for file in files}
+
+
+def _tokeniser(folder: Path) -> TokeniserRecord:
+    file = folder / "card.json"
+    card = read(file) if file.exists() else None
+    effects = {} if card is None else card.get("extended", {})
+    return TokeniserRecord(
+        card=None if card is None else build(TokeniserCard, card, file),
+        origin=_origin(folder / "config.json"),
+        effects={last_part(store): build(TokeniserEffect, effect, file) for store, effect in effects.items()},
+    )
 
 
 def _origin(file: Path) -> TokeniserOrigin | None:
@@ -244,11 +290,8 @@ def _origin(file: Path) -> TokeniserOrigin | None:
             (need(store, "path", str, file), need(store, "digest", str, file))
             for store in need(lineage, "stores", list, file)
         ),
+        parent=need(lineage["parent"], "weights", str, file) if "parent" in lineage else None,
     )
-
-
-def _card(file: Path) -> TokeniserCard | None:
-    return build(TokeniserCard, read(file), file) if file.exists() else None
 
 
 def _checkpoint(file: Path) -> Checkpoint:
@@ -260,10 +303,13 @@ def _checkpoint(file: Path) -> Checkpoint:
         name=need(record, "name", str, file),
         generation=None if record.get("generation") is None else need(record, "generation", int, file),
         # Written as the folder it was read from.
-        parent=None if parent is None else re.split(r"[/\\]", need(record, "parent", str, file))[-1],
+        parent=None if parent is None else last_part(need(record, "parent", str, file)),
         steps=need(record, "steps", int, file),
         parameters=need(record, "parameters", int, file),
         tokeniser=need(lineage, "tokeniser", str, file),
+        parent_tokeniser=need(lineage, "parent_tokeniser", str, file)
+        if "parent_tokeniser" in lineage
+        else None,
         sources=tuple(build(Source, source, file) for source in sources),
     )
 
@@ -290,6 +336,10 @@ def _verdict(file: Path) -> Verdict | None:
             for each in need(record, "old", list, file)
         ),
         old_mean=_difference(record, "old_mean", file),
+        judged=tuple(
+            (_cell(each, file), build(Agreement, each, file))
+            for each in (need(record, "judged", list, file) if "judged" in record else [])
+        ),
     )
 
 

@@ -9,7 +9,14 @@ import torch
 
 from robocat.agent import Agent
 from robocat.agent_config import AgentConfig
-from robocat.checkpoint import CheckpointError, from_dict, load_weights, read_config, save_checkpoint
+from robocat.checkpoint import (
+    CheckpointError,
+    from_dict,
+    load_weights,
+    read_config,
+    read_json,
+    save_checkpoint,
+)
 from robocat.devices import fit_to_act
 
 
@@ -68,6 +75,19 @@ def read_card(folder: Path) -> AgentCard:
     """The card of an agent, without loading its weights; raises as `read_agent`."""
     record = read_agent(folder)
     return AgentCard(record["name"], record["generation"], record["parent"])
+
+
+def tokeniser_beside(folder: Path) -> Path:
+    """The tokeniser of the run that an agent belongs to; of several, that whose codes it reads.
+
+    Raises:
+        CheckpointError: As `read_agent`; that there is no tokeniser is told by who loads it.
+    """
+    weights, run = read_agent(folder)["tokeniser"], folder.parent.parent
+    for record in sorted(run.glob("tokeniser*/config.json")):
+        if read_json(record).get("weights") == weights:
+            return record.parent
+    return run / "tokeniser"
 
 
 def load_agent(folder: Path, tokeniser: str) -> LoadedAgent:

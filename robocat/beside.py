@@ -44,7 +44,8 @@ def teleop(
     """
     helper = None
     if policy is not None:
+        from robocat.agent_checkpoint import tokeniser_beside
         from robocat.policy import Policy  # With torch, which takes seconds that others need not wait.
 
-        helper = Policy(policy, tokeniser or policy.parent.parent / "tokeniser")
+        helper = Policy(policy, tokeniser or tokeniser_beside(policy))
     sit(arm, task, options, helper)

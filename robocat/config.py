@@ -93,6 +93,27 @@ class Training:
 
 
 @dataclass(frozen=True)
+class SuccessTraining:
+    """How a success model is trained.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch: Images, each of all cameras, a step.
+        learning_rate: Peak, reached after `warm_up` steps, then cosine to a fiftieth.
+        held_out: Share of episodes kept apart.
+        checkpoint_every: Steps between resume points.
+    """
+
+    steps: int = 2000
+    batch: int = 256
+    learning_rate: float = 2e-3
+    warm_up: int = 100
+    weight_decay: float = 0.05
+    held_out: float = 0.15
+    checkpoint_every: int = 500
+
+
+@dataclass(frozen=True)
 class Practice:
     """How a branch practises.
 
@@ -101,11 +122,14 @@ class Practice:
         explore: Standard deviation of the noise added to executed Cartesian actions; the label stays the
             policy's own mean action.
         first_seed: Seeds of the scenes.
+        judge: Whether a success model that learnt from the demonstrations judges the attempts, as it would
+            on a real robot, instead of the simulator's predicate.
     """
 
     episodes: int = 1500
     explore: float = 0.1
     first_seed: int = 200_000
+    judge: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,7 +165,12 @@ class Shares:
 
 @dataclass(frozen=True)
 class Preset:
-    """A whole cycle."""
+    """A whole cycle.
+
+    Attributes:
+        extension: How the tokeniser goes on, after practice and before the next generalist, on the images of
+            demonstrations and practice; of none, it stays as it is.
+    """
 
     seed: int = 0
     collection: Collection = field(default_factory=Collection)
@@ -160,11 +189,13 @@ class Preset:
     finetune: Training = field(
         default_factory=lambda: Training(steps=600, learning_rate=7e-4, checkpoint_every=200)
     )
+    success: SuccessTraining = field(default_factory=SuccessTraining)
     practice: Practice = field(default_factory=Practice)
     retrain: Training = field(
         default_factory=lambda: Training(steps=1000, learning_rate=7e-4, checkpoint_every=200)
     )
     shares: Shares = field(default_factory=Shares)
+    extension: TokeniserTraining | None = None
     evaluation: Evaluation = field(default_factory=Evaluation)
     workers: int = 2
 

@@ -9,6 +9,7 @@ from robocat.agent_config import AgentConfig
 from robocat.checkpoint import config_hash
 from robocat.config import Training
 from robocat.mixture import Source, Steps, held_out, steps_of, worth_learning
+from robocat.tokeniser import extended_from
 from robocat.tokens import ArmTokens, TokenEpisode, build
 from robocat.vocabulary import embodiment
 from sim.tasks import refuse_held_out
@@ -23,12 +24,15 @@ class Data:
         shares: Share of the windows from each, one a store.
         tokeniser: Its checkpoint.
         tokens: Folder for token sets.
+        extended: Whether the tokeniser is that which a parent reads, extended, and not the same. Most codes
+            then mean what they meant, and the agent learns anew what the others mean.
     """
 
     stores: tuple[Path, ...]
     shares: tuple[float, ...]
     tokeniser: Path
     tokens: Path
+    extended: bool = False
 
 
 def sources_of(data: Data, cameras: int | None = None) -> list[Source]:
@@ -112,4 +116,5 @@ def lineage(
         "training": asdict(training),
         "seed": seed,
         "tokeniser_path": str(data.tokeniser),
+        **({"parent_tokeniser": extended_from(data.tokeniser)} if data.extended else {}),
     }

@@ -20,7 +20,7 @@ from demos.collect import Collection, expert_pieces
 from demos.goals import GoalBank
 from demos.rollout import Attempt
 from demos.workers import Ended, Piece, cut, run
-from robocat.agent_checkpoint import read_card
+from robocat.agent_checkpoint import read_card, tokeniser_beside
 from robocat.checkpoint import versions
 from robocat.policy import Policy
 from robocat.presets import PRESETS
@@ -112,7 +112,7 @@ def evaluate(
     where = f"{first_seed}" if ranges == NOTHING else f"{first_seed}-{randomise}"
     of_what = "".join(f"-{'+'.join(names)}" for names in asked if names)
     bench = Bench(
-        tokeniser or run_folder / "tokeniser",
+        tokeniser or tokeniser_beside(checkpoint),
         goals or run_folder / "stores" / f"goals-{where}",
         workers=workers,
         randomise=ranges,

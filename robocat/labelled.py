@@ -1,9 +1,10 @@
 """Labelled steps of stores, and which of them a success model learns from.
 
 A step is labelled as done if the episode's own label says so within `HOLD_S` seconds after it: a label that
-asks success to hold says "done" only at the end of that time. Half of the steps drawn are done. Of the others
-a third are from shortly before, a third from anywhere, and a third are done, but not what their goal asks
-for: another variation of the same task. Of the episodes kept apart, half calibrate and half are measured.
+asks success to hold says "done" only at the end of that time. Half of the steps drawn are done, a quarter are
+from shortly before, and a quarter from anywhere else. Those that are done are each other's goals, and all
+are of a few arms and tasks, so that many meet goals of other variations too, for which they are not done. Of
+the episodes kept apart, half calibrate and half are measured.
 
 Shapes: N steps, E episodes, B steps drawn, V cameras, C codes an image.
 """
@@ -11,6 +12,7 @@ Shapes: N steps, E episodes, B steps drawn, V cameras, C codes an image.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +27,7 @@ from robocat.tokens import TokenEpisode, TokenSet
 
 Index = NDArray[np.int64]
 SHORTLY = 8  # steps before the task is done
+CELLS = 4  # arms and tasks of which a batch is drawn
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def split(everything: Labelled, share: float) -> dict[str, Labelled]:
     """Episodes to "fit", "calibrate" and "measure", decided by their ids alone.
 
     Raises:
-        ValueError: If one of the sides has no success.
+        ValueError: If one of the sides has no success, or none that another one's end can be the goal of.
     """
     apart = np.array([held_out(e.id, share) for e in everything.episodes])
     half = np.array([held_out(f"measure {e.id}", 0.5) for e in everything.episodes])
@@ -126,53 +129,74 @@ def split(everything: Labelled, share: float) -> dict[str, Labelled]:
     for name, part in parts.items():
         if not part.done.any():
             raise ValueError(f"no success among the {len(part.episodes)} episodes to {name}: more are needed")
+        if max(map(len, goal_rows(part).values()), default=0) < 2:
+            raise ValueError(
+                f"no two successes of one arm, task and variation among the {len(part.episodes)} episodes to "
+                f"{name}: more are needed"
+            )
     return parts
 
 
+class Drawn(NamedTuple):
+    """Steps to learn from.
+
+    Attributes:
+        codes: Image codes (B, V, N).
+        done: Whether what their goal asks for is done (B,).
+        kind: Number of what their goal asks for (B,): an arm, a task and a variation.
+        cell: Number of its arm and task (B,).
+        episode: Number of their episode (B,).
+    """
+
+    codes: Tensor
+    done: Tensor
+    kind: Tensor
+    cell: Tensor
+    episode: Tensor
+
+
 class Pool:
-    """Draws steps to learn from."""
+    """Draws steps to learn from, of `CELLS` arms and tasks at a time."""
 
     def __init__(self, data: Labelled) -> None:
         self._data = data
-        kinds = [kind_of(each) for each in data.episodes]
-        self._goals = goal_rows(data)
-        able = np.array([kind in self._goals for kind in kinds])[data.episode_of]
-        self._done = np.flatnonzero(data.done & able)
-        self._others = np.flatnonzero(~data.done & able)
+        kinds = sorted({kind_of(each) for each in data.episodes})
+        cells = sorted({kind[:2] for kind in kinds})
+        kind_of_episode = np.array([kinds.index(kind_of(each)) for each in data.episodes])
+        self._kind = kind_of_episode[data.episode_of]
+        self._cell = np.array([cells.index(kind[:2]) for kind in kinds])[self._kind]
         soon = np.zeros_like(data.done)
         for ahead in range(1, SHORTLY + 1):
             same = data.episode_of[:-ahead] == data.episode_of[ahead:]
             soon[:-ahead] |= data.done[ahead:] & same
-        self._shortly = np.flatnonzero(soon & ~data.done & able)
-        self._rivals = {kind: rivals_of(kind, self._goals) for kind in self._goals}
+        self._parts: list[tuple[Index, Index, Index]] = []
+        for cell in range(len(cells)):
+            own = self._cell == cell
+            done, others = np.flatnonzero(own & data.done), np.flatnonzero(own & ~data.done)
+            shortly = np.flatnonzero(own & ~data.done & soon)
+            if len(done):  # of an arm and task at which nobody has succeeded nothing is learnt
+                others = others if len(others) else done
+                self._parts.append((done, shortly if len(shortly) else others, others))
+        sizes = np.array([sum(map(len, part)) for part in self._parts])
+        self._weights = sizes / sizes.sum()
 
-    def draw(self, rng: np.random.Generator, batch: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Codes and goals (B, V, N) and whether they belong together (B,), 1 or 0."""
-        half, third = batch // 2, (batch - batch // 2) // 3
-        shortly = self._shortly if len(self._shortly) else self._others
-        rows = np.concatenate(
-            [
-                rng.choice(self._done, half + third),
-                rng.choice(shortly, third),
-                rng.choice(self._others, batch - half - 2 * third),
+    def draw(self, rng: np.random.Generator, batch: int) -> Drawn:
+        """Steps of a few arms and tasks, each drawn by how many it has; half of them are done."""
+        cells = min(CELLS, len(self._parts))
+        rows: list[Index] = []
+        for cell in rng.choice(len(self._parts), cells, replace=False, p=self._weights):
+            done, shortly, others = self._parts[cell]
+            quarter = batch // cells // 4
+            rows += [
+                rng.choice(done, batch // cells - 2 * quarter),
+                rng.choice(shortly, quarter),
+                rng.choice(others, quarter),
             ]
-        )
-        done = np.arange(batch) < half
-        goals = np.empty(batch, dtype=np.int64)
-        for i, row in enumerate(rows):
-            kind = kind_of(self._data.episodes[self._data.episode_of[row]])
-            if half <= i < half + third:
-                rivals = self._rivals[kind]
-                if rivals:
-                    kind = rivals[int(rng.integers(len(rivals)))]
-                else:  # a task of one variation: its goals are all met
-                    done[i] = True
-            goals[i] = rng.choice(self._goals[kind])
-        codes = self._data.codes
-        return (
-            torch.from_numpy(codes[rows].astype(np.int64)),
-            torch.from_numpy(codes[goals].astype(np.int64)),
-            torch.from_numpy(done.astype(np.float32)),
+        chosen, data = np.concatenate(rows), self._data
+        arrays = data.done, self._kind, self._cell, data.episode_of
+        return Drawn(
+            torch.from_numpy(data.codes[chosen].astype(np.int64)),
+            *(torch.from_numpy(array[chosen]) for array in arrays),
         )
 
 

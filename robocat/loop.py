@@ -38,7 +38,7 @@ class Course:
         identity: Hash of what is trained on what: nothing else may go on from its state.
         steps: Optimiser steps.
         checkpoint_every: Steps between states.
-        evaluate_every: Steps between evaluations; the last step is evaluated as well.
+        evaluate_every: Steps between evaluations; the last step is evaluated as well. 0 has none.
         leads: Whether this process evaluates, logs and writes.
     """
 
@@ -50,7 +50,7 @@ class Course:
     identity: str
     steps: int
     checkpoint_every: int
-    evaluate_every: int
+    evaluate_every: int = 0
     leads: bool = True
 
     def last(self, number: int) -> bool:
@@ -59,7 +59,8 @@ class Course:
 
     def evaluated(self, number: int) -> bool:
         """Whether there is an evaluation after a step."""
-        return (number + 1) % self.evaluate_every == 0 or self.last(number)
+        every = self.evaluate_every
+        return every > 0 and ((number + 1) % every == 0 or self.last(number))
 
     def kept(self, number: int) -> bool:
         """Whether the state after a step is written."""

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 from demos.collect import COLLECTIONS, Collection
 from robocat.agent_config import AgentConfig
-from robocat.config import Evaluation, Practice, Preset, TokeniserTraining, Training
+from robocat.config import Evaluation, Practice, Preset, SuccessTraining, TokeniserTraining, Training
 from robocat.vqgan import VQGANConfig
 
 NANO = Preset(collection=COLLECTIONS["nano"])
+
+# The tokeniser of the next generation has seen what practice saw, as RoboCat's second one has.
+NANO_EXTENDED = replace(NANO, extension=replace(NANO.tokeniser, steps=500, learning_rate=5e-4))
 
 # The cycle in a minute: every part is real and much too small to be good. Tests and tutorials run it.
 DEBUG = Preset(
@@ -18,9 +21,10 @@ DEBUG = Preset(
     train=Training(steps=12, batch=16, warm_up=4, held_out=0.2, evaluate_every=5, checkpoint_every=5),
     adaptation=Collection(("kuka_hand",), ("reach", "lift"), episodes=4, first_seed=100_000, size=32),
     finetune=Training(steps=6, batch=16, warm_up=2, held_out=0.2, evaluate_every=3, checkpoint_every=3),
+    success=SuccessTraining(steps=12, batch=48, warm_up=4, held_out=0.5, checkpoint_every=5),
     practice=Practice(episodes=4),
     retrain=Training(steps=6, batch=16, warm_up=2, held_out=0.2, evaluate_every=3, checkpoint_every=3),
-    evaluation=Evaluation(episodes=2, gate_episodes=4, gate_old_episodes=2),
+    evaluation=Evaluation(episodes=1, gate_episodes=2, gate_old_episodes=1),
 )
 
 # The agent as the paper and Gato have it: a token a code and a joint, each learnt from nothing, the goal at
@@ -85,6 +89,7 @@ PAPER = Preset(
 PRESETS: dict[str, Preset] = {
     "debug": DEBUG,
     "nano": NANO,
+    "nano-extended": NANO_EXTENDED,
     "nano-faithful": replace(
         NANO,
         agent=FAITHFUL,

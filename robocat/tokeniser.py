@@ -109,6 +109,18 @@ def load_tokeniser(folder: Path, device: torch.device | None = None) -> Tokenise
     return _load(folder, from_dict(VQGANConfig, record["vqgan"]), record["weights"], device or best())
 
 
+def extended_from(folder: Path) -> str:
+    """Weights hash of the tokeniser that this one was extended from.
+
+    Raises:
+        CheckpointError: If there is none at `folder`, or it was trained from nothing.
+    """
+    lineage = read_config(folder, "tokeniser").get("lineage", {})
+    if "parent" not in lineage:
+        raise CheckpointError(f"{folder} was extended from no tokeniser; expected one made with --parent")
+    return lineage["parent"]["weights"]
+
+
 @lru_cache(maxsize=4)
 def _load(folder: Path, config: VQGANConfig | PixelsConfig, weights: str, device: torch.device) -> Tokeniser:
     model = VQGAN(config) if isinstance(config, VQGANConfig) else Pixels(config)

@@ -20,7 +20,7 @@ from robocat.agent import Agent
 from robocat.agent_checkpoint import AgentCard, load_agent, read_agent, read_card, save_agent
 from robocat.agent_config import AgentConfig
 from robocat.batch import Batch, dealt, draw_batch, portions, windows_of
-from robocat.checkpoint import clear_state, finished, seeded
+from robocat.checkpoint import CheckpointError, clear_state, finished, seeded
 from robocat.config import Training
 from robocat.data import Data, identity_of, learnt_from, lineage, sources_of, window_steps
 from robocat.devices import best, device_of, moved
@@ -31,7 +31,7 @@ from robocat.packing import through
 from robocat.presets import PRESETS
 from robocat.replicas import ALONE, Replica, replicate
 from robocat.schedule import learning_rate, set_learning_rate
-from robocat.tokeniser import Tokeniser, load_tokeniser
+from robocat.tokeniser import extended_from, load_tokeniser
 from sim.names import pick
 
 HELD_OUT_BATCHES = 4
@@ -52,7 +52,9 @@ def main_train(
     out: Path = Path("runs/cycle/models/generalist-0"),
     preset: str = "nano",
     parent: Path | None = None,
+    extended: bool = False,
     steps: int | None = None,
+    micro: int | None = None,
     seed: int = 0,
     workers: int = 2,
 ) -> None:
@@ -64,13 +66,16 @@ def main_train(
         out: Folder of the checkpoint; token sets are kept beside the folder it is in, in `tokens`.
         preset: Which preset's network and schedule.
         parent: Checkpoint to start from instead of from scratch.
+        extended: The tokeniser is the parent's, extended (`robocat tokenise --parent`), and not the same.
         steps: Optimiser steps instead of the preset's.
+        micro: Windows computed at a time instead of the preset's, for want of memory; 0 is a whole batch.
         seed: Seeds weights and draws.
         workers: Processes, each with a share of every batch.
     """
     chosen = pick(PRESETS, preset, "preset")
-    training = chosen.train if steps is None else replace(chosen.train, steps=steps)
-    data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens")
+    given = {"steps": steps, "micro": micro}
+    training = replace(chosen.train, **{name: n for name, n in given.items() if n is not None})
+    data = Data(stores, (1.0,) * len(stores), tokeniser, out.parent.parent / "tokens", extended)
     before = "finished before, " if finished(out) else ""
     card = AgentCard(out.name, 0, None) if parent is None else _child(out.name, parent)
     train_together(data, out, chosen.agent, training, card, seed=seed, parent=parent, workers=workers)
@@ -124,7 +129,7 @@ def train(
     if finished(out):
         clear_state(out)  # what a kill right after the end left
         return
-    agent = _first(config, tokeniser := load_tokeniser(data.tokeniser), seed, parent).to(best())
+    agent = _first(config, data, seed, parent).to(best())
     config = agent.config
     _refuse(training, config, replica)
     sources = sources_of(data, config.cameras)
@@ -148,7 +153,8 @@ def train(
     replica.meet()  # before the state goes that the others may still be reading
     if replica.leads:
         origin = lineage(data, sources, training, window_steps(config), seed)
-        save_agent(out, agent, tokeniser.weights, card, lineage=origin, steps=training.steps)
+        eyes = load_tokeniser(data.tokeniser).weights
+        save_agent(out, agent, eyes, card, lineage=origin, steps=training.steps)
         clear_state(out)
 
 
@@ -210,10 +216,15 @@ def mixture_of(
     return Mixture(sources, kept, context, validation=validation, **options)
 
 
-def _first(config: AgentConfig, tokeniser: Tokeniser, seed: int, parent: Path | None) -> Agent:
+def _first(config: AgentConfig, data: Data, seed: int, parent: Path | None) -> Agent:
     """The network before the first step."""
+    tokeniser = load_tokeniser(data.tokeniser)
     if parent is not None:
-        return load_agent(parent, tokeniser.weights).network
+        # A codebook keeps its order when it is extended: what is known of a code serves what it has become.
+        read = extended_from(data.tokeniser) if data.extended else tokeniser.weights
+        return load_agent(parent, read).network
+    if data.extended:
+        raise CheckpointError("extended is said of a tokeniser that a parent read before; got no parent")
     torch.manual_seed(seed)
     return Agent(config, tokeniser.codebook, tokeniser.config.cells)
 

@@ -4,12 +4,18 @@ For example:
 
     robocat judge --stores runs/cycle/stores/demos runs/cycle/stores/practice --out runs/cycle/judge
 
-What is learnt from is drawn in `robocat.labelled`.
+What is learnt from is drawn in `robocat.labelled`: images of a few arms and tasks, of which those that are
+done are goals too. Each image is held against all goals of its arm and task (Zhai et al. 2023), with weights:
+
+                       goals of its kind    goals of other variations
+    done               yes: 1/2             no: 1/4
+    not done           no: 1/4              -: nobody has said
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +27,7 @@ from torch import Tensor
 
 from demos.progress import progress
 from demos.rate import Rate
+from robocat.agreement import Agreement, in_percent
 from robocat.checkpoint import (
     clear_state,
     config_hash,
@@ -30,7 +37,8 @@ from robocat.checkpoint import (
     save_state,
     seeded,
 )
-from robocat.labelled import Labelled, Pool, goal_rows, kind_of, labelled, rivals_of, split
+from robocat.config import SuccessTraining
+from robocat.labelled import Drawn, Labelled, Pool, goal_rows, kind_of, labelled, rivals_of, split
 from robocat.metrics import Metrics
 from robocat.schedule import check_finite, learning_rate, set_learning_rate
 from robocat.success import Calibration, SuccessConfig, SuccessModel, save_success
@@ -39,27 +47,6 @@ from robocat.tokens import build
 from sim.tasks import refuse_held_out
 
 BINS = 10  # of the calibration error
-
-
-@dataclass(frozen=True)
-class SuccessTraining:
-    """How a success model is trained.
-
-    Attributes:
-        steps: Optimiser steps.
-        batch: Camera images, each of all cameras, a step.
-        learning_rate: Peak, reached after `warm_up` steps, then cosine to a fiftieth.
-        held_out: Share of episodes kept apart.
-        checkpoint_every: Steps between resume points.
-    """
-
-    steps: int = 2000
-    batch: int = 128
-    learning_rate: float = 2e-3
-    warm_up: int = 100
-    weight_decay: float = 0.05
-    held_out: float = 0.15
-    checkpoint_every: int = 500
 
 
 def train_judge(
@@ -98,7 +85,7 @@ def train_success(
     """Trains a success model to `out`, resuming bit for bit; does nothing if it is finished.
 
     Raises:
-        ValueError: If the stores hold no success on one of the three sides, or a task that is held out.
+        ValueError: If the stores hold too few successes for all three sides, or a task that is held out.
         CheckpointError: If the tokeniser is absent, or `out` holds an unfinished training of something else.
     """
     if finished(out):
@@ -162,16 +149,40 @@ def _measured(
     return calibration, {"measured": measure(odds, rival_odds, kept), "calibration_error": error}
 
 
-def _step(
-    model: SuccessModel, optimiser: torch.optim.Optimizer, batch: tuple[Tensor, Tensor, Tensor]
-) -> float:
-    codes_BVN, goal_BVN, done_B = batch
-    loss = F.binary_cross_entropy_with_logits(model(codes_BVN, goal_BVN), done_B)
+def _step(model: SuccessModel, optimiser: torch.optim.Optimizer, batch: Drawn) -> float:
+    seen_BD = model.see(batch.codes)
+    loss = pair_loss(model.match(seen_BD, seen_BD), batch)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     return float(loss.detach())
+
+
+def pair_loss(odds_BB: Tensor, batch: Drawn) -> Tensor:
+    """Cross-entropy of whether images show what goals ask for, weighted as above.
+
+    Args:
+        odds_BB: Log-odds of every image of a batch (down) against every one as a goal (across).
+        batch: What they are.
+    """
+    done_B, goal_BB = batch.done, batch.done[None]
+    kin_BB = batch.kind[:, None] == batch.kind
+    own_BB = goal_BB & kin_BB & (batch.episode[:, None] != batch.episode)
+    rival_BB = goal_BB & ~kin_BB & (batch.cell[:, None] == batch.cell)
+    yes_BB, no_BB = F.softplus(-odds_BB), F.softplus(odds_BB)
+    return (
+        _mean(yes_BB, own_BB & done_B[:, None]) / 2
+        + _mean(no_BB, own_BB & ~done_B[:, None]) / 4
+        + _mean(no_BB, rival_BB & done_B[:, None]) / 4
+    )
+
+
+def _mean(each_BB: Tensor, where_BB: Tensor) -> Tensor:
+    """The mean over images of their means over goals, where there are any."""
+    goals_B = where_BB.sum(dim=1)
+    means_B = (each_BB * where_BB).sum(dim=1) / goals_B.clamp(min=1)
+    return means_B.sum() / (goals_B > 0).sum().clamp(min=1)
 
 
 @torch.inference_mode()
@@ -186,6 +197,8 @@ def judged(
         rng: Draws each episode's goal, the end of another success.
         rivals: Whether of another variation of its task instead of its own.
     """
+    parts = np.array_split(data.codes, max(1, len(data.codes) // 512))
+    seen_ND = torch.cat([model.see(torch.from_numpy(part.astype(np.int64))) for part in parts])
     goals, odds = goal_rows(data), np.full(len(data.done), np.nan)
     for number, (each, end) in enumerate(zip(data.episodes, data.ends, strict=True)):
         kind = kind_of(each)
@@ -193,10 +206,9 @@ def judged(
         others = np.concatenate([np.zeros(0, dtype=np.int64), *(goals[each] for each in asked)])
         others = others[others != end - 1]
         if len(others):
-            rows = np.arange(data.ends[number - 1] if number else 0, end)
-            goal = torch.from_numpy(data.codes[rng.choice(others)].astype(np.int64))
-            codes = torch.from_numpy(data.codes[rows].astype(np.int64))
-            odds[rows] = model(codes, goal.expand_as(codes)).double().numpy()
+            rows = slice(data.ends[number - 1] if number else 0, end)
+            goal_1D = seen_ND[[rng.choice(others)]]
+            odds[rows] = model.match(seen_ND[rows], goal_1D)[:, 0].double().numpy()
     return odds
 
 
@@ -245,8 +257,8 @@ def measure(
         mistaken, done = _at_the_end(rival_odds, own, data)
         wrong = mistaken[done]
         cells[" ".join(cell)] = {
-            "steps": _confusion(odds[rows] > 0, data.done[rows]),
-            "episodes": _confusion(said, was),
+            "steps": Agreement.of(odds[rows] > 0, data.done[rows]).record(),
+            "episodes": Agreement.of(said, was).record(),
             "mistaken": asdict(Rate.of(int(wrong.sum()), len(wrong))) if len(wrong) else None,
         }
     return cells
@@ -262,27 +274,12 @@ def _at_the_end(
     return np.array(said, dtype=bool), np.array([data.done[end - 1] for end in ends], dtype=bool)
 
 
-def _confusion(said: NDArray[np.bool_], was: NDArray[np.bool_]) -> dict[str, object]:
-    both = int((said & was).sum())
-    found: dict[str, object] = {"n": len(was), "done": int(was.sum()), "said": int(said.sum()), "both": both}
-    for name, of in (("precision", said), ("recall", was)):
-        found[name] = asdict(Rate.of(both, int(of.sum()))) if of.any() else None
-    return found
-
-
-def table(measured: dict[str, dict[str, dict[str, object]]]) -> Table:
+def table(measured: Mapping[str, Mapping[str, Any]]) -> Table:
     """Arms and tasks down; precision and recall of steps and of episodes across, and what was mistaken."""
     heads = [f"{name} of {what}" for what in ("steps", "episodes") for name in ("precision", "recall")]
     title = "on episodes kept apart, with 95 % intervals [%]"
     shown = Table("arm and task", *heads, "mistaken", title=title)
     for cell, parts in measured.items():
         both = [parts[what][name] for what in ("steps", "episodes") for name in ("precision", "recall")]
-        shown.add_row(cell, *map(_said, both), _said(parts["mistaken"]))
+        shown.add_row(cell, *map(in_percent, both), in_percent(parts["mistaken"]))
     return shown
-
-
-def _said(rate: object) -> str:
-    if not isinstance(rate, dict):
-        return "none"
-    share = rate["successes"] / rate["n"]
-    return f"{100 * share:.0f} ({100 * rate['low']:.0f}-{100 * rate['high']:.0f}), n {rate['n']}"

@@ -72,7 +72,8 @@ def tokenise(
         steps: Optimiser steps instead of the preset's.
         pixels: Train nothing: leave images as they are, for agents that read patches of pixels.
         parent: A tokeniser to extend: training begins from its weights, and what that does to each store's
-            images is measured. Agents that read the parent's codes cannot read the new ones.
+            images is measured. Agents that read the parent's codes cannot act by the new ones, but may go on
+            learning with them (`robocat train --extended`).
     """
     chosen = pick(PRESETS, preset, "preset")
     if pixels:
@@ -122,11 +123,11 @@ def train_tokeniser(
     if finished(out):
         clear_state(out)  # what a kill right after the end left
         return
-    torch.manual_seed(seed)
     drawn = draw_images(stores, training.images, config.size, seeded(seed, 11))
     device = best()
     means = camera_means(drawn.images, drawn.views).to(device)
     origin = None if parent is None else _parent(parent, config)
+    torch.manual_seed(seed)  # only now: a parent draws numbers when it is loaded, unless it was before
     model, critic = VQGAN(config) if origin is None else origin.copy(), Critic()
     model, critic = model.to(device), critic.to(device)
     models, optimisers = {"model": model, "critic": critic}, _optimisers(model, critic, training)

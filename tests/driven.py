@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from demos.controller import Controller
 from demos.environment import Environment
@@ -85,6 +86,17 @@ def at_rest(service: Service, within_m: float = 0.08) -> list[float]:
 
     until(still)
     return frames[-1].state["tools_m"][0]
+
+
+def keeps_the_beat(periods_s: NDArray[np.float64], cadence: dict[str, float]) -> bool:
+    """Whether steps keep to 20 Hz: none hurries, and they come in time where the loop says that it was.
+
+    Args:
+        periods_s: From each step to the next.
+        cadence: What the loop said of its ticks; a busy machine has many late ones, and is asked no more.
+    """
+    middle, busy = float(np.median(periods_s)), cadence["late"] > cadence["ticks"] / 4
+    return 0.04 < middle and (busy or middle < 0.06)
 
 
 def until(holds: Callable[[], object], timeout_s: float = 20.0) -> None:

@@ -273,15 +273,17 @@ def test_what_lies_beyond_the_end_is_not_learnt(at_once: bool) -> None:
 @torch.inference_mode()
 def test_everything_observed_is_seen(layout: str, context: int) -> None:
     """Each proprioception number, each code of each image and of the goal moves the first action's logits."""
-    agent, window = agent_of(context=context, **CASES[layout]), window_of(PANDA, context, batch=1)
-    before = _logits(agent, window, PANDA)[:, -1, 0]
+    agent, window = agent_of(context=context, **CASES[layout]).double(), window_of(PANDA, context, batch=1)
     for key in ("proprio", "codes", "goal"):
-        values = getattr(window, key)
-        for place in range(values[..., 0].numel() * values.shape[-1]):
-            other = values.clone()
-            other.view(-1)[place] = (other.view(-1)[place] + 7) % (BINS if key == "proprio" else CODES)
-            moved = _logits(agent, window._replace(**{key: other}), PANDA)[:, -1, 0]
-            assert (moved - before).abs().max() > 1e-7, (key, place)
+        count = getattr(window, key).numel()
+        # One row as it is, and one for each number that is another; in doubles, or rows differ by rounding.
+        rows = Window(*(torch.cat([each] * (count + 1)) for each in window))
+        others = getattr(rows, key).view(count + 1, count)
+        moved = others[1:].diagonal()
+        moved.copy_((moved + 7) % (BINS if key == "proprio" else CODES))
+        logits = _logits(agent, rows, PANDA)[:, -1, 0]
+        away = (logits[1:] - logits[:1]).abs().amax(dim=-1)
+        assert (away > 1e-7).all(), (key, away.argmin())
 
 
 @layouts
@@ -292,7 +294,7 @@ def test_loss_falls_on_one_batch_of_two_arms(layout: str, context: int) -> None:
     batch = [(body, window_of(body, context)) for body in (PANDA, UR5E)]
     optimiser = torch.optim.AdamW(agent.parameters(), 3e-3)
     totals: list[float] = []
-    for _ in range(20):
+    for _ in range(12):
         losses = [losses_of(agent, window, body) for body, window in batch]
         total = sum((each.total for each in losses), torch.zeros(()))
         optimiser.zero_grad()
@@ -300,7 +302,7 @@ def test_loss_falls_on_one_batch_of_two_arms(layout: str, context: int) -> None:
         optimiser.step()
         totals.append(float(total.detach()))
     assert totals[-1] < 0.95 * totals[0]
-    assert totals[-1] < min(totals[:10])
+    assert totals[-1] < min(totals[:6])
 
 
 @pytest.mark.parametrize("modulate", [True, False])

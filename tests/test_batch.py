@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from robocat import objective
 from robocat import train as training
 from robocat.agent import Agent
 from robocat.batch import Batch, dealt, portions, windows_of
+from robocat.bins import places
 from robocat.config import Training
-from robocat.objective import Part, weigh
+from robocat.objective import Part, losses, positions, weigh
 from robocat.replicas import ALONE, Replica
 from robocat.train import make_optimiser, train_step
 from tests.test_agent import CASES, PANDA, UR5E, agent_of, window_of
@@ -105,6 +107,16 @@ def test_a_part_with_nothing_to_learn_takes_nothing_away() -> None:
     torch.testing.assert_close(each[0], alone)
 
 
+def test_what_was_first_used_in_acting_can_be_trained_with() -> None:
+    """Indices and targets are made once: in inference mode they would be of no use to a backward pass."""
+    for made in (positions, places, objective._normals):  # pyright: ignore[reportPrivateUsage]
+        made.cache_clear()
+    agent, parts = agent_of(context=3), _parts(3)
+    with torch.inference_mode():
+        losses(agent, parts)
+    losses(agent, parts).total.backward()
+
+
 def test_weights_worked_by_hand() -> None:
     assert weigh(torch.tensor([1, 1]), None, 2) is None
     weights = weigh(torch.tensor([1, 0, 1, 0]), None, 1)
@@ -139,17 +151,14 @@ def test_what_does_not_go_together_is_refused(changes: dict[str, int], replicas:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings(
-    "ignore:The .grad attribute of a Tensor that is not a leaf"
-)  # torch's own tracing
-@pytest.mark.parametrize("context", [1, 3])
-def test_a_compiled_step_is_the_same_step(context: int) -> None:
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's tracing
+def test_a_compiled_step_is_the_same_step() -> None:
     """As CUDA takes it but for the kernels: one graph, and no other for other numbers of windows."""
     from torch._dynamo.testing import CompileCounterWithBackend
 
     counter = CompileCounterWithBackend("aot_eager")
     via = torch.compile(training.through, backend=counter, fullgraph=True)
-    how = Training(batch=11, clip=1e9)
+    how, context = Training(batch=11, clip=1e9), 3
     for counts in ((7, 4), (6, 5), (5, 6), (8, 3), (4, 7)):
         parts = [(b, window_of(b, context, batch=n)) for b, n in zip((PANDA, UR5E), counts, strict=True)]
         ways: list[dict[str, Tensor | None]] = []

@@ -188,6 +188,7 @@ def test_an_agents_speed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(record, "RESULTS", tmp_path)
+    monkeypatch.setattr(timed, "LEAST", 5)
     parts = ("training", "acting")
     agent.main(presets=("debug",), parts=parts, device="cpu", batch=8, arms=(1, 3), seconds=0.01, **options)
     written = json.loads((tmp_path / "agent-debug-cpu.json").read_text())["presets"]["debug"]
@@ -239,12 +240,13 @@ def test_every_option_is_a_variant() -> None:
 
 
 def test_equal_time_gives_dear_options_fewer_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "SECONDS", 0.3)
+    monkeypatch.setattr(ablation, "SECONDS", 0.05)
     monkeypatch.setattr(ablation, "TURNS", 1)
+    monkeypatch.setattr(timed, "LEAST", 5)
     preset = PRESETS["debug"]
-    long = replace(preset.train, steps=1000)
+    long = replace(preset.train, steps=1000, batch=4)
     ways = ablation.variants_of(
-        ("deep:blocks=12", "pixels:patch=16,image_tokens=0,goal_weight=0,future_weight=0"), preset, long
+        ("deep:blocks=40", "pixels:patch=16,image_tokens=0,goal_weight=0,future_weight=0"), preset, long
     )
 
     def steps() -> dict[str, int]:

@@ -1,6 +1,7 @@
 """The command line as a person meets it."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -86,7 +87,11 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as stopped:
         cli.main([*verb.split(), "--help"])
     assert stopped.value.code == 0
-    assert f"usage: robocat {verb}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"usage: robocat {verb}" in said and "STR STR" not in said
+    # One list of each: what is grouped in the program is one to whoever reads it. A heading is underlined.
+    headings = [line.strip() for line in re.findall("^(.+)\n -+ *$", said, re.MULTILINE)]
+    assert headings in (["options"], ["positional arguments", "options"])
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def _action(env: ManipulationEnv, **numbers: float) -> NDArray[np.float32]:
 @arms
 @rates
 def test_limits_hold_whatever_is_asked(arm: str, hz: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the joints, and the tool's fence."""
     env = blind(arm, "reach", control_hz=hz)
     env.reset(seed=0)
     scene = env.scene
@@ -56,6 +57,7 @@ def test_limits_hold_whatever_is_asked(arm: str, hz: int, monkeypatch: pytest.Mo
     for action in _saturated(env, 200):
         env.step(action)
         measured.append(scene.limbs[0].joints_rad)
+        _stays_inside(scene)
     low, high = joint_limits(scene.model, env.arm)
     limit = np.array(env.arm.velocity_limit_rad_s)
     assert np.all((np.array(commanded) >= low) & (np.array(commanded) <= high))
@@ -67,18 +69,13 @@ def test_limits_hold_whatever_is_asked(arm: str, hz: int, monkeypatch: pytest.Mo
     assert np.all(np.abs(moving) <= 1.25 * limit)
 
 
-@arms
-@rates
-def test_the_tool_stays_inside_its_fence(arm: str, hz: int) -> None:
-    env = blind(arm, "reach", control_hz=hz)
-    env.reset(seed=0)
-    for action in _saturated(env, 200):
-        env.step(action)
-        position_m, tilt_rad = env.scene.limbs[0].tool_command
-        assert np.all((position_m >= TOOL_LOW_M) & (position_m <= TOOL_HIGH_M))
-        assert np.all(np.abs(tilt_rad) <= TILT_LIMIT_RAD)
-        assert np.all(env.scene.tool_m >= TOOL_LOW_M - [0.02, 0.02, 0.004])
-        assert np.all(env.scene.tool_m <= TOOL_HIGH_M + 0.02)
+def _stays_inside(scene: Scene) -> None:
+    """The tool does, within its fence."""
+    position_m, tilt_rad = scene.limbs[0].tool_command
+    assert np.all((position_m >= TOOL_LOW_M) & (position_m <= TOOL_HIGH_M))
+    assert np.all(np.abs(tilt_rad) <= TILT_LIMIT_RAD)
+    assert np.all(scene.tool_m >= TOOL_LOW_M - [0.02, 0.02, 0.004])
+    assert np.all(scene.tool_m <= TOOL_HIGH_M + 0.02)
 
 
 @arms

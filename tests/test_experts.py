@@ -25,8 +25,13 @@ def _successes(env: ManipulationEnv, noise: Noise, seeds: range) -> int:
 
 @pairs
 def test_experts_succeed(arm: str, task: str) -> None:
-    env = blind(arm, task)
-    assert _successes(env, SILENT, range(2)) + _successes(env, Noise(), range(100, 102)) >= 3
+    """Three times of four: the fourth is tried only where one of the others has failed."""
+    env, successes = blind(arm, task), 0
+    for noise, seed in ((SILENT, 0), (Noise(), 100), (SILENT, 1), (Noise(), 101)):
+        successes += _successes(env, noise, range(seed, seed + 1))
+        if successes == 3:
+            return
+    pytest.fail(f"{successes} of 4")
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """The gate: every verdict, from scores made by hand."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from finetune.gate import MARGIN, Cell, Verdict, judge
+from robocat.agreement import Agreement
 from robocat.scores import Scores, Trial
 from sim.names import UnknownName
 
@@ -112,3 +114,13 @@ def test_record_is_json() -> None:
     assert record["versus_parent"]["mean"] == pytest.approx(0.4)
     assert [(each["arm"], each["task"]) for each in record["old"]] == OLD
     assert record["old_mean"]["n"] == 2 * SCENES
+    assert record["judged"] == []
+
+
+def test_what_a_model_got_wrong_stands_beside_the_gain_and_decides_nothing() -> None:
+    scores = _scores("generalist-1", 60), _scores("generalist-0", 20), _scores("control-1", 30)
+    plain, wrong = judge(*scores, [NEW], OLD), Agreement(n=9, done=4, said=5, both=3)
+    judged = judge(*scores, [NEW], OLD, judged={NEW: wrong})
+    assert judged == replace(plain, judged=((NEW, wrong),))
+    record = json.loads(json.dumps(judged.record()))["judged"]
+    assert [(each["arm"], each["task"], each["said"], each["both"]) for each in record] == [(*NEW, 5, 3)]

@@ -8,22 +8,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench import record
+from bench.extension import extension, fork
+from bench.judge import judge
 from bench.practice import practice
 from demos.collect import Collection, collect_experts
 from demos.store import EpisodeStore
-from finetune.improve import improve
-from robocat import cli
-from robocat.agent_checkpoint import read_agent
-from robocat.checkpoint import read_config, read_json
+from finetune.improve import SEEN, Cycle, improve
+from finetune.report import render
+from finetune.run_folder import read_run
+from finetune.stages import run_stages
+from robocat import cli, train_tokeniser
+from robocat.agent_checkpoint import read_agent, tokeniser_beside
+from robocat.agreement import MODEL
+from robocat.checkpoint import CheckpointError, read_config, read_json
+from robocat.policy import Policy
 from robocat.presets import PRESETS
 from robocat.scores import Scores
-from tests.tiny import measured
+from robocat.tokeniser import extended_from
+from tests.page import Page
+from tests.tiny import interrupted, measured
 
 ROOT = Path(__file__).parents[1]
 STAGES = (
@@ -60,6 +70,22 @@ def _came_of(folder: Path) -> dict[str, object]:
         assert len({row["step"] for row in rows}) == len(rows), path
         found[f"metrics {path.parent.name}"] = rows
     return found
+
+
+EXTENDED = replace(PRESETS["debug"], extension=PRESETS["debug"].tokeniser, workers=1)  # starts no processes
+
+
+@pytest.fixture(scope="module")
+def extended(run: Path) -> Iterator[Path]:
+    """Where that run goes on with its tokeniser extended, interrupted meanwhile, until all is trained."""
+    folder = run.with_name("extended")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "debug-extended", EXTENDED)
+        fork(run, folder, "debug-extended", EXTENDED)
+        with interrupted(train_tokeniser, 7):
+            improve("debug-extended", folder)
+        run_stages(folder, Cycle(folder, EXTENDED).stages()[:-2], workers=1)
+        yield folder
 
 
 def test_every_stage_leaves_its_manifest(run: Path) -> None:
@@ -136,6 +162,66 @@ def test_models_are_compared_on_the_same_scenes(run: Path) -> None:
     assert [(each["arm"], each["task"]) for each in verdict["new"]] == new
 
 
+def test_a_generation_has_a_tokeniser_of_its_own(extended: Path, tmp_path: Path) -> None:
+    """Extended on all that was seen, as if nothing had interrupted it; who reads which, and where from."""
+    names = [path.name.partition("-")[2] for path in sorted((extended / "stages").glob("*.json"))]
+    assert names == [f"{name}.json" for name in (*STAGES[:7], "tokeniser-1", "tokens-1", "generalist-1")]
+    first, second = (read_config(extended / name, "tokeniser") for name in ("tokeniser", "tokeniser-1"))
+    assert extended_from(extended / "tokeniser-1") == first["weights"] != second["weights"]
+    stores = [extended / "stores" / name for name in SEEN]
+    digests = [EpisodeStore(store).digest() for store in stores]
+    assert [each["digest"] for each in second["lineage"]["stores"]] == digests
+    how = EXTENDED.vqgan, EXTENDED.tokeniser, EXTENDED.seed
+    train_tokeniser.train_tokeniser(stores, tmp_path, *how, parent=extended / "tokeniser")
+    assert read_config(tmp_path, "tokeniser")["weights"] == second["weights"]
+    later = {"generalist-1", "control-1"}
+    for name in MODELS:
+        record, own = read_agent(extended / "models" / name), second if name in later else first
+        assert record["tokeniser"] == own["weights"]
+        assert record["lineage"].get("parent_tokeniser") == (first["weights"] if name in later else None)
+        folder = extended / ("tokeniser-1" if name in later else "tokeniser")
+        assert tokeniser_beside(extended / "models" / name) == folder
+        assert Cycle(extended, EXTENDED).tokeniser(name) == folder
+    with pytest.raises(CheckpointError, match="reads the codes of tokeniser"):
+        Policy(extended / "models" / "generalist-1", extended / "tokeniser")
+
+
+def test_an_extension_shows_on_the_page(extended: Path) -> None:
+    page = Page(render(read_run(extended)))
+    effects = read_json(extended / "tokeniser-1" / "card.json")["extended"]
+    head, *rows = page.tables["tokeniser"][0]
+    assert head[0] == "images of" and [row[0] for row in rows] == sorted(SEEN)
+    for store, count, before, after, *_ in rows:
+        each = effects[str(extended / "stores" / store)]
+        assert (count, before, after) == (
+            str(each["images"]),
+            f"{each['before_db']:.2f}",
+            f"{each['after_db']:.2f}",
+        )
+    assert "extended from" in page.text["lineage"] and "the parent's:" in page.text["lineage"]
+    assert "extended: " in page.text["loop"]
+
+
+@pytest.mark.slow
+def test_an_extension_is_measured(
+    run: Path, extended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not done yet is done; both ends on the same scenes and goals."""
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    with pytest.raises(ValueError, match="preset 'debug' extends no tokeniser"):
+        extension(run, preset="debug", out=extended)
+    extension(run, preset="debug-extended", out=extended)
+    figures = read_json(tmp_path / "extension-debug.json")
+    assert figures["images"].keys() == set(SEEN)
+    assert {name: each["difference"]["n"] for name, each in figures["gate"].items()} == {
+        "generalist-1 new": 8,
+        "control-1 new": 8,
+        "generalist-1 old": 2 * len(PRESETS["debug"].collection.cells),
+    }
+    with pytest.raises(CheckpointError, match="is no other end of"):
+        extension(extended, preset="debug-extended", out=extended)
+
+
 def test_what_practice_is_worth_is_measured(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,14 +229,14 @@ def test_what_practice_is_worth_is_measured(
     monkeypatch.setattr(record, "RESULTS", tmp_path)
     copy = Path(shutil.copytree(run, tmp_path / "run"))
     for _ in range(2):
-        practice(copy, variants=("half:practice=0.2,steps=4",), episodes=2, seeds=(0, 1), workers=2)
+        practice(copy, variants=("half:practice=0.2,steps=4",), episodes=1, seeds=(0, 1), workers=2)
     measured_now = read_json(tmp_path / "practice-half-demonstrations-only.json")
     assert measured_now["ways"]["half"]["changed"] == {"practice": 0.2, "steps": 4}
     assert measured_now["ways"]["demonstrations-only"]["changed"].keys() == {"adaptation", "practice"}
     for way in measured_now["ways"].values():
         assert way["by_seed"].keys() == {"0", "1"}
         for tasks in way["by_seed"].values():
-            assert {task: each["rate"]["n"] for task, each in tasks.items()} == {"reach": 2, "lift": 2}
+            assert {task: each["rate"]["n"] for task, each in tasks.items()} == {"reach": 1, "lift": 1}
     models = sorted(path.name.rpartition("-")[0] for path in (copy / "ways").iterdir())
     assert models == ["as-it-is"] * 2 + ["demonstrations-only"] * 2 + ["half"] * 2
 
@@ -223,6 +309,41 @@ def test_each_verb_by_itself(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
         assert said.out.strip(), args
         assert "Traceback" not in said.err and "Warning" not in said.err
     _check_verbs(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_cycle_whose_practice_a_model_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its errors stand beside the gain, in the record and on the page; and are measured on fresh attempts."""
+    debug = PRESETS["debug"]
+    more = replace(debug, collection=replace(debug.collection, arms=("panda",), episodes=24))
+    monkeypatch.setitem(PRESETS, "debug", more)
+    run = tmp_path / "run"
+    improve("debug", run, judge=True)
+    name = MODEL + read_config(run / "judge", "success")["weights"]
+    practised = EpisodeStore(run / "stores" / "practice")
+    assert {practised.meta(id).outcome.judged_by for id in practised.ids()} == {name}
+    judged = read_json(run / "gate.json")["judged"]
+    counts = {(each["arm"], each["task"]): each["n"] for each in judged}
+    assert counts == dict.fromkeys(more.adaptation.cells, more.practice.episodes)
+    assert sum(each["said"] for each in judged) == sum(entry.success for entry in practised.entries())
+    assert "Who judged the practice" in (run / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(CheckpointError, match="other settings"):
+        improve("debug", run)
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    judge(run, episodes=2, workers=1)
+    told, entries = (
+        read_json(tmp_path / "judge-debug-seed0.json"),
+        EpisodeStore(run / "attempts-0.4").entries(),
+    )
+    cells = [*more.collection.cells, *more.adaptation.cells]
+    assert set(told["fresh"]["by_cell"]) == {" ".join(cell) for cell in cells}
+    for arm, task in cells:
+        won = [entry.success for entry in entries if (entry.arm, entry.task) == (arm, task)]
+        found = told["fresh"]["by_cell"][f"{arm} {task}"]
+        assert (found["n"], found["done"]) == (len(won), sum(won)) and len(won) == 2
+    assert told["fresh"]["by_task"]["lift"]["n"] == 4 and told["fresh"]["in_all"]["n"] == 8
+    steps = [cell["steps"] for cell in told["kept_apart"]["by_cell"].values()]
+    assert told["kept_apart"]["steps"]["said"] == sum(each["said"] for each in steps)
 
 
 @pytest.mark.slow

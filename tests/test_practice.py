@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from demos import workers
@@ -165,6 +166,17 @@ def test_what_cannot_be_practised(
     with pytest.raises(kind, match=said) as refused:
         practise(**change(options))  # pyright: ignore[reportArgumentType]
     assert "\n" not in str(refused.value)
+
+
+def test_scenes_and_noise_can_be_chosen(agent: Path, bench: Bench, tmp_path: Path) -> None:
+    practise(
+        branch=agent, tokeniser=bench.tokeniser, goals=bench.goals, out=tmp_path, arm="panda", task="reach",
+        preset="debug", episodes=2, first_seed=3000, explore=0.0, workers=1,
+    )  # fmt: skip
+    store = EpisodeStore(tmp_path)
+    assert sorted(entry.seed for entry in store.entries()) == [3000, 3001]
+    # Without noise an action is its label, both as 32-bit numbers.
+    assert all(np.array_equal(each.action, each.label) for each in map(store.load, store.ids()))
 
 
 def test_verb(agent: Path, bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

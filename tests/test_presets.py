@@ -100,7 +100,8 @@ def test_what_it_names_exists(preset: Preset) -> None:
             assert plan.episodes >= len(task.variations), "a variation would go without"
     for training in (preset.train, preset.finetune, preset.retrain):
         assert training.warm_up < training.steps
-    assert preset.tokeniser.warm_up < preset.tokeniser.steps
+    for training in (preset.tokeniser, preset.extension or preset.tokeniser):
+        assert training.warm_up < training.steps
 
 
 @presets

@@ -23,6 +23,7 @@ from finetune.markup import duration, percent, points, size
 from finetune.report import NAME, SECTIONS, report, summary_table
 from finetune.run_folder import read_run
 from finetune.standing import Standing
+from robocat.agreement import Agreement
 from robocat.scores import Scores
 from tests.fake_run import MODELS, NEW, OLD, STAGES, fake_run, fake_scores
 from tests.page import Page
@@ -148,6 +149,20 @@ def test_several_new_cells_are_shown_apart_and_together(folder: Path) -> None:
         f"{name} {other}" for name in (" ".join(NEW), f"{NEW[0]} stack", "all that is new") for other in whom
     ]
     assert names[:6] == shown
+
+
+def test_what_a_success_model_got_wrong_stands_beside_the_gain(folder: Path, page: Page) -> None:
+    assert "A success model judged" not in page.text["gate"] + page.text[""]
+    path = folder / "gate.json"
+    record = json.loads(path.read_text())
+    agreed = Agreement(n=90, done=70, said=60, both=57)
+    record["judged"] = [{"arm": NEW[0], "task": NEW[1], **agreed.record()}]
+    path.write_text(json.dumps(record))
+    changed = _page(folder)
+    assert "A success model judged the practice: precision 95 (86-98), n 60, recall 81 (" in changed.text[""]
+    _, row = changed.tables["gate"][1]
+    assert row[0] == " ".join(NEW) and row[3:] == ["3 of 60", "13 of 70"]
+    assert row[1].endswith("57/60") and row[2].endswith("57/70")
 
 
 def test_loop_counts_what_the_stores_hold(whole: Path, page: Page) -> None:

@@ -1,5 +1,7 @@
 """The success model: labels, what is learnt from, calibration, verdicts; and practice that it judges."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,22 +15,24 @@ from demos.rollout import Attempt, rollout
 from demos.store import EpisodeStore
 from demos.workers import Ended
 from finetune.practice import agreement, practise, practise_episodes
+from robocat import labelled as drawing
 from robocat import train_success as loop
+from robocat.agreement import Agreement
 from robocat.checkpoint import CheckpointError, read_config
-from robocat.config import Practice
+from robocat.config import Practice, SuccessTraining
 from robocat.data import Data
 from robocat.evaluate import Bench
-from robocat.labelled import Labelled, Pool, goal_rows, kind_of, labelled, labels, shown, split
+from robocat.labelled import Drawn, Labelled, Pool, labelled, labels, shown, split
 from robocat.policy import Policy
 from robocat.success import Calibration, Judge, SuccessConfig, hold_steps, load_success
 from robocat.tokeniser import load_tokeniser, save_tokeniser
 from robocat.tokens import TokenEpisode, build
 from robocat.train_success import (
-    SuccessTraining,
     calibrate,
     calibration_error,
     judged,
     measure,
+    pair_loss,
     train_success,
 )
 from robocat.verdicts import judge_store
@@ -37,7 +41,7 @@ from sim.env import make
 from tests.fakes import fake_episode
 from tests.tiny import SIZE, VQ, demonstrate, interrupted
 
-CONFIG = SuccessConfig(width=16, patch_width=16)
+CONFIG = SuccessConfig(width=16, hidden=32, channels=16, code_width=8)
 TRAINING = SuccessTraining(steps=80, batch=48, warm_up=10, held_out=0.5, checkpoint_every=30)
 
 
@@ -50,7 +54,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def everything(many: Path, tokeniser: Path) -> Labelled:
-    return labelled([many], [build(many, tokeniser, many.parents[1] / "tokens")])
+    return labelled([many], [build(many, tokeniser, many.parents[1] / "tokens", workers=1)])
 
 
 @pytest.fixture(scope="module")
@@ -94,36 +98,62 @@ def test_sides_share_no_episode(everything: Labelled) -> None:
         assert side.ends[-1] == len(side.codes)
     with pytest.raises(ValueError, match="no success among the 0 episodes to calibrate: more are needed"):
         split(everything, 0.0)
+    few = everything.part(np.arange(60) < 9)
+    with pytest.raises(ValueError, match="no two successes of one arm, task and variation among"):
+        split(few, 0.5)
 
 
-def test_half_of_what_is_drawn_is_done(everything: Labelled) -> None:
-    """And of the rest a third is done, but not what its goal asks for."""
-    codes, goals, done = Pool(everything).draw(np.random.default_rng(0), 96)
-    assert float(done.mean()) == 0.5
-    ends = {
-        kind: {everything.codes[row].tobytes() for row in rows}
-        for kind, rows in goal_rows(everything).items()
-    }
-    owners: dict[bytes, list[int]] = {}
-    for row, each in enumerate(everything.codes):
-        owners.setdefault(each.tobytes(), []).append(row)
-    other = 0
-    for code, goal, label in zip(codes, goals, done, strict=True):
-        rows = owners[code.numpy().astype(np.uint16).tobytes()]
-        kinds = {kind_of(everything.episodes[everything.episode_of[row]]) for row in rows}
-        asked = {kind for kind, each in ends.items() if goal.numpy().astype(np.uint16).tobytes() in each}
-        assert asked
-        if label:
-            assert kinds & asked and any(everything.done[row] for row in rows)
-        elif not kinds & asked:
-            other += 1
-            assert any(everything.done[row] for row in rows)
-    assert other == 16
+def test_half_of_what_is_drawn_is_done(everything: Labelled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of each row drawn is what is known of the step whose codes it has."""
+    monkeypatch.setattr(drawing, "SHORTLY", 2)
+    drawn = Pool(everything).draw(np.random.default_rng(0), 96)
+    assert drawn.codes.shape == (96, *everything.codes.shape[1:]) and float(drawn.done.float().mean()) == 0.5
+    assert len(drawn.cell.unique()) == 1 and len(drawn.kind.unique()) == 3
+    shortly = 0
+    for code, done, kind, number in zip(drawn.codes, drawn.done, drawn.kind, drawn.episode, strict=True):
+        rows = np.flatnonzero(everything.episode_of == int(number))
+        same = rows[(everything.codes[rows] == code.numpy()).all(axis=(1, 2))]
+        assert bool(done) in everything.done[same]
+        assert everything.episodes[int(number)].variation == ("blue", "green", "red")[int(kind)]
+        shortly += bool(not done and everything.done[np.minimum(same + 2, rows[-1])].any())
+    assert 24 <= shortly < 48
+
+
+def test_what_every_pair_says_by_hand() -> None:
+    """Two done of one kind in two episodes, one done of a rival's, one not done, one done of another task."""
+    batch = Drawn(
+        codes=torch.zeros(5, 2, 4, dtype=torch.int64),
+        done=torch.tensor([True, True, True, False, True]),
+        kind=torch.tensor([0, 0, 1, 0, 2]),
+        cell=torch.tensor([0, 0, 0, 0, 1]),
+        episode=torch.tensor([0, 1, 2, 3, 4]),
+    )
+    told = torch.tensor(
+        [
+            [0, 1, -1, 0, 0],
+            [1, 0, -1, 0, 0],
+            [-1, -1, 0, 0, 0],
+            [-1, -1, 0, 0, 0],
+            [0, 0, 0, 0, 0],
+        ]
+    )
+    assert float(pair_loss(30.0 * told, batch)) < 1e-6
+    for i, j in told.nonzero().tolist():
+        wrong = 30.0 * told
+        wrong[i, j] *= -1
+        assert float(pair_loss(wrong, batch)) > 1.0, (i, j)
+    silent = torch.randn(5, 5) * (told == 0)
+    assert float(pair_loss(30.0 * told + silent, batch)) < 1e-6, "nobody has said whether those are met"
+    even = pair_loss(torch.zeros(5, 5), batch)
+    assert float(even) == pytest.approx(np.log(2.0))
+    one = batch._replace(episode=torch.zeros(5, dtype=torch.int64))
+    assert float(pair_loss(30.0 * told.clamp(max=0), one)) < 1e-6, "no step is its own episode's goal"
 
 
 def test_one_variation_has_no_other_goal(everything: Labelled) -> None:
     red = everything.part(np.array([each.variation == "red" for each in everything.episodes]))
-    assert float(Pool(red).draw(np.random.default_rng(0), 96)[2].mean()) == pytest.approx(64 / 96)
+    drawn = Pool(red).draw(np.random.default_rng(0), 96)
+    assert float(pair_loss(torch.zeros(96, 96), drawn)) == pytest.approx(0.75 * np.log(2.0))
 
 
 def test_it_tells_done_from_not_done(judge: Path, everything: Labelled, tokeniser: Path) -> None:
@@ -216,7 +246,7 @@ def test_odds_are_calibrated(judge: Path, tokeniser: Path, everything: Labelled)
     codes = everything.codes[:300]
     with torch.inference_mode():
         seen = torch.from_numpy(codes.astype(np.int64))
-        raw = model(seen, seen[:1].expand_as(seen)).numpy()
+        raw = model(seen, seen[:1]).numpy()[:, 0]
     found = judging.log_odds(codes, codes[0])
     np.testing.assert_allclose(found, calibration.scale * raw + calibration.shift, rtol=1e-4, atol=1e-4)
     assert calibration != Calibration()
@@ -247,7 +277,7 @@ def test_practice_judged_by_a_model(
         branch=agent, tokeniser=tokeniser, goals=demos, out=tmp_path / "verb", arm="panda", task="reach",
         preset="debug", episodes=2, judge=judge, workers=1,
     )  # fmt: skip
-    assert "judged against the predicate: " in capsys.readouterr().out
+    assert "panda reach, held against the predicate: precision " in capsys.readouterr().out
 
 
 def test_a_store_is_judged_where_nobody_has(
@@ -276,12 +306,22 @@ def test_agreement_by_hand() -> None:
     ended = [
         Ended(str(i), "panda", "reach", "red", i, said, 9, held) for i, (said, held) in enumerate(outcomes)
     ]
-    assert agreement(ended) == "judged against the predicate: 1 of 3 said to succeed did not, 1 of 3 missed"
+    assert agreement(ended) == {("panda", "reach"): Agreement(n=5, done=3, said=3, both=2)}
 
 
 def test_a_model_that_is_absent_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no config.json in .*nobody"):
         Judge(tmp_path / "nobody", tmp_path / "tokeniser")
+
+
+def test_a_model_of_another_shape_is_refused(judge: Path, tokeniser: Path, tmp_path: Path) -> None:
+    """As those are that looked at a goal by modulation."""
+    older = Path(shutil.copytree(judge, tmp_path / "older"))
+    record = json.loads((older / "config.json").read_text())
+    record["success"] = {"width": 64, "patch_width": 48, "cameras": 2}
+    (older / "config.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match="differs from this version's in: .*patch_width"):
+        Judge(older, tokeniser)
 
 
 def test_another_tokeniser_is_refused(judge: Path, tmp_path: Path) -> None:

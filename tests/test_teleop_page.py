@@ -99,22 +99,38 @@ def test_the_object_is_lifted_by_keys_and_the_expert_is_taken_over(page: Any, se
     assert CONTROLLERS[episode.actor[-1]] == "teleop"
 
 
+def _let_pass(page: Any, seconds: float) -> None:
+    """Has a page's own clock go on, and hear the server in between: long silence is a lost connection."""
+    beat = page.locator("#cadence")
+    for _ in range(round(seconds / 0.5)):
+        before = beat.text_content()
+        page.clock.run_for(500)
+        until(lambda before=before: beat.text_content() != before)
+
+
 def test_a_countdown_goes_before_recording_and_is_called_off_by_the_same_key(
     page: Any, server: Service
 ) -> None:
+    """By the page's own clock, which stands still but when it is told to go on."""
+    said, state = page.locator("#phase"), lambda: server.hub.frame.state
     page.locator("#countdown").focus()
     page.locator("#countdown").select_option("3")
+    page.clock.install()
+    page.clock.pause_at(time.time() + 1)
     page.keyboard.press("Enter")
-    until(lambda: "starts in 2 s" in page.locator("#phase").text_content())
-    assert server.hub.frame.state["phase"] == "ready", "nothing is recorded yet"
+    _let_pass(page, 1.5)
+    until(lambda: "starts in 2 s" in said.text_content())
+    assert state()["phase"] == "ready", "nothing is recorded yet"
     page.keyboard.press("Enter")
-    until(lambda: page.locator("#phase").text_content().startswith("ready"))
-    time.sleep(2.5)
-    assert server.hub.frame.state["phase"] == "ready", "it was called off"
+    until(lambda: said.text_content().startswith("ready"))
+    _let_pass(page, 4.0)
+    at_rest(server)
+    assert state()["phase"] == "ready", "it was called off"
     page.keyboard.press("Enter")
-    _wait(page, phase="recording")
+    _let_pass(page, 3.5)
+    until(lambda: state()["phase"] == "recording")
     page.keyboard.press("Backspace")
-    _wait(page, phase="ready")
+    until(lambda: state()["phase"] == "ready")
 
 
 def test_undo_and_marks_by_hand(page: Any, server: Service) -> None:

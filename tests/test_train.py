@@ -22,8 +22,10 @@ from robocat.data import Data, sources_of
 from robocat.metrics import read_metrics
 from robocat.mixture import Mixture, NothingToLearn, held_out
 from robocat.schedule import TrainingDiverged, learning_rate
+from robocat.tokeniser import load_tokeniser
 from robocat.train import describe, make_optimiser, precision
-from tests.tiny import AGENT, TRAINING, demonstrate, interrupted, learn, measured
+from robocat.train_tokeniser import train_tokeniser
+from tests.tiny import AGENT, TOKENISER, TRAINING, VQ, demonstrate, interrupted, learn, measured
 
 # Learns nothing in so few steps; every fourth step and the last are measured, every second is a state.
 TEN = replace(TRAINING, steps=10)
@@ -216,6 +218,19 @@ def test_bf16_trains(data: Data, tmp_path: Path) -> None:
     assert read_agent(tmp_path)["steps"] == 2
 
 
+def test_portions(data: Data, tmp_path: Path) -> None:
+    """In portions of five of sixteen windows it learns as in one; goals must be compared in all of them."""
+    with pytest.raises(ValueError, match="micro: got 5 with a goal_weight of 0.1, expected 0"):
+        _train(data, tmp_path / "refused", micro=5)
+    losses: list[list[float]] = []
+    for micro in (0, 5):
+        plain, card = replace(AGENT, drop=0.0, future_cells=0, goal_weight=0.0), AgentCard("plain", 0, None)
+        out, how = tmp_path / f"{micro}", replace(TEN, steps=4, packed=True, micro=micro)
+        training.train(data, out, plain, how, card, seed=0)
+        losses.append([row["loss"] for row in read_metrics(out)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4) and losses[0][-1] < losses[0][0]
+
+
 def test_the_verb_counts_generations(data: Data, agent: Path, tmp_path: Path) -> None:
     out, given = tmp_path / "models" / "next", {"stores": data.stores, "tokeniser": data.tokeniser}
     training.main_train(**given, out=out, preset="debug", parent=agent, steps=1, workers=1)
@@ -244,6 +259,28 @@ def test_a_child_begins_as_its_parent(data: Data, agent: Path, tmp_path: Path) -
     some = _train(data, tmp_path / "some", parent=agent)
     assert read_agent(some)["weights"] != read_agent(agent)["weights"]
     assert read_card(some).parent == str(agent)
+
+
+def test_a_child_may_read_an_extended_tokeniser(data: Data, agent: Path, tmp_path: Path) -> None:
+    """If that is asked for, and of the parent's own alone."""
+    once = replace(TOKENISER, steps=1, warm_up=0)
+    for name, parent in (("next", data.tokeniser), ("after", tmp_path / "next")):
+        train_tokeniser(data.stores, tmp_path / name, VQ, once, seed=1, parent=parent)
+    own, read = read_agent(agent)["tokeniser"], replace(data, tokeniser=tmp_path / "next")
+    with pytest.raises(CheckpointError, match=f"reads the codes of tokeniser {own}, not of"):
+        _train(read, tmp_path / "x", parent=agent, steps=1)
+    out = _train(replace(read, extended=True), tmp_path / "x", parent=agent, steps=1)
+    record = read_agent(out)
+    assert record["tokeniser"] == load_tokeniser(tmp_path / "next").weights != own
+    assert record["lineage"]["parent_tokeniser"] == own
+    with pytest.raises(CheckpointError, match=f"reads the codes of tokeniser {own}, not of"):
+        _train(
+            replace(read, tokeniser=tmp_path / "after", extended=True), tmp_path / "y", parent=agent, steps=1
+        )
+    with pytest.raises(CheckpointError, match="got no parent"):
+        _train(replace(read, extended=True), tmp_path / "y", steps=1)
+    with pytest.raises(CheckpointError, match="was extended from no tokeniser"):
+        _train(replace(data, extended=True), tmp_path / "y", parent=agent, steps=1)
 
 
 def test_lineage_says_what_was_learnt_from(data: Data, agent: Path) -> None:

@@ -113,13 +113,13 @@ def test_worlds_are_as_alone(arm: str, task: str, workers: int, count: int, opti
         assert mine == its
     _assert_same(env.reset(seed=3), singles.reset(seed=3), "reset")
     ends = np.zeros(2, int)
-    for i, actions in enumerate(_moves(env, 5 * env.single.max_steps)):
+    for i, actions in enumerate(_moves(env, 3 * env.single.max_steps)):
         mine = env.step(actions)
         _assert_same(mine, singles.step(actions), f"step {i}")
         _assert_same_worlds(env, singles)
         assert mine[0] in env.observation_space
         ends += mine[2].sum(), mine[3].sum()
-    assert ends.sum() >= 4 * count
+    assert ends.sum() >= 2 * count
     if count > 1:
         assert ends.min() > 0, "success and want of time have both been seen"
     env.close()
