@@ -116,9 +116,8 @@ def train(
         card: Name, generation and parent, for the record.
         seed: Seeds weights and draws.
         parent: Checkpoint whose weights it starts from.
-        replica: Which of the processes this is that train the network together. Their number is part of what
-            a training is: sums differ in the last bits, each draws depth and cells for its own windows, and
-            compares their goals only.
+        replica: Which of the processes this is that train together. Their number is part of what a training
+            is: each draws depth and cells for its own windows, and compares their goals only.
 
     Raises:
         CheckpointError: If tokeniser, parent and what is in `out` do not belong together.

@@ -25,22 +25,19 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from demos.progress import progress
 from demos.rate import Rate
 from robocat.agreement import Agreement, in_percent
 from robocat.checkpoint import (
     clear_state,
     config_hash,
     finished,
-    load_state,
     read_config,
-    save_state,
     seeded,
 )
 from robocat.config import SuccessTraining
 from robocat.labelled import Drawn, Labelled, Pool, goal_rows, kind_of, labelled, rivals_of, split
-from robocat.metrics import Metrics
-from robocat.schedule import check_finite, learning_rate, set_learning_rate
+from robocat.loop import Course, Values, run
+from robocat.schedule import learning_rate, set_learning_rate
 from robocat.success import Calibration, SuccessConfig, SuccessModel, save_success
 from robocat.tokeniser import load_tokeniser
 from robocat.tokens import build
@@ -82,7 +79,7 @@ def train_success(
     *,
     seed: int,
 ) -> None:
-    """Trains a success model to `out`, resuming bit for bit; does nothing if it is finished.
+    """Trains a success model to `out`, going on from where it was interrupted, see `robocat.loop`; once only.
 
     Raises:
         ValueError: If the stores hold too few successes for all three sides, or a task that is held out.
@@ -94,34 +91,34 @@ def train_success(
     eyes = load_tokeniser(tokeniser)
     sets = [build(store, tokeniser, out.parent / "tokens") for store in stores]
     refuse_held_out((e.task for each in sets for e in each.episodes), "its successes are not learnt")
-    everything = labelled(stores, sets)
-    sides = split(everything, training.held_out)
+    sides = split(labelled(stores, sets), training.held_out)
     torch.manual_seed(seed)
     model = SuccessModel(config, eyes.codebook, eyes.config.cells)
     optimiser = torch.optim.AdamW(
         model.parameters(), training.learning_rate, betas=(0.9, 0.95), weight_decay=training.weight_decay
     )
-    models, optimisers = {"model": model}, {"model": optimiser}
     digests = [each.store_digest for each in sets]
-    identity = config_hash(config, digests, eyes.weights, training.held_out, seed)
-    start = load_state(out, models, optimisers, identity, training.steps)
-    settings = {"success": asdict(config), "training": asdict(training)}
-    pool = Pool(sides["fit"])
-    with (
-        Metrics(out, "success", settings, resume_step=start) as metrics,
-        progress("success model", training.steps) as advance,
-    ):
-        advance(start)
-        for step in range(start, training.steps):
-            rate = learning_rate(step, training.steps, training.learning_rate, training.warm_up, 0.02)
-            set_learning_rate(optimiser, rate)
-            loss = _step(model, optimiser, pool.draw(seeded(seed, 31, step), training.batch))
-            check_finite({"loss": loss}, out, step)
-            if step % 20 == 0 or step + 1 == training.steps:
-                metrics.log(step, {"loss": loss, "learning_rate": rate})
-            advance(1, note=f"loss {loss:.3f}")
-            if (step + 1) % training.checkpoint_every == 0:
-                save_state(out, step + 1, models, optimisers, identity)
+    pool, steps = Pool(sides["fit"]), training.steps
+
+    def draw(number: int) -> Drawn:
+        return pool.draw(seeded(seed, 31, number), training.batch)
+
+    def step(number: int, batch: Drawn) -> Values:
+        rate = learning_rate(number, steps, training.learning_rate, training.warm_up, 0.02)
+        set_learning_rate(optimiser, rate)
+        return {"loss": _step(model, optimiser, batch), "learning_rate": rate}
+
+    course = Course(
+        out,
+        "success model",
+        settings={"success": asdict(config), "training": asdict(training)},
+        models={"model": model},
+        optimisers={"model": optimiser},
+        identity=config_hash(config, digests, eyes.weights, training.held_out, seed),
+        steps=steps,
+        checkpoint_every=training.checkpoint_every,
+    )
+    run(course, draw, step)
     model.eval()
     calibration, figures = _measured(model, sides, seed)
     origin = [{"path": str(p), "digest": each.store_digest} for p, each in zip(stores, sets, strict=True)]
@@ -149,14 +146,14 @@ def _measured(
     return calibration, {"measured": measure(odds, rival_odds, kept), "calibration_error": error}
 
 
-def _step(model: SuccessModel, optimiser: torch.optim.Optimizer, batch: Drawn) -> float:
+def _step(model: SuccessModel, optimiser: torch.optim.Optimizer, batch: Drawn) -> Tensor:
     seen_BD = model.see(batch.codes)
     loss = pair_loss(model.match(seen_BD, seen_BD), batch)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
-    return float(loss.detach())
+    return loss.detach()
 
 
 def pair_loss(odds_BB: Tensor, batch: Drawn) -> Tensor:

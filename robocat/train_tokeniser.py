@@ -9,7 +9,7 @@ and, when a generation has seen what is new, on from there, with the old images 
     robocat tokenise --parent runs/cycle/tokeniser --stores runs/cycle/stores/demos runs/mine --out runs/next
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
 from io import BytesIO
@@ -23,16 +23,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from demos.fidelity import errors, psnr_db
-from demos.progress import progress
 from demos.store import EpisodeStore
 from robocat.checkpoint import (
     CheckpointError,
     clear_state,
     config_hash,
     finished,
-    load_state,
     read_json,
-    save_state,
     seeded,
     write_atomically,
     write_json,
@@ -40,15 +37,16 @@ from robocat.checkpoint import (
 from robocat.config import TokeniserTraining
 from robocat.devices import best, device_of
 from robocat.extension import effects
-from robocat.metrics import Metrics
+from robocat.loop import Course, Values, run
 from robocat.patches import Pixels, PixelsConfig
 from robocat.presets import PRESETS
-from robocat.schedule import check_finite, learning_rate, set_learning_rate
+from robocat.schedule import learning_rate, set_learning_rate
 from robocat.tokeniser import Tokeniser, load_tokeniser, save_tokeniser
 from robocat.vqgan import VQGAN, Critic, VQGANConfig, to_pixels
 from sim.names import pick
 from sim.tasks import refuse_held_out
 
+Batch = tuple[int, Tensor, Tensor]  # a seed, pixels (B, 3, H, W), what each counts (B, 1, H, W)
 SHOWN = 12  # reconstructions kept for the report
 FLOOR = 0.05  # of the peak learning rate, at the end
 HELD_OUT = 400  # images never trained on, at most a quarter: error and codebook usage are measured on these
@@ -104,7 +102,7 @@ def train_tokeniser(
     *,
     parent: Path | None = None,
 ) -> None:
-    """Trains a VQ-GAN to `out`, resuming bit for bit; does nothing if it is finished.
+    """Trains a VQ-GAN to `out`, going on from where it was interrupted, see `robocat.loop`; once only.
 
     Args:
         stores: Episode stores whose images are learnt.
@@ -124,36 +122,23 @@ def train_tokeniser(
         clear_state(out)  # what a kill right after the end left
         return
     drawn = draw_images(stores, training.images, config.size, seeded(seed, 11))
-    device = best()
-    means = camera_means(drawn.images, drawn.views).to(device)
-    origin = None if parent is None else _parent(parent, config)
+    device, origin = best(), None if parent is None else _parent(parent, config)
     torch.manual_seed(seed)  # only now: a parent draws numbers when it is loaded, unless it was before
     model, critic = VQGAN(config) if origin is None else origin.copy(), Critic()
-    model, critic = model.to(device), critic.to(device)
-    models, optimisers = {"model": model, "critic": critic}, _optimisers(model, critic, training)
+    models = {"model": model.to(device), "critic": critic.to(device)}
+    optimisers = _optimisers(model, critic, training)
     digests = [EpisodeStore(store).digest() for store in stores]
-    identity = config_hash(config, digests, training.images, seed, *([origin.weights] if origin else []))
-    start = load_state(out, models, optimisers, identity, training.steps)
-    settings = {"vqgan": asdict(config), "training": asdict(training)}
-    with (
-        Metrics(out, "tokeniser", settings, resume_step=start) as metrics,
-        progress("tokeniser", training.steps) as advance,
-    ):
-        advance(start)
-        for step in range(start, training.steps):
-            rng = seeded(seed, 12, step)
-            torch.manual_seed(int(rng.integers(2**31)))  # what revives dead codes
-            pixels, weight = drawn.batch(rng, means, training)
-            set_learning_rate(optimisers["model"], rate := _rate(training, step))
-            losses = _step(
-                model, critic, optimisers, pixels, weight_B1HW=weight, training=training, step=step
-            )
-            check_finite(losses, out, step)
-            if step % 20 == 0 or step + 1 == training.steps:
-                metrics.log(step, {**losses, "learning_rate": rate})
-            advance(1, note=f"loss {losses['reconstruction']:.3f}")
-            if (step + 1) % training.checkpoint_every == 0:
-                save_state(out, step + 1, models, optimisers, identity)
+    course = Course(
+        out,
+        "tokeniser",
+        settings={"vqgan": asdict(config), "training": asdict(training)},
+        models=models,
+        optimisers=optimisers,
+        identity=config_hash(config, digests, training.images, seed, *([origin.weights] if origin else [])),
+        steps=training.steps,
+        checkpoint_every=training.checkpoint_every,
+    )
+    run(course, *_learning(model, critic, optimisers, drawn, training, seed=seed))
     card = _card(model, drawn.images[: drawn.held], out) | _extended(model, origin, drawn.apart(stores))
     write_json(out / "card.json", card)
     lineage = _lineage(stores, digests, drawn, parent, origin)
@@ -206,6 +191,32 @@ def _parent(folder: Path, config: VQGANConfig) -> Tokeniser:
     return parent
 
 
+def _learning(
+    model: VQGAN,
+    critic: Critic,
+    optimisers: Mapping[str, torch.optim.Optimizer],
+    drawn: "Drawn",
+    training: TokeniserTraining,
+    *,
+    seed: int,
+) -> tuple[Callable[[int], Batch], Callable[[int, Batch], Values]]:
+    """What a step of a number learns from, and that step, as `robocat.loop` takes them."""
+    means = camera_means(drawn.images, drawn.views).to(device_of(model))
+
+    def draw(number: int) -> Batch:
+        rng = seeded(seed, 12, number)
+        return int(rng.integers(2**31)), *drawn.batch(rng, means, training)
+
+    def step(number: int, batch: Batch) -> Values:
+        revived, pixels, weight = batch
+        torch.manual_seed(revived)  # what revives dead codes
+        set_learning_rate(optimisers["model"], rate := _rate(training, number))
+        losses = _step(model, critic, optimisers, pixels, weight_B1HW=weight, training=training, step=number)
+        return {**losses, "learning_rate": rate}
+
+    return draw, step
+
+
 def _rate(training: TokeniserTraining, step: int) -> float:
     return learning_rate(step, training.steps, training.learning_rate, training.warm_up, FLOOR)
 
@@ -219,7 +230,7 @@ def _step(
     weight_B1HW: Tensor,
     training: TokeniserTraining,
     step: int,
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """One step of the tokeniser and, once it has taken shape and on every other step, of its critic."""
     optimiser, judge = optimisers["model"], optimisers["critic"]
     model.train()
@@ -237,8 +248,8 @@ def _step(
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     losses = {
-        "reconstruction": float(reconstruction.detach()),
-        "commitment": float(result.commitment.detach()),
+        "reconstruction": reconstruction.detach(),
+        "commitment": result.commitment.detach(),
     }
     if step >= 0.8 * start and step % 2 == 0:
         # Hinge loss (Esser et al. 2021); the critic begins before it counts.
@@ -246,7 +257,7 @@ def _step(
         judge.zero_grad(set_to_none=True)
         verdict.backward()
         judge.step()
-        losses["critic"] = float(verdict.detach())
+        losses["critic"] = verdict.detach()
     return losses
 
 

@@ -16,7 +16,6 @@ from demos.store import EpisodeStore
 from demos.workers import Ended
 from finetune.practice import agreement, practise, practise_episodes
 from robocat import labelled as drawing
-from robocat import train_success as loop
 from robocat.agreement import Agreement
 from robocat.checkpoint import CheckpointError, read_config
 from robocat.config import Practice, SuccessTraining
@@ -200,7 +199,7 @@ def test_measures_by_hand() -> None:
 
 def test_interrupted_equals_uninterrupted(judge: Path, many: Path, tokeniser: Path) -> None:
     out = judge.parent / "broken"
-    with interrupted(loop, at=50):
+    with interrupted(50):
         train_success([many], tokeniser, out, CONFIG, TRAINING, seed=0)
     train_success([many], tokeniser, out, CONFIG, TRAINING, seed=0)
     assert read_config(out, "success") == read_config(judge, "success")

@@ -54,7 +54,7 @@ def test_resumed_equals_uninterrupted(
 ) -> None:
     """Before the first state, right after one, and several times; stochastic depth and goals included."""
     for stop in stops:
-        with interrupted(loop, stop):
+        with interrupted(stop):
             _train(data, tmp_path)
         with pytest.raises(CheckpointError, match="never finished"):
             read_card(tmp_path)
@@ -88,7 +88,7 @@ def test_what_is_finished_is_left_alone(data: Data, uninterrupted: Path) -> None
 
 
 def test_another_training_may_not_go_on(data: Data, tmp_path: Path) -> None:
-    with interrupted(loop, 5):
+    with interrupted(5):
         _train(data, tmp_path)
     for other in (replace(data, shares=(1.0, 1.0), stores=data.stores * 2), data):
         changes: dict[str, Any] = {"hindsight": 0.9} if other is data else {}
@@ -323,7 +323,7 @@ def test_what_is_random_in_a_step_hangs_on_the_step(
         return values
 
     monkeypatch.setattr(training, "train_step", noted)
-    with interrupted(loop, 5):
+    with interrupted(5):
         _train(data, tmp_path)
     _train(data, tmp_path)
     assert seeds[4:6] == seeds[6:8]  # steps 4 and 5 were taken again
@@ -348,13 +348,13 @@ def test_a_step_is_the_generators(data: Data, agent: Path) -> None:
 def test_packed_batches_hold_all_arms_and_resume(data: Data, tmp_path: Path) -> None:
     """Each step sees both arms in one row; an interrupted training ends as one that was not."""
     whole = _train(data, tmp_path / "whole", packed=True)
-    with interrupted(loop, at=5):
+    with interrupted(5):
         _train(data, tmp_path / "broken", packed=True)
     assert _left(_train(data, tmp_path / "broken", packed=True)) == _left(whole)
 
 
 def test_packing_is_part_of_what_is_resumed(data: Data, tmp_path: Path) -> None:
-    with interrupted(loop, at=5):
+    with interrupted(5):
         _train(data, tmp_path)
     with pytest.raises(CheckpointError, match="unfinished training of another network, seed or data"):
         _train(data, tmp_path, packed=True)

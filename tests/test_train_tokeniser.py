@@ -53,7 +53,7 @@ def test_resumed_equals_uninterrupted(
 ) -> None:
     """Before the first state, right after one, and several times."""
     for stop in stops:
-        with interrupted(train_tokeniser, stop):
+        with interrupted(stop):
             _train(demos, tmp_path)
         with pytest.raises(CheckpointError, match="never finished"):
             read_config(tmp_path, "tokeniser")
@@ -87,7 +87,7 @@ def test_what_is_finished_is_left_alone(uninterrupted: Path) -> None:
 
 
 def test_other_data_may_not_go_on(demos: Path, tmp_path: Path) -> None:
-    with interrupted(train_tokeniser, 7):
+    with interrupted(7):
         _train(demos, tmp_path)
     with pytest.raises(CheckpointError, match="unfinished training of another network, seed or data"):
         _train(demos, tmp_path, images=200)
@@ -164,7 +164,7 @@ def test_what_is_random_in_a_step_hangs_on_the_step(
         return step(*args, **more)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
     monkeypatch.setattr(train_tokeniser, "_step", noted)
-    with interrupted(train_tokeniser, 7):
+    with interrupted(7):
         _train(demos, tmp_path)
     _train(demos, tmp_path)
     assert seeds[5:8] == seeds[8:11]  # steps 5, 6 and 7 were taken again

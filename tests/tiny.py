@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from demos.collect import Collection, collect_experts
+from robocat import loop
 from robocat.agent_checkpoint import AgentCard
 from robocat.agent_config import AgentConfig
 from robocat.config import TokeniserTraining, Training
@@ -67,8 +67,8 @@ def learn(data: Data, out: Path, config: AgentConfig = AGENT, training: Training
 
 
 @contextmanager
-def interrupted(loop: ModuleType, at: int) -> Iterator[None]:
-    """Ctrl-C in the step of this number of a training loop, which must be met meanwhile."""
+def interrupted(at: int) -> Iterator[None]:
+    """Ctrl-C in the step of this number of a training, which must be met meanwhile."""
     check: Callable[[dict[str, float], Path, int], None] = loop.check_finite
 
     def interrupt(losses: dict[str, float], folder: Path, step: int) -> None:
