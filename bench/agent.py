@@ -292,7 +292,7 @@ def table(figures: dict[str, dict[str, Any]]) -> Table:
                 for what in ("decide", "see_and_decide"):
                     one = figures_of[what]
                     said = f"p50 {one['p50_ms']:.1f} ms, p99 {one['p99_ms']:.1f} ms, {one['hz']:.0f} Hz"
-                    said += f", {figures_of['flop_a_decision'] * one['hz'] / 1e12:.3g} TFLOP/s"
+                    said += f", {figures_of['flop_a_decision'] * one['hz'] / 1e9:,.1f} GFLOP/s"
                     shown.add_row(preset, f"{what.replace('_', ' ')}, {arms} arms", said)
         for part, unit in (("loading", "control_steps_a_second"), ("tokenising", "images_a_second")):
             for who, rate in parts.get(part, {}).get(unit, {}).items():

@@ -26,6 +26,7 @@ from robocat.agent import Agent, Window
 from robocat.agent_checkpoint import AgentCard, cached_agent, save_agent
 from robocat.bins import expectation
 from robocat.config import Preset
+from robocat.patches import Pixels, PixelsConfig
 from robocat.policy import Policy
 from robocat.tokeniser import load_tokeniser, save_tokeniser
 from robocat.vocabulary import Embodiment
@@ -58,7 +59,8 @@ def acting(
     by_arms: dict[str, dict[str, Any]] = {}
     with TemporaryDirectory() as folder:
         model, eyes = Path(folder) / "agent", Path(folder) / "tokeniser"
-        save_tokeniser(eyes, VQGAN(preset.vqgan), {})
+        size = preset.vqgan.size
+        save_tokeniser(eyes, Pixels(PixelsConfig(size)) if preset.agent.patch else VQGAN(preset.vqgan), {})
         weights = load_tokeniser(eyes, device).weights
         save_agent(model, agent, weights, AgentCard("bench", None, None), lineage={}, steps=0)
         policy, network = Policy(model, eyes, device=device), cached_agent(model, weights, device).network

@@ -16,6 +16,7 @@ from bench.timed import timed
 from robocat.checkpoint import write_json
 from robocat.config import Preset
 from robocat.mixture import Mixture, Source
+from robocat.patches import LEVELS
 from robocat.tokeniser import BATCH, Tokeniser
 from robocat.tokens import ARRAYS, TokenEpisode, TokenSet
 from robocat.vocabulary import BINS
@@ -60,7 +61,8 @@ def _load(shards: Path, preset: Preset, seconds: float, seed: int) -> float:
 
 def make_shards(folder: Path, preset: Preset, episodes: int, rows: int = 25) -> Path:
     """A token set of random numbers, as large as that many episodes of each arm would make it."""
-    rng = np.random.default_rng(0)
+    rng, size = np.random.default_rng(0), preset.vqgan.size
+    each, codes = (3 * size**2, LEVELS) if preset.agent.patch else (preset.vqgan.cells**2, preset.vqgan.codes)
     names: dict[str, Any] = {}
     records: list[dict[str, Any]] = []
     for arm in preset.collection.arms:
@@ -68,12 +70,12 @@ def make_shards(folder: Path, preset: Preset, episodes: int, rows: int = 25) -> 
         names[arm] = [[channel.name for channel in channels(declared)], declared.action_names]
         shapes = {
             "proprio": (total, len(names[arm][0])),
-            "codes": (total, preset.agent.cameras, preset.vqgan.cells**2),
+            "codes": (total, preset.agent.cameras, each),
             "action": (total, declared.action_size),
             "progress": (total,),
         }
         for key in ARRAYS:
-            most = preset.vqgan.codes if key == "codes" else BINS
+            most = codes if key == "codes" else BINS
             made: NDArray[np.uint16] = rng.integers(most, size=shapes[key], dtype=np.uint16)
             np.save(folder / f"{arm}.{key}.npy", made)
         for i in range(episodes):

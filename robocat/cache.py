@@ -67,7 +67,7 @@ class Cache:
     def attend(self, block: int, q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor) -> Tensor:
         """Causal attention of the newest tokens to themselves and all before them (B, H, L, K)."""
         rows, new = len(k_BHLK), k_BHLK.shape[2]
-        place_L = self.at + self.places[:new]
+        place_L = self.at if new == 1 else self.at + self.places[:new]
         keys, values = self.blocks[block]
         if rows < self.windows:
             keys, values = keys[:rows], values[:rows]

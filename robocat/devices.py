@@ -35,7 +35,8 @@ def fit_to_act(agent: Agent, device: torch.device) -> Agent:
     """The agent itself, moved there and fit to act: not to be trained any more.
 
     On CUDA its weights are rounded to bfloat16, in which the larger presets are trained there, and steps of
-    one token are captured as graphs; on a CPU nothing changes.
+    one token are captured as graphs, so that the first decisions wait for the compiler. On a CPU nothing
+    changes.
     """
     agent = agent.to(device).eval()
     if device.type == "cuda":

@@ -44,6 +44,7 @@ class _Starts:
     rows: Index  # (M,) first rows of windows
     episode_of: Index  # (M,) index into the pool's episodes
     learnt: int  # how many are learnt
+    worth: NDArray[np.int64]  # (R,) of each of the arm's rows, whether its action is learnt: 1 or 0
 
     def pick(self, rng: np.random.Generator, count: int, judged: float) -> Index:
         """Indices (count,): of those that are only judged a share `judged`, where there are both."""
@@ -199,7 +200,10 @@ class Mixture:
         ]
         both = [*learnt, *rest]
         owners = [np.full(len(rows), i % len(episodes)) for i, rows in enumerate(both)]
-        return _Starts(np.concatenate(both), np.concatenate(owners), sum(map(len, learnt)))
+        worth = np.zeros(len(tokens.action), dtype=np.int64)
+        for each in episodes:  # step by step, whatever the window it stands in is drawn for
+            worth[worth_learning(tokens, each, 1, self._rise, self._practised)] = 1
+        return _Starts(np.concatenate(both), np.concatenate(owners), sum(map(len, learnt)), worth)
 
     @property
     def windows(self) -> int:
@@ -245,7 +249,7 @@ class Mixture:
         # In random order: processes that share a batch take every second row.
         order = rng.permutation(int(sum(len(part["goal"]) for part in rows)))
         parts = {key: torch.from_numpy(array[order].astype(np.int64)) for key, array in joined.items()}
-        weights = weigh(parts.pop("learnt"), parts.get("later"), parts["action"].shape[1])
+        weights = weigh(parts.pop("learnt"), parts.get("later"))
         return Window(**parts, learnt=weights)
 
     def _rows(
@@ -267,7 +271,7 @@ class Mixture:
             "goal": np.stack([self._goal(pool, rng, int(o), hindsight) for o in owner]),
             "meaning": pool.meaning_of[owner],
             "progress": tokens.progress[window].astype(np.int64) * BINS // (WHOLE + 1),
-            "learnt": (pick < starts.learnt).astype(np.int64),
+            "learnt": starts.worth[window],
         }
 
     def _later(self, tokens: ArmTokens, window: Index, last: Index) -> Index:

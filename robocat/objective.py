@@ -116,18 +116,17 @@ def positions(layout: Layout, device: torch.device) -> Positions:
         return Positions(*(torch.from_numpy(each).to(device) for each in places))
 
 
-def weigh(learnt_B: Tensor, later: Tensor | None, steps: int) -> Tensor | None:
+def weigh(learnt_BT: Tensor, later: Tensor | None) -> Tensor | None:
     """What the loss of each action of a batch counts, of one arm: its mean is then that of those learnt.
 
     Args:
-        learnt_B: Whether a window's actions are to be learnt.
+        learnt_BT: Whether the action of a window's step is to be learnt, and what is planned with it.
         later: As `robocat.agent.Window` has it: an episode may end before a plan does.
-        steps: T.
 
     Returns:
         Weights (B, T, C) of mean 1, or all 0 if nothing is learnt; None if everything is.
     """
-    counts_BTC = learnt_B.bool()[:, None, None].expand(-1, steps, 1)
+    counts_BTC = learnt_BT.bool()[..., None]
     if later is not None:
         there_BTC = F.pad((later >= 0).all(dim=3), (1, 0), value=True)  # a step's own action always is
         counts_BTC = counts_BTC & there_BTC

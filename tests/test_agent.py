@@ -259,7 +259,7 @@ def test_what_lies_beyond_the_end_is_not_learnt(at_once: bool) -> None:
     assert window.later is not None
     later = window.later.clamp(min=0)
     later[0, 0, 1], later[1, 0] = -1, -1
-    window = window._replace(later=later, learnt=weigh(torch.ones(BATCH), later, 1))
+    window = window._replace(later=later, learnt=weigh(torch.ones(BATCH, 1), later))
     logits = _logits(agent, window, PANDA).flatten(0, 1)
     target = torch.cat([window.action[:, :, None], later], dim=2).flatten(0, 1).flatten(1)
     there = target >= 0
@@ -277,7 +277,7 @@ def test_everything_observed_is_seen(layout: str, context: int) -> None:
     for key in ("proprio", "codes", "goal"):
         count = getattr(window, key).numel()
         # One row as it is, and one for each number that is another; in doubles, or rows differ by rounding.
-        rows = Window(*(torch.cat([each] * (count + 1)) for each in window))
+        rows = Window(*(torch.cat([each] * (count + 1)) for each in window[:4]))
         others = getattr(rows, key).view(count + 1, count)
         moved = others[1:].diagonal()
         moved.copy_((moved + 7) % (BINS if key == "proprio" else CODES))
@@ -405,7 +405,7 @@ def test_total_is_the_weighted_sum() -> None:
 def test_actions_that_are_not_learnt_do_not_count(context: int) -> None:
     """Neither in the mean nor in its number; what is seen beside them counts as ever."""
     agent, window = agent_of(context=context), window_of(PANDA, context)
-    first = weigh(torch.tensor([1, 0, 0]), None, context)
+    first = weigh(torch.tensor([1, 0, 0])[:, None].expand(-1, context), None)
     losses = losses_of(agent, window._replace(learnt=first), PANDA)
     alone = losses_of(agent, Window(*(None if part is None else part[:1] for part in window)), PANDA)
     torch.testing.assert_close(losses.action, alone.action)
@@ -417,7 +417,7 @@ def test_actions_that_are_not_learnt_do_not_count(context: int) -> None:
 def test_progress_is_learnt_where_no_action_is() -> None:
     """A batch of failures has a gradient, none of it at what reads actions."""
     agent, window = agent_of().train(), window_of(PANDA, 1)
-    losses = losses_of(agent, window._replace(learnt=weigh(torch.zeros(BATCH), None, 1)), PANDA)
+    losses = losses_of(agent, window._replace(learnt=weigh(torch.zeros(BATCH, 1), None)), PANDA)
     losses.total.backward()
     assert float(losses.action.detach()) == 0.0 and float(losses.progress.detach()) > 0.0
     assert agent.progress is not None

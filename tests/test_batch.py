@@ -30,7 +30,7 @@ def _parts(context: int, chunk: bool = False) -> list[Part]:
         later = window.later if chunk else None
         if later is not None:
             later[1, -1, 1], later[-1, 0] = -1, -1
-        weights = weigh(torch.tensor(learnt), later, context)
+        weights = weigh(torch.tensor(learnt)[:, None].expand(-1, context), later)
         parts.append((body, window._replace(learnt=weights, later=later)))
     return parts
 
@@ -100,7 +100,7 @@ def test_a_part_with_nothing_to_learn_takes_nothing_away() -> None:
     """The mean is over what is learnt: a share without any has no action loss, the others all of it."""
     agent, how = agent_of(**SUM), Training(batch=4, clip=1e9)
     window = window_of(PANDA, 1, batch=4)
-    batch = Batch(0, [(PANDA, window._replace(learnt=weigh(torch.tensor([1, 0, 1, 0]), None, 1)))], 4)
+    batch = Batch(0, [(PANDA, window._replace(learnt=weigh(torch.tensor([[1], [0], [1], [0]]), None)))], 4)
     each = [_gradients(agent, batch, how, _Summed(rank, 2))["action_loss"] for rank in range(2)]
     alone = _gradients(agent, Batch(0, dealt([(PANDA, window)], 0, 2), 2), how, ALONE)["action_loss"]
     assert float(each[1]) == 0.0
@@ -118,15 +118,15 @@ def test_what_was_first_used_in_acting_can_be_trained_with() -> None:
 
 
 def test_weights_worked_by_hand() -> None:
-    assert weigh(torch.tensor([1, 1]), None, 2) is None
-    weights = weigh(torch.tensor([1, 0, 1, 0]), None, 1)
-    assert weights is not None and weights[:, 0, 0].tolist() == [2.0, 0.0, 2.0, 0.0]
-    nothing = weigh(torch.tensor([0, 0]), None, 3)
+    assert weigh(torch.ones(2, 2), None) is None
+    weights = weigh(torch.tensor([[1, 0], [0, 1]]), None)
+    assert weights is not None and weights[..., 0].tolist() == [[2.0, 0.0], [0.0, 2.0]]
+    nothing = weigh(torch.zeros(2, 3), None)
     assert nothing is not None and nothing.tolist() == [[[0.0]] * 3] * 2
     later = torch.zeros(2, 1, 2, 5, dtype=torch.int64)
-    assert weigh(torch.tensor([1, 1]), later, 1) is None
+    assert weigh(torch.ones(2, 1), later) is None
     later[0, 0, 1] = -1
-    ended = weigh(torch.tensor([1, 1]), later, 1)
+    ended = weigh(torch.ones(2, 1), later)
     assert ended is not None
     torch.testing.assert_close(ended[:, 0], torch.tensor([[1.2, 1.2, 0.0], [1.2, 1.2, 1.2]]))
 

@@ -174,7 +174,9 @@ def test_what_an_agents_speed_is_made_of() -> None:
     network, body = agent.make_agent(preset, torch.device("cpu")), agent.body_of("panda")
     parts = [(body, agent.made_up(network, body, 2, torch.device("cpu")))]
     layout, config = network.layout(body), preset.agent
-    read = 5 * config.width * BINS + config.cameras * config.future_cells * config.width * preset.vqgan.codes
+    assert config.future_cells == 0, "every cell is scored"
+    scored = config.cameras * preset.vqgan.cells**2
+    read = 5 * config.width * BINS + scored * config.width * preset.vqgan.codes
     meant = 12 * config.blocks * config.width**2 + read / (layout.length - 1)
     assert agent.multiplied_parameters(network, parts) == pytest.approx(meant)
     assert torch.isfinite(losses(network, parts).total)

@@ -190,7 +190,8 @@ def test_the_other_steps_of_a_policy_are_judged(maker: _Maker, context: int) -> 
     mixture = Mixture(shares, 0.0, context, rise=0.06, judged=0.25)
     window = _drawn(mixture, 8000)
     assert window.learnt is not None and window.progress is not None
-    rows, learnt = window.proprio[:, 0, 0].tolist(), window.learnt[:, 0, 0].tolist()
+    # The last step says for what its window was drawn.
+    rows, learnt = window.proprio[:, 0, 0].tolist(), window.learnt[:, -1, 0].tolist()
     seen: dict[bool, set[int]] = {True: set(), False: set()}
     for row, flag in zip(rows, learnt, strict=True):
         seen[bool(flag)].add(row)
@@ -201,6 +202,15 @@ def test_the_other_steps_of_a_policy_are_judged(maker: _Maker, context: int) -> 
         for row in worth_learning(each.arms["panda"], episode, context, 0.06)
     }
     assert seen[True] == worth
+    single = {
+        int(row) + offset
+        for offset, each in zip((0, 60), tokens, strict=True)
+        for episode in each.episodes
+        for row in worth_learning(each.arms["panda"], episode, 1, 0.06)
+    }
+    told_BT = window.proprio[:, :, 0]
+    expected = torch.tensor([[int(row) in single for row in steps] for steps in told_BT])
+    assert torch.equal(window.learnt[..., 0] > 0, expected), "each step by itself"
     assert seen[True] | seen[False] == {row for row in range(90) if row % 30 < 30 - context}
     assert not any(owner[row].controller == "expert" for row in seen[False])
     own = [flag > 0 for row, flag in zip(rows, learnt, strict=True) if row < 60]

@@ -385,7 +385,9 @@ def test_a_hand_has_shapes_and_every_finger_a_slider(browser: Any, tmp_path: Pat
         expected = dict(limb.arm.gripper.shapes)["two fingers"]
         until(lambda: hand.hub.frame.state["fingers"][0] == expected)
         until(lambda: abs(limb.fingers[6] - start[6]) > 0.3)
-        assert abs(limb.fingers[4] - start[4]) < 0.1, "the second finger stays open"
+        at_rest(hand)  # a look into a scene that steps in another thread may be a half one
+        moved = np.abs(limb.fingers - start)
+        assert moved[6] > 0.3 and moved[4] < 0.1, "the second finger stays open"
         slider = page.get_by_role("slider", name="finger 2 upper")
         slider.focus()
         page.keyboard.press("Home")
