@@ -242,21 +242,26 @@ def test_every_option_is_a_variant() -> None:
 
 
 def test_equal_time_gives_dear_options_fewer_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "SECONDS", 0.05)
-    monkeypatch.setattr(ablation, "TURNS", 1)
-    monkeypatch.setattr(timed, "LEAST", 5)
+    """As many as take as long, by paces measured once; here a step takes as long as it has blocks."""
     preset = PRESETS["debug"]
-    long = replace(preset.train, steps=1000, batch=4)
-    ways = ablation.variants_of(
-        ("deep:blocks=40", "pixels:patch=16,image_tokens=0,goal_weight=0,future_weight=0"), preset, long
-    )
+    ways = ablation.variants_of(("deep:blocks=4",), preset, replace(preset.train, steps=1000))
 
     def steps() -> dict[str, int]:
         found = ablation.in_equal_time(ways, preset, tmp_path / "run" / "paces.json")
         return {name: way.training.steps for name, way in found.items()}
 
+    monkeypatch.setattr(ablation, "training_speed", lambda whole, *_: {"p50_ms": float(whole.agent.blocks)})
     first = steps()
-    assert first[AS_IT_IS] == 1000 and preset.train.warm_up < first["deep"] < 800
-    assert preset.train.warm_up < first["pixels"], "whatever an image is made of"
+    assert first == {AS_IT_IS: 1000, "deep": 250}
     monkeypatch.setattr(ablation, "_pace", lambda *_: pytest.fail("measured again"))
     assert steps() == first, "what was measured before is kept"
+
+
+def test_the_pace_of_patches_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that reads pixels has no codebook, in the bench neither."""
+    monkeypatch.setattr(ablation, "SECONDS", 0.01)
+    monkeypatch.setattr(ablation, "TURNS", 1)
+    monkeypatch.setattr(timed, "LEAST", 2)
+    preset = PRESETS["debug"]
+    ways = ablation.variants_of(("patches",), preset, replace(preset.train, batch=4))
+    assert ablation._pace(ways["patches"], ways[AS_IT_IS], preset) > 0  # pyright: ignore[reportPrivateUsage]
