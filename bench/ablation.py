@@ -34,6 +34,7 @@ from robocat.agent_config import AgentConfig
 from robocat.checkpoint import config_hash, finished, read_json, write_json
 from robocat.config import Preset, TokeniserTraining, Training
 from robocat.data import Data
+from robocat.devices import best
 from robocat.evaluate import Bench, Cell, make_goals, measure
 from robocat.metrics import read_metrics
 from robocat.patches import Pixels, PixelsConfig
@@ -45,9 +46,9 @@ from robocat.vqgan import VQGANConfig
 from sim.names import pick
 from sim.tasks import find_task
 
-# Every option beside the default, by name: what it changes of the agent, its training, or the tokeniser.
 SECONDS = 2.0  # a step is timed for in a turn, where time is to be equal
 TURNS = 3
+# Every option beside the default, by name: what it changes of the agent, its training, or the tokeniser.
 OPTIONS: dict[str, str] = {
     "no-future": "future_weight=0",
     "no-goal-loss": "goal_weight=0",
@@ -223,7 +224,7 @@ def in_equal_time(ways: dict[str, Variant], preset: Preset, kept: Path) -> dict[
     found: dict[str, Variant] = {}
     for name, way in ways.items():
         same = config_hash(
-            way.agent, way.training.batch, way.training.packed, preset.vqgan, ways[AS_IT_IS].agent
+            way.agent, replace(way.training, steps=0), way.vqgan, ways[AS_IT_IS].agent, str(best())
         )
         if same not in paces:
             paces[same] = 1.0 if name == AS_IT_IS else _pace(way, ways[AS_IT_IS], preset)
@@ -240,7 +241,7 @@ def _pace(way: Variant, start: Variant, preset: Preset) -> float:
 
     def taken(each: Variant) -> float:
         whole = replace(preset, agent=each.agent, train=each.training, vqgan=each.vqgan)
-        return training_speed(whole, torch.device("cpu"), SECONDS)["p50_ms"]
+        return training_speed(whole, best(), SECONDS)["p50_ms"]
 
     return median(taken(way) / taken(start) for _ in range(TURNS))
 

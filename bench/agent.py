@@ -73,7 +73,7 @@ def main(
     run: Path | None = None,
     batch: int | None = None,
     at_once: bool = False,
-    packed: bool = False,
+    packed: bool | None = None,
     micro: int | None = None,
     arms: tuple[int, ...] = (1,),
     threads: int = 1,
@@ -88,7 +88,8 @@ def main(
         run: A run whose demonstrations' tokens are loaded; made-up ones if not given.
         batch: Windows a training step instead of the preset's; what fits into the memory, on CUDA.
         at_once: Act with all numbers of an action at once.
-        packed: Train on windows of all of the preset's arms in one row; else on those of its first arm.
+        packed: Train on windows of all of the preset's arms in one row, or on those of its first arm, instead
+            of as the preset has it.
         micro: Windows a training step computes at a time instead of the preset's.
         arms: How many arms act side by side; several numbers are tried one after another.
         threads: Of a CPU, for training and acting.
@@ -109,7 +110,7 @@ def main(
                 preset.train,
                 batch=batch or preset.train.batch,
                 micro=preset.train.micro if micro is None else micro,
-                packed=packed,
+                packed=preset.train.packed if packed is None else packed,
                 precision="bf16" if where.type == "cuda" else preset.train.precision,
             )
             each["training"] = training(replace(preset, train=how), where, seconds)

@@ -6,8 +6,8 @@ At 1.2B a window of a Panda has 819 tokens, three control steps, and 1.21 billio
 TFLOP/s: 64 % of the 989 that NVIDIA's data sheet has for an H100, about as much as large products reach there
 at best. 16 arms at 10 Hz, or one at 40 Hz (79 TFLOP/s), leave room. Action numbers after the first are one
 token each, which is little to compute, but each reads all weights again: 2.4 GB in bfloat16, 0.7 ms at 3.35
-TB/s, for one arm as for 32; the keys of 32 arms, 168 MB an arm, are 5.4 GB more, 1.6 ms. That is arithmetic:
-nothing of it has been measured.
+TB/s, for one arm as for 32; the keys of 32 arms, 161 MB an arm, are 5.2 GB more, 1.5 ms; a captured step
+reads all places laid out, 1,024 of them, 1.9 ms. That is arithmetic: nothing of it has been measured.
 
 Of the figures, `decide` is from codes to bins, and `see_and_decide` all of `Policy.act`: from pictures and
 proprioception in the host's memory to actions there. Windows are full.

@@ -105,12 +105,11 @@ def compared(run: Path, other: Path, new: Cells, old: Cells) -> dict[str, Any]:
     reads = read_agent(run / "models" / NEXT)["tokeniser"]
     if len(same) > 1 or extended_from(other / EXTENDED) != reads:
         raise CheckpointError(f"{other} is no other end of {run}; choose another --out")
-    cards = read_json(run / TOKENISER / "card.json"), read_json(other / EXTENDED / "card.json")
+    card = read_json(other / EXTENDED / "card.json")
     ends = dict(zip(ENDS, (run, other), strict=True))
     gate = [(NEXT, "new", new), (CONTROL, "new", new), (NEXT, "old", old)]
     return {
-        "images": {Path(store).name: effect for store, effect in cards[1]["extended"].items()},
-        "psnr_db": {end: card["psnr_db"] for end, card in zip(ENDS, cards, strict=True)},
+        "images": {Path(store).name: effect for store, effect in card["extended"].items()},
         "weights": {end: _weights(folder) for end, folder in ends.items()},
         "gate": _success(ends, "gate-", gate),
         "evaluation": _success(ends, "", [*gate, (CONTROL, "old", old)]),

@@ -21,6 +21,7 @@ from demos.rate import Rate
 from demos.store import EpisodeStore
 from finetune.improve import NEXT
 from finetune.practice import practise_episodes
+from robocat.agent_checkpoint import tokeniser_beside
 from robocat.agreement import Agreement, Cell, by_cell, in_percent
 from robocat.checkpoint import read_config, read_json
 from robocat.config import Practice
@@ -48,19 +49,20 @@ def judge(
     """Trains a run's success model, unless it is there, and holds it against labels of steps and attempts.
 
     Args:
-        run: A finished run. The model is kept in its `judge`, the attempts in a folder named by their noise.
+        run: A finished run. The model is kept in its `bench-judge`, for `judge` is the cycle's own, which
+            has learnt less; the attempts in a folder named by their noise.
         episodes: Fresh attempts at each arm and task.
         explore: Standard deviation of the noise on their Cartesian actions.
         first_seed: Seeds of their scenes.
         workers: Processes.
     """
-    about, home = read_json(run / "run.json"), run / "judge"
+    about, home = read_json(run / "run.json"), run / "bench-judge"
     preset = pick(PRESETS, about["preset"], "preset")
     stores = [run / "stores" / name for name in ("demos", "practice")]
     train_success(stores, run / "tokeniser", home, SuccessConfig(), preset.success, seed=about["seed"])
     record = read_config(home, "success")
     plan = Practice(episodes=episodes, explore=explore, first_seed=first_seed)
-    bench = Bench(run / "tokeniser", run / "stores" / "goals", workers=workers)
+    bench = Bench(tokeniser_beside(run / "models" / NEXT), run / "stores" / "goals", workers=workers)
     attempts = run / f"attempts-{explore:g}"
     for cell in [*preset.collection.cells, *preset.adaptation.cells]:
         practise_episodes(run / "models" / NEXT, cell, bench, out=attempts, plan=plan)

@@ -83,7 +83,11 @@ def _tokeniser(run: Run) -> Box:
     first, *later = run.tokenisers.values() or (None,)
     if first is None or (card := first.card) is None:
         return Box("Tokeniser")
-    extended = [f"extended: {each.card.psnr_db:.1f} dB" for each in later if each.card is not None]
+    extended = [
+        f"extended: {effect.gain_db:+.1f} dB on {store}"
+        for each in later
+        for store, effect in each.effects.items()
+    ]
     lines = (f"{whole(card.codes_used)} of {whole(card.codes)} codes in use", *extended)
     return Box("Tokeniser", f"{card.psnr_db:.1f}", "dB PSNR", lines, run.seconds("tokeniser"))
 

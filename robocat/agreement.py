@@ -62,9 +62,9 @@ class Agreement:
         return asdict(self) | {name: asdict(rate) if rate else None for name, rate in rates.items()}
 
     def __str__(self) -> str:
-        """Such as "precision 98 % (95-99), n 107, recall 93 % (88-96), n 111"."""
+        """Such as "precision 98 (93-99) %, n 107, recall 93 (87-97) %, n 111"."""
         rates = {"precision": self.precision, "recall": self.recall}
-        return ", ".join(f"{name} {in_percent(rate)}" for name, rate in rates.items())
+        return ", ".join(f"{name} {in_percent(rate).replace(')', ') %')}" for name, rate in rates.items())
 
 
 def by_cell(verdicts: Iterable[tuple[Cell, bool, bool]]) -> dict[Cell, Agreement]:

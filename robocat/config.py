@@ -122,8 +122,9 @@ class Practice:
         explore: Standard deviation of the noise added to executed Cartesian actions; the label stays the
             policy's own mean action.
         first_seed: Seeds of the scenes.
-        judge: Whether a success model that learnt from the demonstrations judges the attempts, as it would
-            on a real robot, instead of the simulator's predicate.
+        judge: Whether a success model that learnt from the demonstrations judges the attempts instead of the
+            simulator's predicate: what counts as a success, and lends goals, is then what it says. When an
+            attempt ends, and which of its steps led somewhere, is told by the simulator still.
     """
 
     episodes: int = 1500

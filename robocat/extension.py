@@ -12,7 +12,7 @@ from robocat.tokeniser import Tokeniser
 
 @dataclass(frozen=True)
 class Effect:
-    """On the images of one store, none of which the extended tokeniser was trained on.
+    """On the images of one store, none of which the extension was trained on; the parent may have seen some.
 
     Attributes:
         images: How many.

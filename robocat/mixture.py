@@ -44,7 +44,7 @@ class _Starts:
     rows: Index  # (M,) first rows of windows
     episode_of: Index  # (M,) index into the pool's episodes
     learnt: int  # how many are learnt
-    worth: NDArray[np.int64]  # (R,) of each of the arm's rows, whether its action is learnt: 1 or 0
+    worth: NDArray[np.bool_]  # (R,) of each of the arm's rows, whether its action is learnt
 
     def pick(self, rng: np.random.Generator, count: int, judged: float) -> Index:
         """Indices (count,): of those that are only judged a share `judged`, where there are both."""
@@ -174,8 +174,11 @@ class Mixture:
         for episode in episodes:
             if _kind(episode) in self._goals or self._own_end(episode):
                 groups.setdefault((episode.arm, episode.task), []).append(episode)
+        arms = dict.fromkeys(arm for arm, _ in groups)
+        worth = {arm: self._worth(source.tokens.arms[arm], arm, episodes) for arm in arms}
         starts = {
-            (arm, task): self._starts(source.tokens.arms[arm], each) for (arm, task), each in groups.items()
+            (arm, task): self._starts(source.tokens.arms[arm], each, worth[arm])
+            for (arm, task), each in groups.items()
         }
         windows = sum(len(each.rows) for each in starts.values())
         for (arm, task), each in sorted(groups.items()):
@@ -188,7 +191,17 @@ class Mixture:
                 context, start = steps_of(self._context, tokens), starts[arm, task]
                 self._pools.append(_Pool(body, tokens, weight, tuple(each), start, context, meanings, last))
 
-    def _starts(self, tokens: ArmTokens, episodes: Sequence[TokenEpisode]) -> _Starts:
+    def _worth(self, tokens: ArmTokens, arm: str, episodes: Sequence[TokenEpisode]) -> NDArray[np.bool_]:
+        """Of each row of an arm, whether its action is learnt, whatever the window that it stands in (R,)."""
+        worth = np.zeros(len(tokens.action), dtype=np.bool_)
+        for each in episodes:
+            if each.arm == arm:
+                worth[worth_learning(tokens, each, 1, self._rise, self._practised)] = True
+        return worth
+
+    def _starts(
+        self, tokens: ArmTokens, episodes: Sequence[TokenEpisode], worth: NDArray[np.bool_]
+    ) -> _Starts:
         """Where the windows of a pool can start."""
         context = steps_of(self._context, tokens)
         learnt = [worth_learning(tokens, each, context, self._rise, self._practised) for each in episodes]
@@ -200,9 +213,6 @@ class Mixture:
         ]
         both = [*learnt, *rest]
         owners = [np.full(len(rows), i % len(episodes)) for i, rows in enumerate(both)]
-        worth = np.zeros(len(tokens.action), dtype=np.int64)
-        for each in episodes:  # step by step, whatever the window it stands in is drawn for
-            worth[worth_learning(tokens, each, 1, self._rise, self._practised)] = 1
         return _Starts(np.concatenate(both), np.concatenate(owners), sum(map(len, learnt)), worth)
 
     @property
@@ -271,7 +281,7 @@ class Mixture:
             "goal": np.stack([self._goal(pool, rng, int(o), hindsight) for o in owner]),
             "meaning": pool.meaning_of[owner],
             "progress": tokens.progress[window].astype(np.int64) * BINS // (WHOLE + 1),
-            "learnt": starts.worth[window],
+            "learnt": starts.worth[window].astype(np.int64),
         }
 
     def _later(self, tokens: ArmTokens, window: Index, last: Index) -> Index:

@@ -13,8 +13,8 @@ The weights are those of `robocat.agent_config.AgentConfig`; RoboCat has the fir
 All but `goal` and the experts' part of `trunk` are means over windows, and a batch may be computed in parts,
 by turns or by several processes: the parts' losses, each times its share of the windows, add up to the whole
 batch's, and so do their gradients. What is not to be learnt of a window has weight 0 and the others the more,
-by the whole batch, see `weigh`. `goal` compares the goals that are computed together, and experts are evenly
-loaded by these.
+by all windows of its arm in the batch, see `weigh`. `goal` compares the goals of an arm that are computed
+together, and experts are evenly loaded by what is.
 
 Shapes: B windows, T steps, Q = C x A numbers of C planned steps, D width, L tokens, M image tokens a step,
 Z bins.

@@ -35,14 +35,7 @@ from robocat.tokeniser import extended_from, load_tokeniser
 from sim.names import pick
 
 HELD_OUT_BATCHES = 4
-LOSSES = (
-    "loss",
-    "action_loss",
-    "future_loss",
-    "goal_loss",
-    "progress_loss",
-    "trunk_loss",
-)  # as `Losses` has them
+LOSSES = ("loss", *(f"{name}_loss" for name in Losses._fields[1:]))  # the first is the total
 
 
 def main_train(
@@ -117,7 +110,8 @@ def train(
         seed: Seeds weights and draws.
         parent: Checkpoint whose weights it starts from.
         replica: Which of the processes this is that train together. Their number is part of what a training
-            is: each draws depth and cells for its own windows, and compares their goals only.
+            is: each draws depth and cells for its own windows, by the same numbers, and compares their goals
+            only.
 
     Raises:
         CheckpointError: If tokeniser, parent and what is in `out` do not belong together.

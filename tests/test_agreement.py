@@ -24,7 +24,7 @@ def test_rates_by_hand() -> None:
     assert agreed.record() == asdict(agreed) | {
         "precision": asdict(Rate.of(2, 3)), "recall": asdict(Rate.of(2, 3)),
     }  # fmt: skip
-    assert str(agreed) == "precision 67 (21-94), n 3, recall 67 (21-94), n 3"
+    assert str(agreed) == "precision 67 (21-94) %, n 3, recall 67 (21-94) %, n 3"
 
 
 def test_what_was_never_said_or_done_has_no_rate() -> None:

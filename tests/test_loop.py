@@ -82,7 +82,7 @@ def extended(run: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "debug-extended", EXTENDED)
         fork(run, folder, "debug-extended", EXTENDED)
-        with interrupted(train_tokeniser, 7):
+        with interrupted(7):
             improve("debug-extended", folder)
         run_stages(folder, Cycle(folder, EXTENDED).stages()[:-2], workers=1)
         yield folder
@@ -199,7 +199,7 @@ def test_an_extension_shows_on_the_page(extended: Path) -> None:
             f"{each['after_db']:.2f}",
         )
     assert "extended from" in page.text["lineage"] and "the parent's:" in page.text["lineage"]
-    assert "extended: " in page.text["loop"]
+    assert "extended: " in page.text["loop"] and " on demos" in page.text["loop"]
 
 
 @pytest.mark.slow
