@@ -83,11 +83,9 @@ def _tokeniser(run: Run) -> Box:
     first, *later = run.tokenisers.values() or (None,)
     if first is None or (card := first.card) is None:
         return Box("Tokeniser")
-    extended = [
-        f"extended: {effect.gain_db:+.1f} dB on {store}"
-        for each in later
-        for store, effect in each.effects.items()
-    ]
+    # On the same images, as the two whole figures are not; one line has room: that of what is newest.
+    newest = [(store, effect) for each in later for store, effect in each.effects.items()][-1:]
+    extended = [f"extended: {effect.gain_db:+.1f} dB on {store}" for store, effect in newest]
     lines = (f"{whole(card.codes_used)} of {whole(card.codes)} codes in use", *extended)
     return Box("Tokeniser", f"{card.psnr_db:.1f}", "dB PSNR", lines, run.seconds("tokeniser"))
 

@@ -159,7 +159,8 @@ def test_what_a_success_model_got_wrong_stands_beside_the_gain(folder: Path, pag
     record["judged"] = [{"arm": NEW[0], "task": NEW[1], **agreed.record()}]
     path.write_text(json.dumps(record))
     changed = _page(folder)
-    assert "A success model judged the practice: precision 95 (86-98) %, n 60, recall 81 (" in changed.text[""]
+    told = "A success model judged the practice: precision 95 (86-98) %, n 60, recall 81 ("
+    assert told in changed.text[""]
     _, row = changed.tables["gate"][1]
     assert row[0] == " ".join(NEW) and row[3:] == ["3 of 60", "13 of 70"]
     assert row[1].endswith("57/60") and row[2].endswith("57/70")
