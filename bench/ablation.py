@@ -212,7 +212,7 @@ def _changes(way: Variant, start: Variant) -> dict[str, object]:
 
 
 def in_equal_time(ways: dict[str, Variant], preset: Preset, kept: Path) -> dict[str, Variant]:
-    """The variants with as many steps as take as long as those of the one as it is, on made-up windows.
+    """The variants with as many steps as take as long as those of the one as it is, on made-up shards.
 
     Args:
         ways: By name, the one as it is among them.

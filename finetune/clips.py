@@ -17,8 +17,9 @@ from demos.manifest import Entry
 from demos.progress import progress
 from demos.store import EpisodeStore
 from finetune.markup import Html, absent, data_uri, join, many, percent, table, tag, whole
-from finetune.run_folder import Cell, Run, TokeniserCard, TokeniserEffect, rank
+from finetune.run_folder import Cell, Run, TokeniserCard, rank
 from finetune.standing import Standing
+from robocat.extension import Effect
 
 Frames = NDArray[np.uint8]
 
@@ -183,7 +184,7 @@ def tokeniser_section(run: Run) -> Html:
     return join(parts) if parts else absent("a finished tokeniser", "tokeniser/card.json")
 
 
-def _effects(effects: Mapping[str, TokeniserEffect]) -> Html:
+def _effects(effects: Mapping[str, Effect]) -> Html:
     """Each store's images before and after a tokeniser was extended."""
     titles = ("images of", "images", "PSNR before", "now", "difference", "codes as before")
     rows = [
@@ -201,7 +202,7 @@ def _effects(effects: Mapping[str, TokeniserEffect]) -> Html:
     )
 
 
-def _said(effect: TokeniserEffect) -> tuple[str, ...]:
+def _said(effect: Effect) -> tuple[str, ...]:
     return (
         whole(effect.images),
         f"{effect.before_db:.2f}",

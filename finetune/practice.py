@@ -61,7 +61,7 @@ def practise(
         explore: Standard deviation of the noise added to executed Cartesian actions instead of the preset's;
             attempts that are there keep theirs.
         randomise: How far the episodes' worlds differ: "none", "moderate".
-        judge: A success model whose verdict counts instead of the simulator's predicate, as on a real robot;
+        judge: A success model whose verdict counts instead of the simulator's predicate;
             what the predicate said is kept beside it, and what the model got wrong is told.
         workers: Processes.
     """

@@ -204,7 +204,7 @@ def _by_whom(judged: Sequence[tuple[Cell, Agreement]]) -> str:
     if not judged:
         return ""
     together = sum((each for _, each in judged), Agreement(0, 0, 0, 0))
-    return f" A success model judged the practice: {together}, against the predicate [%]."
+    return f" A success model judged the practice: {together}, against the predicate."
 
 
 def _change(each: Difference) -> str:

@@ -24,6 +24,7 @@ from demos.store import EpisodeStore
 from finetune.gate import Cell, Verdict
 from finetune.records import build, need, read
 from robocat.agreement import Agreement
+from robocat.extension import Effect
 from robocat.metrics import FILE as METRICS
 from robocat.metrics import read_metrics
 from robocat.scores import Scores
@@ -107,18 +108,6 @@ class TokeniserCard:
 
 
 @dataclass(frozen=True)
-class TokeniserEffect:
-    """What extending a tokeniser did to the images of one store, see `robocat.extension.Effect`."""
-
-    images: int
-    before_db: float
-    after_db: float
-    gain_db: float
-    gain_half_db: float
-    codes_kept: float
-
-
-@dataclass(frozen=True)
 class TokeniserOrigin:
     """A trained tokeniser: its hash and size, how many images it learnt, of which stores (path, digest).
 
@@ -138,7 +127,7 @@ class TokeniserRecord:
 
     card: TokeniserCard | None
     origin: TokeniserOrigin | None
-    effects: dict[str, TokeniserEffect]
+    effects: dict[str, Effect]
 
 
 @dataclass(frozen=True)
@@ -273,7 +262,7 @@ def _tokeniser(folder: Path) -> TokeniserRecord:
     return TokeniserRecord(
         card=None if card is None else build(TokeniserCard, card, file),
         origin=_origin(folder / "config.json"),
-        effects={last_part(store): build(TokeniserEffect, effect, file) for store, effect in effects.items()},
+        effects={last_part(store): build(Effect, effect, file) for store, effect in effects.items()},
     )
 
 

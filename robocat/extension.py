@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from demos.fidelity import errors, psnr_db
-from robocat.tokeniser import Tokeniser
+
+
+class Coder(Protocol):
+    """Images to codes and back, as `robocat.tokeniser.Tokeniser` does it; reports are read without torch."""
+
+    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.int64]: ...
+
+    def decode(self, codes: NDArray[np.int64]) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,13 @@ class Effect:
 
 
 def effects(
-    parent: Tokeniser, extended: Tokeniser, images: Mapping[str, NDArray[np.uint8]]
+    parent: Coder, extended: Coder, images: Mapping[str, NDArray[np.uint8]]
 ) -> dict[str, dict[str, float]]:
     """Measures both on images (N, H, W, 3), N at least 2, by what they are of."""
     return {name: asdict(effect(parent, extended, some)) for name, some in images.items()}
 
 
-def effect(parent: Tokeniser, extended: Tokeniser, images: NDArray[np.uint8]) -> Effect:
+def effect(parent: Coder, extended: Coder, images: NDArray[np.uint8]) -> Effect:
     """Measures both on images (N, H, W, 3), N at least 2."""
     old, new = parent.encode(images), extended.encode(images)
     before, after = (psnr_db(errors(images, again)) for again in (parent.decode(old), extended.decode(new)))

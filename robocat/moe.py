@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-FEW = 256  # tokens up to which a GPU asks all experts
+FEW = 256  # tokens up to which a GPU asks all experts; own choice: the arms that act side by side
 
 
 class Routing(NamedTuple):

@@ -31,8 +31,9 @@ DEBUG = Preset(
 )
 
 # The agent as the paper and Gato have it: a token a code and a joint, each learnt from nothing, the goal at
-# each step, one-hot targets. What images will be weighs less, a mean beside the actions' mean: the paper
-# sums over tokens, of which images have twenty times as many, and JAT found such weights to harm.
+# each step, one-hot targets; of one control step, where the larger presets have as many as fit. What images
+# will be weighs less, a mean beside the actions' mean: the paper sums over tokens, of which images have
+# twenty times as many, and JAT found such weights to harm.
 FAITHFUL = replace(
     NANO.agent,
     image_tokens=0,

@@ -109,9 +109,8 @@ def train(
         card: Name, generation and parent, for the record.
         seed: Seeds weights and draws.
         parent: Checkpoint whose weights it starts from.
-        replica: Which of the processes this is that train together. Their number is part of what a training
-            is: each draws depth and cells for its own windows, by the same numbers, and compares their goals
-            only.
+        replica: Which of the processes this is that train together; their number is part of what a training
+            is: each draws depth and cells by the same numbers, and compares the goals of its own windows.
 
     Raises:
         CheckpointError: If tokeniser, parent and what is in `out` do not belong together.

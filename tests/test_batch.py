@@ -11,7 +11,7 @@ from robocat import objective
 from robocat import train as training
 from robocat.agent import Agent
 from robocat.batch import Batch, dealt, portions, windows_of
-from robocat.bins import places
+from robocat.bins import expectation, places
 from robocat.config import Training
 from robocat.objective import Part, losses, positions, weigh
 from robocat.replicas import ALONE, Replica
@@ -112,9 +112,12 @@ def test_what_was_first_used_in_acting_can_be_trained_with() -> None:
     for made in (positions, places, objective._normals):  # pyright: ignore[reportPrivateUsage]
         made.cache_clear()
     agent, parts = agent_of(context=3), _parts(3)
+    body, window = parts[0]
+    agent.act(window, body, expectation)
     with torch.inference_mode():
         losses(agent, parts)
     losses(agent, parts).total.backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in agent.bins.parameters())
 
 
 def test_weights_worked_by_hand() -> None:
