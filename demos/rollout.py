@@ -31,6 +31,9 @@ class Attempt:
         goal: Goal image per camera, or None for one posed by the environment.
         state: Simulator state (S,) to begin from, or None for the one that the seed draws.
         drawn: Numbers of a randomised world, or None for those that the seed draws.
+
+    Raises:
+        ValueError: If the seed is below 0.
     """
 
     seed: int
@@ -38,6 +41,10 @@ class Attempt:
     goal: dict[str, Image] | None = None
     state: NDArray[np.float64] | None = None
     drawn: Drawn | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed {self.seed} is out of range; expected 0 or more")
 
 
 @dataclass

@@ -132,6 +132,11 @@ class Practice:
     first_seed: int = 200_000
     judge: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("explore", "first_seed"):
+            if not (value := getattr(self, name)) >= 0:
+                raise ValueError(f"practice: {name}: got {value}, expected 0 or more")
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -118,6 +118,7 @@ def test_noise_strays_from_the_label_or_not(tmp_path: Path) -> None:
         ({"preset": "nono"}, UnknownName, "unknown preset 'nono'"),
         ({"episodes": 0}, ValueError, "episodes 0 is out of range; expected at least 1"),
         ({"workers": 0}, ValueError, "workers 0 is out of range; expected at least 1"),
+        ({"first_seed": -3}, ValueError, "seed -3 is out of range; expected 0 or more"),
         ({"size": 4}, ValueError, "image size 4 px is out of range"),
     ],
 )

@@ -148,6 +148,8 @@ def test_several_workers_make_the_same(
         (lambda o: o | {"task": "stack"}, StoreError, "no goal images for panda stack"),
         (lambda o: o | {"episodes": 0}, ValueError, "episodes 0 and workers 1 must both be at least 1"),
         (lambda o: o | {"workers": 0}, ValueError, "episodes 1 and workers 0 must both be at least 1"),
+        (lambda o: o | {"explore": -1.0}, ValueError, "practice: explore: got -1.0, expected 0 or more"),
+        (lambda o: o | {"first_seed": -5}, ValueError, "practice: first_seed: got -5, expected 0 or more"),
         (lambda o: o | {"preset": "nono"}, UnknownName, "unknown preset 'nono'"),
         (lambda o: o | {"branch": o["out"]}, CheckpointError, "no config.json in"),
     ],
