@@ -61,6 +61,7 @@ OPTIONS: dict[str, str] = {
     "future-heavy": "future_weight=1",
     "one-hot": "target_bins=0,bin_waves=0",
     "faithful": ",".join(f"{field}={value}" for field, value in changed(FAITHFUL, NANO.agent).items()),
+    "mean-over-tokens": "mean_over=tokens,future_weight=1",
     "goal-at-step": "goal_at=step",
     "context": "context=3",
     "tape": "tape=10",

@@ -93,11 +93,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def from_dict(kind: type[T], record: Mapping[str, Any]) -> T:
     """Builds a flat config dataclass from JSON, refusing unknown and missing names.
 
-    Names in the class's `LATER` may be missing: they came later, and their defaults are what was before.
+    Names in the class's `BEFORE` may be missing: they came later, and it says what was before.
     """
     names = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
-    later: frozenset[str] = getattr(kind, "LATER", frozenset())
-    if wrong := sorted((set(record) ^ names) - (later - set(record))):
+    record = {**getattr(kind, "BEFORE", {}), **record}
+    if wrong := sorted(set(record) ^ names):
         wrong = ", ".join(wrong)
         raise CheckpointError(f"{kind.__name__} in the checkpoint differs from this version's in: {wrong}")
     return kind(**record)

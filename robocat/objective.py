@@ -1,6 +1,8 @@
 """What an agent is trained on: one weighted sum of cross-entropies, in nats.
 
-    total = action + future_weight x future + goal_weight x goal + progress_weight x progress + trunk
+    total = told + goal_weight x goal + progress_weight x progress + trunk
+    told  = (m x action + n x future_weight x future) / (m + n)     of m action numbers and n image codes
+            or action + future_weight x future, where `mean_over` is "kinds"
 
     action      of each action number that is to be learnt, against a normal around its bin
     future      of image codes some steps ahead, see `robocat.future`
@@ -8,7 +10,7 @@
     progress    of how far along the task is, told where the first action number is asked for
     trunk       what options of the trunk ask for, see `robocat.adatape` and `robocat.moe`
 
-The weights are those of `robocat.agent_config.AgentConfig`; RoboCat has the first two.
+The weights are those of `robocat.agent_config.AgentConfig`; RoboCat has `told` alone, summed over tokens.
 
 All but `goal` and the experts' part of `trunk` are means over windows, and a batch may be computed in parts,
 by turns or by several processes: the parts' losses, each times its share of the windows, add up to the whole
@@ -29,6 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from robocat.agent import Agent, Embedded, Window
+from robocat.agent_config import AgentConfig
 from robocat.contrast import contrast
 from robocat.moe import imbalance
 from robocat.packing import through
@@ -96,9 +99,18 @@ def _read(agent: Agent, outputs_BLD: Tensor, seen: Embedded, window: Window, lay
         logits_BTZ = agent.progress(asked_BTQD[:, :, 0])
         progress = soft_cross_entropy(logits_BTZ, window.progress, config.target_bins)
     trunk = torch.zeros_like(action) if seen.unsureness is None else config.tape_weight * seen.unsureness
-    total = action + config.future_weight * future + config.goal_weight * goal
+    total = _told(config, window, action, future) + config.goal_weight * goal
     total = total + config.progress_weight * progress + trunk
     return Losses(total, action, future, goal, progress, trunk)
+
+
+def _told(config: AgentConfig, window: Window, action: Tensor, future: Tensor) -> Tensor:
+    """What actions and future images are worth together."""
+    future = config.future_weight * future
+    if config.mean_over == "kinds" or not config.future_weight or window.future is None:
+        return action + future
+    numbers, codes = config.chunk * window.action[0].numel(), window.future[0].numel()
+    return (numbers * action + codes * future) / (numbers + codes)
 
 
 def _action_loss(agent: Agent, asked_BTQD: Tensor, window: Window) -> Tensor:

@@ -37,8 +37,8 @@ class VQGANConfig:
             no codebook; of none, codes are those of a codebook.
     """
 
-    # Options that came after the first checkpoints: those say nothing of them, and had none of them.
-    LATER: ClassVar[frozenset[str]] = frozenset({"attention", "levels"})
+    # Options that came after the first checkpoints, and what those have that say nothing of them.
+    BEFORE: ClassVar[dict[str, object]] = {"attention": 0, "levels": ()}
 
     size: int = 64
     cells: int = 8

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,26 +11,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._dynamo import reset
 
+from bench.variants import changed
 from robocat.agent import Agent, Window
 from robocat.agent_config import AgentConfig
 from robocat.bins import BinHead, Values, expectation, value_embedding
 from robocat.objective import Losses, losses, soft_cross_entropy, weigh
+from robocat.presets import NANO
 from robocat.vocabulary import BINS, Embodiment, embodiment
 from sim.arms import ARMS
 from sim.proprioception import channels
 
 CODES, NUMBERS, CELLS, BATCH = 16, 4, 4, 3
 CASES: dict[str, dict[str, Any]] = {
-    "faithful": {
-        "image_tokens": 0,
-        "goal_at": "step",
-        "target_bins": 0.0,
-        "bin_waves": 0,
-        "goal_weight": 0.0,
-        "progress_weight": 0.0,
-        "code_vectors": "random",
-        "values": "table",
-    },
+    "faithful": changed(AgentConfig(context=1, context_tokens=0, drop=0.0), NANO.agent),
     "faithful-prefix": {"image_tokens": 0, "goal_at": "prefix", "goal_weight": 0.0},
     "merged-step": {"image_tokens": 2, "goal_at": "step"},
     "merged": {"image_tokens": 2, "goal_at": "prefix"},
@@ -57,7 +51,7 @@ def agent_of(**options: Any) -> Agent:
     small: dict[str, Any] = {"width": 16, "blocks": 2, "heads": 2, "patch_width": 8, "future_cells": 4}
     torch.manual_seed(1)
     book = F.normalize(torch.randn(CODES, NUMBERS), dim=1)
-    return Agent(AgentConfig(**small | options), book, CELLS).eval()
+    return Agent(replace(NANO.agent, **small | options), book, CELLS).eval()
 
 
 def window_of(
@@ -394,6 +388,20 @@ def test_total_is_the_weighted_sum() -> None:
 
 @contexts
 @torch.inference_mode()
+def test_total_is_the_mean_over_tokens(context: int) -> None:
+    """Two images of 16 codes and five numbers a step, whatever is asked for of them counts alike."""
+    agent = agent_of(**CASES["faithful"] | {"context": context})
+    losses = losses_of(agent, window_of(PANDA, context), PANDA)
+    torch.testing.assert_close(losses.total, (5 * losses.action + 32 * losses.future) / 37)
+    planning = agent_of(**CASES["faithful"] | {"chunk": 3})
+    losses = losses_of(planning, window_of(PANDA, 1), PANDA)
+    torch.testing.assert_close(losses.total, (15 * losses.action + 32 * losses.future) / 47)
+    without = losses_of(agent, window_of(PANDA, context, future=False), PANDA)
+    torch.testing.assert_close(without.total, without.action)
+
+
+@contexts
+@torch.inference_mode()
 def test_actions_that_are_not_learnt_do_not_count(context: int) -> None:
     """Neither in the mean nor in its number; what is seen beside them counts as ever."""
     agent, window = agent_of(context=context), window_of(PANDA, context)
@@ -440,10 +448,10 @@ def test_progress_is_told_before_anything_is_done() -> None:
         ({"chunk": 2, "execute": 3}, "agent: execute: got 3, expected at most chunk, 2"),
         ({"chunk": 2, "context": 2}, "agent: chunk: got 2 with a context of 2, expected 1, or at_once"),
         ({"experts": 2, "experts_used": 3}, "agent: experts_used: got 3, expected at most 2"),
-        ({"tape_bank": "own"}, "agent: tape_bank: got 'own', expected 'learnt' or 'input'"),
-        ({"goal_at": "end"}, "agent: goal_at: got 'end', expected 'step' or 'prefix'"),
+        ({"tape_bank": "own"}, "agent: tape_bank: got 'own', expected one of 'learnt', 'input'"),
+        ({"goal_at": "end"}, "agent: goal_at: got 'end', expected one of 'step', 'prefix'"),
     ],
 )
 def test_impossible_shapes_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        AgentConfig(**options)
+        replace(NANO.agent, **options)

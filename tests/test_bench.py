@@ -18,7 +18,7 @@ from bench.pictures import CAPTION, SIDE_PX, TILE_PX, portrait, tile
 from bench.variants import AS_IT_IS, changed, parse_variants
 from robocat.agent_config import AgentConfig
 from robocat.objective import losses
-from robocat.presets import PRESETS
+from robocat.presets import NANO, PRESETS
 from robocat.tokens import TokenSet
 from robocat.vocabulary import BINS
 from sim.arms import ARMS
@@ -65,7 +65,7 @@ def test_portraits_are_the_same_again_and_show_something() -> None:
 
 
 def test_a_variant_changes_what_it_names() -> None:
-    start = AgentConfig()
+    start = NANO.agent
     configs = parse_variants(("small:width=64,goal_weight=0,goal_at=step", "deep:blocks=3"), start)
     assert configs == {
         AS_IT_IS: start,

@@ -343,10 +343,12 @@ def test_records_are_readable_and_sorted(tmp_path: Path) -> None:
 
 def test_options_that_came_later_may_be_missing() -> None:
     """A checkpoint from before says nothing of them and had none; what was always there must be there."""
-    now = asdict(AgentConfig(width=64))
-    before = {name: value for name, value in now.items() if name not in AgentConfig.LATER}
-    assert from_dict(AgentConfig, before) == AgentConfig(width=64)
-    assert {"chunk", "tape", "experts"} <= AgentConfig.LATER < set(now)
+    now, later = asdict(AgentConfig(width=64)), AgentConfig.BEFORE
+    before = {name: value for name, value in now.items() if name not in later}
+    assert from_dict(AgentConfig, before) == from_dict(AgentConfig, now | later)
+    assert from_dict(AgentConfig, before).context_tokens == 0
+    assert from_dict(AgentConfig, now) == AgentConfig(width=64)
+    assert {"chunk", "tape", "experts"} < set(later) < set(now)
     for wrong in ({"width": 64}, now | {"depth": 3}):
         with pytest.raises(
             CheckpointError, match="AgentConfig in the checkpoint differs from this version's"

@@ -10,11 +10,11 @@ import torch
 
 from demos.store import EpisodeStore
 from robocat.agent import Agent, Window
-from robocat.agent_config import AgentConfig
 from robocat.data import Data, sources_of
 from robocat.objective import losses
 from robocat.patches import PatchStem, Pixels, PixelsConfig
 from robocat.policy import Policy
+from robocat.presets import NANO
 from robocat.tokeniser import load_tokeniser
 from robocat.train_tokeniser import tokenise
 from robocat.vocabulary import BINS
@@ -76,19 +76,20 @@ def test_patches_must_fill_the_image() -> None:
 )
 def test_what_needs_codes_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        AgentConfig(**options)
+        replace(NANO.agent, **options)
 
 
 def test_tokenisers_and_agents_must_agree() -> None:
     pixels, codes = Pixels(PixelsConfig(SIZE)).vectors, torch.zeros(32, 8)
     with pytest.raises(ValueError, match="patch: got 16 with a tokeniser that gives codes"):
-        Agent(AgentConfig(**READS_PATCHES), codes, 8)
+        Agent(replace(NANO.agent, **READS_PATCHES), codes, 8)
     with pytest.raises(ValueError, match="patch: got 0 with a tokeniser that gives pixels"):
-        Agent(AgentConfig(), pixels, SIZE)
+        Agent(NANO.agent, pixels, SIZE)
 
 
 def test_every_weight_has_a_gradient() -> None:
-    agent = Agent(AgentConfig(width=16, heads=2, **READS_PATCHES), Pixels(PixelsConfig(SIZE)).vectors, SIZE)
+    config = replace(NANO.agent, width=16, heads=2, **READS_PATCHES)
+    agent = Agent(config, Pixels(PixelsConfig(SIZE)).vectors, SIZE)
     images = torch.randint(256, (2, 1, 2, 3 * SIZE**2))
     window = Window(
         proprio=torch.randint(BINS, (2, 1, len(PANDA.proprio))),

@@ -14,6 +14,7 @@ from robocat.agent_config import AgentConfig
 from robocat.config import TokeniserTraining, Training
 from robocat.data import Data
 from robocat.metrics import read_metrics
+from robocat.presets import NANO
 from robocat.train import train
 from robocat.train_tokeniser import train_tokeniser
 from robocat.vqgan import VQGANConfig
@@ -25,18 +26,7 @@ EPISODES = 4  # for each arm and task
 
 VQ = VQGANConfig(size=SIZE, cells=8, codes=32, code_dim=8, width=16)
 TOKENISER = TokeniserTraining(steps=60, batch=16, warm_up=4, images=400, checkpoint_every=20)
-AGENT = AgentConfig(
-    width=32,
-    blocks=2,
-    heads=2,
-    context=1,
-    goal_at="prefix",
-    image_tokens=2,
-    patch_width=8,
-    cameras=2,
-    drop=0.1,
-    future_cells=4,
-)
+AGENT = replace(NANO.agent, width=32, blocks=2, heads=2, patch_width=8, drop=0.1)
 TRAINING = Training(steps=6, batch=16, warm_up=2, held_out=0.2, evaluate_every=4, checkpoint_every=2)
 
 
