@@ -1,10 +1,10 @@
-"""Offscreen pictures of a scene: a renderer for each thread, compiled model and size, kept for good."""
+"""Offscreen pictures of a scene: a renderer for each thread, compiled model and size; the last are kept."""
 
 import atexit
 import copy
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
 
 import mujoco
 import numpy as np
@@ -25,6 +25,7 @@ def cameras_of(arm: Arm) -> tuple[str, ...]:
 
 PATH_RGB, PATH_WIDTH_M = (0.95, 0.45, 0.1), 0.0015  # own choice: seen on every table, narrower than a finger
 MOST_GEOMS = 400  # of a scene, and lines drawn into it
+MOST_KEPT = 32  # renderers a thread: with software GL some megabytes each
 HIDDEN = 5  # a group of geoms that MuJoCo does not draw unless asked
 # Flags of a picture that cost time and are not wanted in one.
 OFF = (
@@ -122,6 +123,12 @@ class Pictures:
         self._draw(paths_m)
         return self._renderer.render()
 
+    def close(self) -> None:
+        """Frees what it holds, in the thread that draws with it."""
+        self._renderer.render()  # makes its context current: names freed in another's would be that one's
+        atexit.unregister(self._renderer.close)
+        self._renderer.close()
+
     def _draw(self, paths_m: Sequence[NDArray[np.float64]]) -> None:
         """Adds lines to the picture that is about to be rendered, fainter the older they are."""
         drawn = self._renderer.scene
@@ -160,14 +167,26 @@ class Pictures:
         return (beyond <= radius) | (radius == 0.0)  # 0: an endless plane
 
 
-_of_thread = threading.local()
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.kept: OrderedDict[tuple[mujoco.MjModel, int], Pictures] = OrderedDict()
+
+
+_of_thread = _OfThread()
 
 
 def pictures(model: mujoco.MjModel, size: int) -> Pictures:
-    """The thread's renderer for a compiled model at an image size [px]: a context of OpenGL is a thread's."""
-    if not hasattr(_of_thread, "pictures"):
-        _of_thread.pictures = lru_cache(maxsize=32)(Pictures)
-    return _of_thread.pictures(model, size)
+    """The thread's renderer for a compiled model at an image size [px]: a context of OpenGL is a thread's.
+
+    To be asked for at each picture: the one that was not used for longest is closed where another is needed.
+    """
+    kept, key = _of_thread.kept, (model, size)
+    if key not in kept:
+        while len(kept) >= MOST_KEPT:
+            kept.popitem(last=False)[1].close()
+        kept[key] = Pictures(model, size)
+    kept.move_to_end(key)
+    return kept[key]
 
 
 def _gl_renderer() -> str:

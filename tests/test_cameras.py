@@ -3,12 +3,15 @@
 import copy
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
 import pytest
 
+from sim import cameras
 from sim.arms import ARMS
 from sim.cameras import CAMERAS, Image, Pictures, pictures
 from sim.env import ManipulationEnv, make
@@ -95,6 +98,32 @@ def test_sizes_share_nothing() -> None:
     after = small.take(env.scene, CAMERAS)
     assert all(np.array_equal(before[camera], after[camera]) for camera in CAMERAS)
     assert small is pictures(env.scene.model, 16)
+
+
+def test_the_one_unused_for_longest_is_freed_and_no_other_suffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it held is freed in its own context: the others go on drawing what they drew."""
+    drawers: list[weakref.ref[mujoco.Renderer]] = []
+
+    class Watched(mujoco.Renderer):
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
+            drawers.append(weakref.ref(self))
+
+    monkeypatch.setattr(mujoco, "Renderer", Watched)
+    monkeypatch.setattr(cameras, "_of_thread", cameras._OfThread())
+    monkeypatch.setattr(cameras, "MOST_KEPT", 2)
+    worlds = [_started(arm).scene for arm in ("panda", "ur5e", "sawyer")]
+    drawers.clear()
+    monkeypatch.setattr(cameras, "_of_thread", cameras._OfThread())
+    first = [pictures(scene.base, 64).take(scene, CAMERAS) for scene in worlds]
+    assert [drawer() is None for drawer in drawers] == [True, False, False]
+    kept = pictures(worlds[1].base, 64)
+    for turn in (0, 1, 2, 1, 0, 2):
+        again = pictures(worlds[turn].base, 64).take(worlds[turn], CAMERAS)
+        for camera in CAMERAS:
+            np.testing.assert_array_equal(again[camera], first[turn][camera])
+    assert pictures(worlds[1].base, 64) is not kept
+    assert sum(drawer() is not None for drawer in drawers) == 2 + 1, "and the one that is held here, closed"
 
 
 @pytest.mark.parametrize("size", [8, 1024])
