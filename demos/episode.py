@@ -25,7 +25,7 @@ workspace, joint ranges and speeds, take nothing from `label`; they show in `act
 arms, for in simulation `action` is what was asked. `held` is of real arms alone. Of these `action` is the
 motion that the arm said it took, `state` is that of the arm's own simulated model, with the joints that it
 reported as positions and the joint targets that it was sent as controls, and `success` and `progress` are
-never true and 0: an outcome judged by `NOBODY` is none.
+never true and 0, which says nothing (`Episode.told`): an outcome judged by `NOBODY` is none.
 A multiplied episode was acted by what does other episodes again in a new scene (`demos.multiplied`).
 All numbers are finite. `wall_time` and `meta.created` say when, not what: recordings that differ only
 there are the same episode. What an episode is besides its arrays stands in `EpisodeMeta`.
@@ -70,6 +70,7 @@ ARRAYS: dict[str, tuple[str, tuple[str, ...]]] = {
 OPTIONAL = ("commanded", "actor", "held")  # None where there is nothing to say
 PER_CAMERA = ("images", "goal")
 PEOPLE = ("operator", "hand")  # what an outcome's `judged_by` begins with where a person did
+UNKNOWN = "unknown"  # what a set of others does not say of itself
 NOBODY = "nobody"  # has judged an episode, of which nothing is known but that it took place
 OUTCOMES = ("success", "failure", "unjudged")
 CONTROLLERS = ("expert", "policy", "teleop", "replay", "multiplied")  # `actor` has their numbers
@@ -270,6 +271,11 @@ class Episode:
     def length(self) -> int:
         """T, the number of steps."""
         return self.action.shape[0]
+
+    @property
+    def told(self) -> bool:
+        """Whether `progress` says anything: at a real table nobody tells it, nor do the sets of others."""
+        return self.held is None and self.meta.mujoco_version != UNKNOWN
 
     @property
     def succeeded(self) -> bool:

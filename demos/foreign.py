@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from tyro.conf import arg
 
-from demos.episode import Episode, EpisodeMeta, Outcome, Provenance, episode_id
+from demos.episode import UNKNOWN, Episode, EpisodeMeta, Outcome, Provenance, episode_id
 from demos.store import EpisodeStore
 
 Ranges = dict[str, tuple[float, float]]
@@ -71,7 +71,7 @@ class Recording:
     success: NDArray[np.bool_] | None = None
     seconds: NDArray[np.float64] | None = None
     states: NDArray[np.float64] | None = None
-    model: str = "unknown"
+    model: str = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Source:
         seconds = np.arange(steps) / self.control_hz if recording.seconds is None else recording.seconds
         images = self._pictures(recording)
         label = self.actions(recording.action)
-        self.remarks.say("the actions meant are those executed, and progress is 0 until success")
+        self.remarks.say("the actions meant are those executed, and progress is not told")
         return Episode(
             images=images,
             proprio=self._ended(recording.proprio, steps),
@@ -241,14 +241,14 @@ class Source:
             cameras=tuple(images),
             image_size=(size[0], size[1]),
             proprio_names=tuple(self.proprio),
-            proprio_units=("unknown",) * len(self.proprio),
+            proprio_units=(UNKNOWN,) * len(self.proprio),
             proprio_ranges=tuple(self.proprio.values()),
             action_names=tuple(self.action),
             outcome=Outcome(success, self.judged_by if recording.success is not None else "importer"),
             provenance=Provenance(self.terms.controller, seed=seed),
-            mujoco_version="unknown",
+            mujoco_version=UNKNOWN,
             model_hash=recording.model,
-            gl_renderer="unknown",
+            gl_renderer=UNKNOWN,
             created=datetime.now(UTC).isoformat(),
         )
 

@@ -37,7 +37,8 @@ class Window(NamedTuple):
         action: Bins (B, T, A).
         future: Image codes `future_steps` later (B, T, V, N), or None when acting.
         meaning: Equal numbers where goals mean the same (B,), or None when acting.
-        progress: How far along the task is at each step, bins (B, T), or None when acting.
+        progress: How far along the task is at each step, bins (B, T), -1 where nobody tells; None when
+            acting.
         learnt: What the loss of each action counts, float32 (B, T, C), see `robocat.objective.weigh`; None
             when acting, and where all of them count alike.
         later: Bins of the actions after each step's own, as far as they are planned with it (B, T, C - 1, A),

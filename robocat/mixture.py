@@ -67,6 +67,7 @@ class _Pool:
     context: int  # control steps a window
     meaning_of: Index  # (E,) a number for what each episode's goal asks for
     last_of: Index  # (E,) last row of each episode
+    told: NDArray[np.bool_]  # (E,) whether each episode's progress says anything
 
 
 def held_out(id: str, share: float) -> bool:
@@ -86,8 +87,9 @@ def worth_learning(
 
     Of whoever shows how it is done, all steps of a success. Of what a policy did by itself, successful in the
     end or not, the steps soon after which the task's progress has risen, and those at its goal: hesitation
-    and what led nowhere are not repeated, and what went well before a failure is. Or, where `practised` is
-    "hindsight", all of it, as RoboCat has it: there a failure's goal is where it ended.
+    and what led nowhere are not repeated, and what went well before a failure is. Where nobody tells the
+    progress, as at a real table, the outcome decides: all steps of a success, none of a failure. Or, where
+    `practised` is "hindsight", all of it, as RoboCat has it: there a failure's goal is where it ended.
 
     Args:
         tokens: The arm's rows.
@@ -97,10 +99,11 @@ def worth_learning(
         practised: See `robocat.config.Training`.
     """
     first = _first_rows(episode, context)
-    if episode.controller != "policy":
-        return first if episode.success else first[:0]
-    if practised == "hindsight":
+    own = episode.controller == "policy"
+    if own and practised == "hindsight":
         return first
+    if not (own and episode.told):
+        return first if episode.success else first[:0]
     last = episode.start + episode.rows - 1
     now = first + context - 1
     progress = tokens.progress[now].astype(np.int64)
@@ -189,7 +192,10 @@ class Mixture:
                 last = np.array([episode.start + episode.rows - 1 for episode in each], dtype=np.int64)
                 weight = source.share * count / windows
                 context, start = steps_of(self._context, tokens), starts[arm, task]
-                self._pools.append(_Pool(body, tokens, weight, tuple(each), start, context, meanings, last))
+                told = np.array([episode.told for episode in each])
+                self._pools.append(
+                    _Pool(body, tokens, weight, tuple(each), start, context, meanings, last, told)
+                )
 
     def _worth(self, tokens: ArmTokens, arm: str, episodes: Sequence[TokenEpisode]) -> NDArray[np.bool_]:
         """Of each row of an arm, whether its action is learnt, whatever the window that it stands in (R,)."""
@@ -207,7 +213,7 @@ class Mixture:
         learnt = [worth_learning(tokens, each, context, self._rise, self._practised) for each in episodes]
         rest = [
             np.setdiff1d(_first_rows(each, context), rows)
-            if self._judged and each.controller == "policy"
+            if self._judged and each.told and each.controller == "policy"
             else rows[:0]
             for each, rows in zip(episodes, learnt, strict=True)
         ]
@@ -272,6 +278,7 @@ class Mixture:
         window = row[:, None] + np.arange(pool.context)  # (B, T)
         ahead = np.minimum(window + future, last[:, None])
         tokens = pool.tokens
+        progress = tokens.progress[window].astype(np.int64) * BINS // (WHOLE + 1)
         planned = {"later": self._later(tokens, window, last)} if self._chunk > 1 else {}
         return planned | {
             "proprio": tokens.proprio[window],
@@ -280,7 +287,7 @@ class Mixture:
             "future": tokens.codes[ahead],
             "goal": np.stack([self._goal(pool, rng, int(o), hindsight) for o in owner]),
             "meaning": pool.meaning_of[owner],
-            "progress": tokens.progress[window].astype(np.int64) * BINS // (WHOLE + 1),
+            "progress": np.where(pool.told[owner][:, None], progress, -1),
             "learnt": starts.worth[window].astype(np.int64),
         }
 

@@ -7,7 +7,7 @@
     action      of each action number that is to be learnt, against a normal around its bin
     future      of image codes some steps ahead, see `robocat.future`
     goal        how badly goals of one meaning are told from others, see `robocat.contrast`
-    progress    of how far along the task is, told where the first action number is asked for
+    progress    of how far along the task is, asked where the first action number is; 0 where nobody tells
     trunk       what options of the trunk ask for, see `robocat.adatape` and `robocat.moe`
 
 The weights are those of `robocat.agent_config.AgentConfig`; RoboCat has `told` alone, summed over tokens.
@@ -97,7 +97,8 @@ def _read(agent: Agent, outputs_BLD: Tensor, seen: Embedded, window: Window, lay
     if agent.progress is not None and window.progress is not None:
         # Where the first action number is asked for, everything has been seen and nothing done yet.
         logits_BTZ = agent.progress(asked_BTQD[:, :, 0])
-        progress = soft_cross_entropy(logits_BTZ, window.progress, config.target_bins)
+        told_BT = (window.progress >= 0).float()
+        progress = soft_cross_entropy(logits_BTZ, window.progress.clamp(min=0), config.target_bins, told_BT)
     trunk = torch.zeros_like(action) if seen.unsureness is None else config.tape_weight * seen.unsureness
     total = _told(config, window, action, future) + config.goal_weight * goal
     total = total + config.progress_weight * progress + trunk
@@ -157,7 +158,7 @@ def soft_cross_entropy(
         logits: (..., Z).
         target: Bins (...).
         spread_bins: Standard deviation of the normal, in bins; 0 is one-hot.
-        weight: What each counts (...), of mean 1; all alike if None.
+        weight: What each counts (...); all alike if None.
     """
     flat, meant = logits.flatten(0, -2), target.flatten()
     if spread_bins:

@@ -33,7 +33,7 @@ from robocat.threads import one_thread
 from robocat.tokeniser import Tokeniser, load_tokeniser
 from robocat.vocabulary import encode, encode_action
 
-FORMAT_VERSION = 2  # since 2 with the progress, and the names of action numbers: training needs no arm
+FORMAT_VERSION = 3  # since 3 with what is not told; since 2 with the progress, and the actions' names
 PART = 48  # episodes a part: a second or two of work
 ARRAYS = ("proprio", "codes", "action", "progress")
 WHOLE = 65_535  # a progress of 1
@@ -47,6 +47,7 @@ class TokenEpisode:
     Attributes:
         start: First row in its arm's arrays.
         rows: Number of rows: steps + 1.
+        told: Whether its progress says anything, see `demos.episode.Episode.told`.
     """
 
     id: str
@@ -57,6 +58,7 @@ class TokenEpisode:
     controller: str
     start: int
     rows: int
+    told: bool = True
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ def _record(episode: Episode) -> dict[str, Any]:
         controller=meta.provenance.controller,
         start=0,
         rows=episode.length + 1,
+        told=episode.told,
     )
     return asdict(entry) | {"names": (meta.proprio_names, meta.action_names)}
 

@@ -426,6 +426,18 @@ def test_progress_is_learnt_where_no_action_is() -> None:
 
 
 @torch.inference_mode()
+def test_progress_that_nobody_tells_does_not_count() -> None:
+    agent, window = agent_of(), window_of(PANDA, 1)
+    assert window.progress is not None
+    some = window.progress.clone()
+    some[1:] = -1
+    alone = losses_of(agent, Window(*(None if part is None else part[:1] for part in window)), PANDA)
+    losses = losses_of(agent, window._replace(progress=some), PANDA)
+    torch.testing.assert_close(losses.progress, alone.progress / BATCH)
+    assert float(losses_of(agent, window._replace(progress=some * 0 - 1), PANDA).progress) == 0.0
+
+
+@torch.inference_mode()
 def test_progress_is_told_before_anything_is_done() -> None:
     """It hangs on what has been seen, not on the action of its step."""
     agent, window = agent_of(context=2), window_of(PANDA, 2)

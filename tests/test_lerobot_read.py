@@ -130,7 +130,7 @@ def test_every_thing_filled_in_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         "- task 'Put it in the bin!' is put-it-in-the-bin",
         "- task 'stack' is stack",
         "- pictures of wrist are scaled from 16 x 16 to 40 px",
-        "- the actions meant are those executed, and progress is 0 until success",
+        "- the actions meant are those executed, and progress is not told",
         "- nothing was recorded after the last action: the last observation stands twice",
         "- no simulator's states: what is imported cannot be replayed",
     ]
@@ -142,6 +142,7 @@ def test_actions_are_scaled_if_asked_for(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"actions are action_0 -\d.* --scale-actions scales them"):
         import_(tmp_path / "set", out=tmp_path / "store")
     episodes = _imported(tmp_path, told, scale_actions=True)
+    assert not any(episode.told for episode in episodes)
     theirs, ours = (
         np.concatenate([each.action for each in told]),
         np.concatenate([e.action for e in episodes]),

@@ -238,6 +238,23 @@ def test_failures_alone_can_only_be_judged(maker: _Maker) -> None:
     assert window.learnt is None, "all alike"
 
 
+@pytest.mark.parametrize("judged", [0.0, 0.5])
+def test_where_nobody_tells_progress_the_outcome_decides(maker: _Maker, judged: float) -> None:
+    """A real arm's own successes are learnt whole, of its failures nothing, and of neither how far it was."""
+    made = [
+        _episode(number, controller="policy", success=success, told=told, rows=30, variation="red")
+        for number, (success, told) in enumerate([(True, False), (False, False), (True, True)])
+    ]
+    tokens = maker.make(made, progress=_hesitant)
+    window = _drawn(Mixture([Source(tokens)], 0.0, rise=0.06, judged=judged), 3000)
+    rows = window.proprio[:, 0, 0]
+    assert set(rows[rows < 60].tolist()) == set(range(29))
+    assert window.progress is not None and window.learnt is not None or not judged
+    assert torch.equal(window.progress[:, 0] < 0, rows < 60)
+    if window.learnt is not None:
+        assert bool((window.learnt[rows < 60] > 0).all())
+
+
 def test_in_hindsight_failures_are_attempts_at_what_they_brought_about(maker: _Maker) -> None:
     """Every step of them, towards their own last images, whether anyone succeeded at the task or not."""
     made = [

@@ -258,7 +258,7 @@ def test_two_files_are_not_taken_for_one(tmp_path: Path, capsys: pytest.CaptureF
         "- left out: language",
         "- nothing was recorded after the last action: the last observation stands twice",
         "- nothing says what the demonstrations came to: failure, as was said",
-        "- the actions meant are those executed, and progress is 0 until success",
+        "- the actions meant are those executed, and progress is not told",
         "- states are kept, but are of another simulation: here they cannot be replayed",
     ]
     assert len(EpisodeStore(tmp_path / "store")) == 4

@@ -125,6 +125,7 @@ def test_an_episode_is_recorded_with_all_that_was_asked_left_and_done(tmp_path: 
     assert last is not None and last.commanded is not None and last.held is not None and unmarked is not None
     assert (last.succeeded, last.meta.outcome.judged_by) == (True, "operator")
     assert (unmarked.succeeded, unmarked.meta.outcome.judged_by) == (False, "nobody")
+    assert not last.told and not last.progress.any()
     assert len(EpisodeStore(tmp_path / "store")) == 2
     with pytest.raises(ValueError, match=f"episode {last.id} is of a real arm"):
         deviation(last)

@@ -69,6 +69,7 @@ def test_tokens_mean_what_was_recorded(demos: Path, tokeniser: Path) -> None:
     assert (np.abs(decode(proprio, low, high) - inside) <= half).all()
     assert (np.abs(decode_action(action[:-1]) - episode.label) <= 1 / 1024 + 1e-6).all()
     assert not action[-1].any()
+    assert episode.told
     assert (np.abs(progress / WHOLE - episode.progress) <= 1e-5).all() and progress[-1] == WHOLE
     for index, camera in enumerate(episode.meta.cameras):
         assert np.array_equal(codes[:, index], load_tokeniser(tokeniser).encode(episode.images[camera]))
