@@ -1,15 +1,18 @@
 """What a run's success model gets right: on episodes kept apart from its training, and on fresh attempts.
 
 python -m bench judge runs/cycle
+python -m bench judge runs/cycle --learnt demonstrations
 
-The fresh attempts are the next generalist's, on scenes and with goals that nothing was trained on, with so
-much noise on its actions that many fail: where all succeed, precision says nothing.
+The second model is what `robocat improve --judge` uses: it has learnt from demonstrations alone, and is held
+against the run's practice too, which is what it would judge there. The fresh attempts are the next
+generalist's, on scenes and with goals that nothing was trained on, with so much noise on its actions that
+many fail: where all succeed, precision says nothing.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 from rich.console import Console
@@ -23,14 +26,20 @@ from finetune.improve import NEXT
 from finetune.practice import practise_episodes
 from robocat.agent_checkpoint import tokeniser_beside
 from robocat.agreement import Agreement, Cell, by_cell, in_percent
-from robocat.checkpoint import read_config, read_json
+from robocat.checkpoint import from_dict, read_config, read_json
 from robocat.config import Practice
-from robocat.evaluate import Bench
+from robocat.evaluate import Bench, make_goals
+from robocat.evaluate import Cell as Scenes
 from robocat.presets import PRESETS
 from robocat.success import Judge, SuccessConfig
 from robocat.train_success import table, train_success
 from sim.names import pick
 
+Learnt = Literal["all", "demonstrations"]
+LEARNT: dict[Learnt, tuple[str, ...]] = {
+    "all": ("demos", "practice"),
+    "demonstrations": ("demos", "adaptation"),
+}
 INTERVALS = (
     "95 %, Wilson's, of this one model. Episodes and attempts are on scenes of their own and taken for "
     "independent, though attempts share an agent. So are steps, and those of one episode are not: their "
@@ -41,6 +50,7 @@ INTERVALS = (
 def judge(
     run: tyro.conf.Positional[Path] = Path("runs/cycle"),
     *,
+    learnt: Learnt = "all",
     episodes: int = 40,
     explore: float = 0.4,
     first_seed: int = 800_000,
@@ -49,27 +59,37 @@ def judge(
     """Trains a run's success model, unless it is there, and holds it against labels of steps and attempts.
 
     Args:
-        run: A finished run. The model is kept in its `bench-judge`, for `judge` is the cycle's own, which
-            has learnt less; the attempts in a folder named by their noise.
+        run: A finished run. The model is kept in its `bench-judge`, or `bench-judge-demonstrations`; the
+            attempts in a folder named by their noise.
+        learnt: From what: all the run's episodes, or its demonstrations without its practice.
         episodes: Fresh attempts at each arm and task.
         explore: Standard deviation of the noise on their Cartesian actions.
         first_seed: Seeds of their scenes.
         workers: Processes.
     """
-    about, home = read_json(run / "run.json"), run / "bench-judge"
-    preset = pick(PRESETS, about["preset"], "preset")
-    stores = [run / "stores" / name for name in ("demos", "practice")]
+    about, suffix = read_json(run / "run.json"), "" if learnt == "all" else f"-{learnt}"
+    preset, home = pick(PRESETS, about["preset"], "preset"), run / f"bench-judge{suffix}"
+    stores = [run / "stores" / name for name in LEARNT[learnt]]
     train_success(stores, run / "tokeniser", home, SuccessConfig(), preset.success, seed=about["seed"])
     record = read_config(home, "success")
     plan = Practice(episodes=episodes, explore=explore, first_seed=first_seed)
-    bench = Bench(tokeniser_beside(run / "models" / NEXT), run / "stores" / "goals", workers=workers)
-    attempts = run / f"attempts-{explore:g}"
-    for cell in [*preset.collection.cells, *preset.adaptation.cells]:
+    goals, attempts = run / "stores" / f"goals-{first_seed}", run / f"attempts-{explore:g}"
+    bench = Bench(tokeniser_beside(run / "models" / NEXT), goals, workers=workers)
+    cells = [*preset.collection.cells, *preset.adaptation.cells]
+    make_goals(bench, [Scenes(*cell, episodes, first_seed) for cell in cells], first_seed + 50_000)
+    for cell in cells:
         practise_episodes(run / "models" / NEXT, cell, bench, out=attempts, plan=plan)
-    fresh = verdicts(Judge(home, run / "tokeniser"), EpisodeStore(attempts), plan)
-    Console().print(table(record["measured"]), attempts_table(fresh))
+    model = Judge(home, run / "tokeniser")
+    fresh = verdicts(model, EpisodeStore(attempts), plan)
+    Console().print(table(record["measured"]), attempts_table(fresh, "fresh attempts"))
+    practice: dict[str, Any] = {}
+    if learnt == "demonstrations":
+        practised = from_dict(Practice, about["config"]["practice"])
+        own = verdicts(model, EpisodeStore(run / "stores" / "practice"), practised)
+        practice = {"practice": {" ".join(cell): each.record() for cell, each in own.items()}}
+        Console().print(attempts_table(own, "the run's practice"))
     write(
-        f"judge-{about['preset']}-seed{record['seed']}",
+        f"judge{suffix}-{about['preset']}-seed{record['seed']}",
         {
             "ran_on": about["machine"],
             "ran_with": about["versions"],
@@ -77,6 +97,7 @@ def judge(
             "intervals": INTERVALS,
             **{key: record[key] for key in ("seed", "success", "training", "parameters", "lineage")},
             "kept_apart": kept_apart(record),
+            **practice,
             "fresh": {
                 "acted": NEXT,
                 "episodes": episodes,
@@ -97,7 +118,8 @@ def verdicts(judge: Judge, store: EpisodeStore, plan: Practice) -> dict[Cell, Ag
     with progress("verdicts", len(store)) as advance:
         for entry in store.entries():
             if entry.seed in seeds:
-                found.append(((entry.arm, entry.task), judge.verdict(store.load(entry.id)), entry.success))
+                episode = store.load(entry.id)
+                found.append(((entry.arm, entry.task), judge.verdict(episode), bool(episode.success[-1])))
             advance(1)
     return by_cell(found)
 
@@ -131,9 +153,9 @@ def by_task(cells: Mapping[Cell, Agreement]) -> dict[str, Agreement]:
     return found
 
 
-def attempts_table(cells: Mapping[Cell, Agreement]) -> Table:
-    """Tasks down; precision and recall of verdicts on fresh attempts, and how many failed, across."""
-    shown = Table("task", "precision", "recall", "failed", title="fresh attempts, with 95 % intervals [%]")
+def attempts_table(cells: Mapping[Cell, Agreement], of: str) -> Table:
+    """Tasks down; precision and recall of verdicts on attempts, and how many failed, across."""
+    shown = Table("task", "precision", "recall", "failed", title=f"{of}, with 95 % intervals [%]")
     for task, each in by_task(cells).items():
         failed = f"{each.n - each.done} of {each.n}"
         shown.add_row(task, in_percent(each.precision), in_percent(each.recall), failed)

@@ -26,7 +26,7 @@ from finetune.run_folder import read_run
 from finetune.stages import run_stages
 from robocat import cli, train_tokeniser
 from robocat.agent_checkpoint import read_agent, tokeniser_beside
-from robocat.agreement import MODEL
+from robocat.agreement import MODEL, heard
 from robocat.checkpoint import CheckpointError, read_config, read_json
 from robocat.policy import Policy
 from robocat.presets import PRESETS
@@ -332,6 +332,11 @@ def test_a_cycle_whose_practice_a_model_judges(tmp_path: Path, monkeypatch: pyte
         improve("debug", run)
     monkeypatch.setattr(record, "RESULTS", tmp_path)
     judge(run, episodes=2, workers=1)
+    judge(run, learnt="demonstrations", episodes=2, workers=1)
+    again = read_json(tmp_path / "judge-demonstrations-debug-seed0.json")
+    assert again["lineage"]["stores"] == read_json(run / "judge" / "config.json")["lineage"]["stores"]
+    heard_then = {" ".join(cell): each.record() for cell, each in heard(practised).items()}
+    assert again["practice"] == heard_then, "the same model says the same of the same attempts"
     told, entries = (
         read_json(tmp_path / "judge-debug-seed0.json"),
         EpisodeStore(run / "attempts-0.4").entries(),
