@@ -31,14 +31,14 @@ from demos.store import EpisodeStore
 from finetune.side_by_side import Job, train_side_by_side
 from robocat.agent_checkpoint import AgentCard
 from robocat.agent_config import AgentConfig
-from robocat.checkpoint import config_hash, finished, read_json, write_json
+from robocat.checkpoint import config_hash, finished, from_dict, read_json, write_json
 from robocat.config import Preset, TokeniserTraining, Training
 from robocat.data import Data
 from robocat.devices import best
 from robocat.evaluate import Bench, Cell, make_goals, measure
 from robocat.metrics import read_metrics
 from robocat.patches import Pixels, PixelsConfig
-from robocat.presets import FAITHFUL, NANO, PRESETS
+from robocat.presets import FAITHFUL, NANO
 from robocat.scores import Scores
 from robocat.tokeniser import save_tokeniser
 from robocat.train_tokeniser import train_tokeniser
@@ -146,7 +146,7 @@ def main(
         workers: Processes.
     """
     about = read_json(run / "run.json")
-    preset = pick(PRESETS, about["preset"], "preset")
+    preset = from_dict(Preset, about["config"])
     cells = [
         Cell(arm, find_task(task).name, episodes, first_seed)
         for arm in preset.collection.arms

@@ -27,13 +27,11 @@ from finetune.practice import practise_episodes
 from robocat.agent_checkpoint import tokeniser_beside
 from robocat.agreement import Agreement, Cell, by_cell, in_percent
 from robocat.checkpoint import from_dict, read_config, read_json
-from robocat.config import Practice
+from robocat.config import Practice, Preset
 from robocat.evaluate import Bench, make_goals
 from robocat.evaluate import Cell as Scenes
-from robocat.presets import PRESETS
 from robocat.success import Judge, SuccessConfig
 from robocat.train_success import table, train_success
-from sim.names import pick
 
 Learnt = Literal["all", "demonstrations"]
 LEARNT: dict[Learnt, tuple[str, ...]] = {
@@ -68,7 +66,7 @@ def judge(
         workers: Processes.
     """
     about, suffix = read_json(run / "run.json"), "" if learnt == "all" else f"-{learnt}"
-    preset, home = pick(PRESETS, about["preset"], "preset"), run / f"bench-judge{suffix}"
+    preset, home = from_dict(Preset, about["config"]), run / f"bench-judge{suffix}"
     stores = [run / "stores" / name for name in LEARNT[learnt]]
     train_success(stores, run / "tokeniser", home, SuccessConfig(), preset.success, seed=about["seed"])
     record = read_config(home, "success")
@@ -84,8 +82,7 @@ def judge(
     Console().print(table(record["measured"]), attempts_table(fresh, "fresh attempts"))
     practice: dict[str, Any] = {}
     if learnt == "demonstrations":
-        practised = from_dict(Practice, about["config"]["practice"])
-        own = verdicts(model, EpisodeStore(run / "stores" / "practice"), practised)
+        own = verdicts(model, EpisodeStore(run / "stores" / "practice"), preset.practice)
         practice = {"practice": {" ".join(cell): each.record() for cell, each in own.items()}}
         Console().print(attempts_table(own, "the run's practice"))
     write(

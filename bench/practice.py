@@ -20,12 +20,10 @@ from demos.store import EpisodeStore
 from finetune.improve import BASE
 from finetune.side_by_side import Job, train_side_by_side
 from robocat.agent_checkpoint import AgentCard, read_agent
-from robocat.checkpoint import config_hash, read_json
+from robocat.checkpoint import config_hash, from_dict, read_json
 from robocat.config import Preset, Training
 from robocat.data import Data
 from robocat.evaluate import Bench, Cell, make_goals, measure
-from robocat.presets import PRESETS
-from sim.names import pick
 
 STORES = ("demos", "adaptation", "practice")
 CONTROL = "demonstrations-only"
@@ -81,7 +79,7 @@ def practice(
         workers: Processes.
     """
     about = read_json(run / "run.json")
-    preset = pick(PRESETS, about["preset"], "preset")
+    preset = from_dict(Preset, about["config"])
     start = Retraining.of(preset)
     control = replace(start, adaptation=start.adaptation + start.practice, practice=0.0)
     ways = {**parse_variants(variants, start), CONTROL: control}

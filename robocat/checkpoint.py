@@ -14,10 +14,10 @@ import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -91,7 +91,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def from_dict(kind: type[T], record: Mapping[str, Any]) -> T:
-    """Builds a flat config dataclass from JSON, refusing unknown and missing names.
+    """Builds a config dataclass, and those inside it, from JSON, refusing unknown and missing names.
 
     Names in the class's `BEFORE` may be missing: they came later, and it says what was before.
     """
@@ -100,7 +100,18 @@ def from_dict(kind: type[T], record: Mapping[str, Any]) -> T:
     if wrong := sorted(set(record) ^ names):
         wrong = ", ".join(wrong)
         raise CheckpointError(f"{kind.__name__} in the checkpoint differs from this version's in: {wrong}")
-    return kind(**record)
+    hints = get_type_hints(kind)
+    return kind(**{name: _typed(hints[name], value) for name, value in record.items()})
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    """A value of JSON as a field has it: records as dataclasses, lists as tuples."""
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, dict):
+        kinds = (hint, *get_args(hint))  # of "this or none"
+        return from_dict(next(each for each in kinds if isinstance(each, type) and is_dataclass(each)), value)
+    return value
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

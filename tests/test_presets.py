@@ -8,6 +8,7 @@ import torch
 
 from demos.collect import Collection
 from robocat.agent import Agent, Window
+from robocat.checkpoint import CheckpointError, from_dict
 from robocat.config import Preset
 from robocat.objective import losses
 from robocat.presets import PRESETS
@@ -91,6 +92,16 @@ def test_large_presets_are_not_trained_as_nano_is() -> None:
         for part in ("tokeniser", "train", "finetune", "retrain"):
             assert getattr(PRESETS[name], part) != getattr(nano, part), (name, part)
         assert PRESETS[name].retrain.precision == "bf16"
+
+
+@presets
+def test_it_is_read_back_from_a_runs_record(preset: Preset) -> None:
+    """Dataclasses inside it, none where there is none, and tuples."""
+    record = json.loads(json.dumps(asdict(preset)))
+    assert from_dict(Preset, record) == preset
+    del record["evaluation"]["gate_seed"]
+    with pytest.raises(CheckpointError, match="Evaluation in the checkpoint differs .* in: gate_seed$"):
+        from_dict(Preset, record)
 
 
 @presets
