@@ -24,7 +24,7 @@ import torch
 from bench.timed import timed
 from robocat.agent import Agent, Window
 from robocat.agent_checkpoint import AgentCard, cached_agent, save_agent
-from robocat.bins import expectation
+from robocat.bins import CHOICES
 from robocat.config import Preset
 from robocat.patches import Pixels, PixelsConfig
 from robocat.policy import Policy
@@ -64,7 +64,7 @@ def acting(
         weights = load_tokeniser(eyes, device).weights
         save_agent(model, agent, weights, AgentCard("bench", None, None), lineage={}, steps=0)
         policy, network = Policy(model, eyes, device=device), cached_agent(model, weights, device).network
-    context = network.layout(body).context
+    context, choose = network.layout(body).context, CHOICES[preset.agent.choose]
     for arms, window in windows.items():
         slots, seen = list(range(arms)), [observation] * arms
         for slot in slots:
@@ -72,9 +72,7 @@ def acting(
         for _ in range(context):
             policy.act(slots, seen)
         by_arms[str(arms)] = {
-            "decide": asdict(
-                timed(lambda w=window: network.act(w, body, expectation).cpu(), device, seconds)
-            ),
+            "decide": asdict(timed(lambda w=window: network.act(w, body, choose).cpu(), device, seconds)),
             "see_and_decide": asdict(timed(lambda s=slots, o=seen: policy.act(s, o), device, seconds)),
             "flop_a_decision": arms * _flop(network, body),
         }

@@ -80,7 +80,7 @@ def make_shards(folder: Path, preset: Preset, episodes: int, rows: int = 25) -> 
             np.save(folder / f"{arm}.{key}.npy", made)
         for i in range(episodes):
             task = preset.collection.tasks[i % len(preset.collection.tasks)]
-            episode = TokenEpisode(f"{arm}-{i}", arm, task, "red", True, "expert", i * rows, rows)
+            episode = TokenEpisode(f"{arm}-{i}", arm, task, "red", True, "expert", i * rows, rows, told=True)
             records.append(asdict(episode))
     head = {"store_digest": "made up", "tokeniser": "made up", "names": names, "episodes": records}
     write_json(folder / "index.json", head)

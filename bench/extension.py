@@ -9,7 +9,7 @@ intervals are about scenes; what the order of the data does to a training they d
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from demos.intervals import Difference
 from finetune.improve import BASE, CONTROL, EXTENDED, NEXT, TOKENISER, improve
 from finetune.stages import open_run
 from robocat.agent_checkpoint import read_agent
-from robocat.checkpoint import CheckpointError, read_json
+from robocat.checkpoint import CheckpointError, from_dict, read_json
 from robocat.config import Preset
 from robocat.presets import PRESETS
 from robocat.scores import Scores
@@ -59,14 +59,17 @@ def extension(
     chosen, other = pick(PRESETS, preset, "preset"), out or run.with_name(f"{run.name}-extended")
     if chosen.extension is None:
         raise ValueError(f"preset {preset!r} extends no tokeniser; expected one that does")
+    about = read_json(run / "run.json")
+    if replace(chosen, extension=None) != from_dict(Preset, about["config"]):
+        raise CheckpointError(f"{run} is not as preset {preset!r} is but for the extension")
     read_json(run / "gate.json")  # there must be an end to compare with, before anything is done
     fork(run, other, preset, chosen)
     improve(preset, other)
     figures = compared(run, other, chosen.adaptation.cells, chosen.collection.cells)
     Console().print(effects_table(figures), ends_table(figures))
-    name = read_json(run / "run.json")["preset"]
-    about = {"preset": name, "run_seed": chosen.seed, "extension": asdict(chosen.extension)}
-    write(f"extension-{name}", about | figures)
+    name = about["preset"]
+    settings = {"preset": name, "run_seed": chosen.seed, "extension": asdict(chosen.extension)}
+    write(f"extension-{name}", settings | figures)
 
 
 def fork(run: Path, out: Path, name: str, preset: Preset) -> None:

@@ -22,7 +22,7 @@ from bench.record import write
 from demos.progress import progress
 from demos.rate import Rate
 from demos.store import EpisodeStore
-from finetune.improve import NEXT
+from finetune.improve import NEXT, SEEN
 from finetune.practice import practise_episodes
 from robocat.agent_checkpoint import tokeniser_beside
 from robocat.agreement import Agreement, Cell, by_cell, in_percent
@@ -35,7 +35,7 @@ from robocat.train_success import table, train_success
 
 Learnt = Literal["all", "demonstrations"]
 LEARNT: dict[Learnt, tuple[str, ...]] = {
-    "all": ("demos", "practice"),
+    "all": SEEN,
     "demonstrations": ("demos", "adaptation"),
 }
 INTERVALS = (
@@ -58,7 +58,7 @@ def judge(
 
     Args:
         run: A finished run. The model is kept in its `bench-judge`, or `bench-judge-demonstrations`; the
-            attempts in a folder named by their noise.
+            attempts in a folder named by their noise and scenes.
         learnt: From what: all the run's episodes, or its demonstrations without its practice.
         episodes: Fresh attempts at each arm and task.
         explore: Standard deviation of the noise on their Cartesian actions.
@@ -71,7 +71,8 @@ def judge(
     train_success(stores, run / "tokeniser", home, SuccessConfig(), preset.success, seed=about["seed"])
     record = read_config(home, "success")
     plan = Practice(episodes=episodes, explore=explore, first_seed=first_seed)
-    goals, attempts = run / "stores" / f"goals-{first_seed}", run / f"attempts-{explore:g}"
+    goals = run / "stores" / f"goals-{first_seed}"
+    attempts = run / f"attempts-{explore:g}-{first_seed}"
     bench = Bench(tokeniser_beside(run / "models" / NEXT), goals, workers=workers)
     cells = [*preset.collection.cells, *preset.adaptation.cells]
     make_goals(bench, [Scenes(*cell, episodes, first_seed) for cell in cells], first_seed + 50_000)

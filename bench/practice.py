@@ -8,7 +8,7 @@ adaptation's demonstrations and stands beside it always. The intervals are about
 data does shows in its repetition with other seeds.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
@@ -46,7 +46,8 @@ class Retraining:
     @classmethod
     def of(cls, preset: Preset) -> "Retraining":
         """As a preset has it."""
-        return cls(**asdict(preset.shares), **{name: getattr(preset.retrain, name) for name in FIELDS})
+        shares = {name: getattr(preset.shares, name) for name in ("base", "adaptation", "practice")}
+        return cls(**shares, **{name: getattr(preset.retrain, name) for name in FIELDS})
 
     def training(self, start: Training) -> Training:
         """A schedule with what is varied of it."""

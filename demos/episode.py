@@ -274,7 +274,9 @@ class Episode:
 
     @property
     def told(self) -> bool:
-        """Whether `progress` says anything: at a real table nobody tells it, nor do the sets of others."""
+        """Whether `progress` says anything: nobody tells it at a real table, nor in what others recorded,
+        whose MuJoCo is `UNKNOWN`.
+        """
         return self.held is None and self.meta.mujoco_version != UNKNOWN
 
     @property

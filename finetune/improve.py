@@ -16,7 +16,7 @@ from rich.console import Console
 from demos.collect import collect_experts
 from demos.locks import alone
 from demos.store import EpisodeStore
-from finetune.gate import judge
+from finetune import gate
 from finetune.practice import practise_episodes
 from finetune.report import report, summary_table
 from finetune.side_by_side import Job, train_side_by_side
@@ -216,11 +216,13 @@ class Cycle:
     def _branch(self) -> Summary:
         """The branch, and beside it the control: the same network from scratch on the same demonstrations.
 
-        What the parent learnt from is replayed beside what is new. Without it a few demonstrations are learnt
-        by heart, and practice would be of a worse policy than the next generation's own start.
+        What the parent learnt from is replayed beside what is new, see `Shares`. Without it a few
+        demonstrations are learnt by heart, and practice would be of a worse policy than the next generation's
+        own start.
         """
-        preset, parent, old = self.preset, self.model(BASE), self.preset.shares.base
-        both, new = self.data({"demos": old, "adaptation": 1.0 - old}, BRANCH), {"adaptation": 1.0}
+        preset, parent, old = self.preset, self.model(BASE), self.preset.shares.replay
+        new = {"adaptation": 1.0}
+        both = self.data({"demos": old, "adaptation": 1.0 - old} if old else new, BRANCH)
         self._tokens("adaptation", BRANCH)
         scratch: Training = replace(preset.finetune, learning_rate=preset.train.learning_rate)
         tuned, alone = AgentCard(BRANCH, 0, str(parent)), AgentCard(SCRATCH, None, None)
@@ -251,13 +253,15 @@ class Cycle:
 
         Where the tokeniser was extended, both read by it, so that they differ in what they learnt from alone.
         """
-        preset, shares, parent = self.preset, self.preset.shares, self.model(BASE)
+        preset, shares = self.preset, self.preset.shares
+        parent = None if preset.anew else self.model(BASE)
+        said = None if parent is None else str(parent)
         self._tokens("practice", NEXT)
         demos = {"demos": shares.base, "adaptation": shares.adaptation}
         without = {"demos": shares.base, "adaptation": shares.adaptation + shares.practice}
         jobs = [
             Job(self.data(stores, name), self.model(name), preset.agent, preset.retrain,
-                AgentCard(name, 1, str(parent)), preset.seed, parent)
+                AgentCard(name, 1, said), preset.seed, parent)
             for name, stores in ((NEXT, {**demos, "practice": shares.practice}), (CONTROL, without))
         ]  # fmt: skip
         train_side_by_side(jobs, preset.workers)
@@ -288,7 +292,7 @@ class Cycle:
             for name, cells in ((BASE, old + new), (NEXT, old + new), (CONTROL, new))
         }
         judged = heard(EpisodeStore(self.store("practice")))
-        verdict = judge(scores[NEXT], scores[BASE], scores[CONTROL], self.new, self.old, judged=judged)
+        verdict = gate.judge(scores[NEXT], scores[BASE], scores[CONTROL], self.new, self.old, judged=judged)
         write_json(self.out / "gate.json", verdict.record())
         told = {"new": verdict.reasons[0], "old": verdict.reasons[1]}
         agreed = {f"verdicts on {' '.join(cell)}": str(each) for cell, each in verdict.judged}

@@ -99,19 +99,18 @@ def from_dict(kind: type[T], record: Mapping[str, Any]) -> T:
     record = {**getattr(kind, "BEFORE", {}), **record}
     if wrong := sorted(set(record) ^ names):
         wrong = ", ".join(wrong)
-        raise CheckpointError(f"{kind.__name__} in the checkpoint differs from this version's in: {wrong}")
+        raise CheckpointError(f"{kind.__name__} in the record differs from this version's in: {wrong}")
     hints = get_type_hints(kind)
     return kind(**{name: _typed(hints[name], value) for name, value in record.items()})
 
 
 def _typed(hint: Any, value: Any) -> Any:
-    """A value of JSON as a field has it: records as dataclasses, lists as tuples."""
+    """A value of JSON as a field has it: lists as tuples, and records as what the field says they are."""
     if isinstance(value, list):
-        return tuple(value)
-    if isinstance(value, dict):
-        kinds = (hint, *get_args(hint))  # of "this or none"
-        return from_dict(next(each for each in kinds if isinstance(each, type) and is_dataclass(each)), value)
-    return value
+        return tuple(_typed(None, each) for each in cast(list[Any], value))
+    kinds = (hint, *get_args(hint))  # of "this or none"
+    found = next((each for each in kinds if isinstance(each, type) and is_dataclass(each)), None)
+    return from_dict(found, value) if found is not None and isinstance(value, dict) else value
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

@@ -1,7 +1,7 @@
 """What is decided before a run: frozen dataclasses; `robocat.presets` has the instances that have names."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from demos.collect import Collection
 from robocat.agent_config import AgentConfig
@@ -28,6 +28,8 @@ class TokeniserTraining:
             critic, see `robocat.vqgan.Critic.unlikeness`; 0 leaves it out.
         images: Images drawn from the stores and kept in memory.
     """
+
+    BEFORE: ClassVar[dict[str, object]] = {"perceptual_weight": 0.0}  # see `robocat.checkpoint.from_dict`
 
     steps: int = 1500
     batch: int = 64
@@ -56,8 +58,8 @@ class Training:
             `future_cells`) and what experts are loaded with is so for each portion. 0 computes all at once.
         learning_rate: Peak, reached after `warm_up` steps, then cosine to `floor` of it.
         clip: Largest norm of the gradient.
-        hindsight: Share of goals that are the end of the same episode; the others are the end of another
-            success of the same arm, task and variation.
+        hindsight: Share of goals that are the end of the same episode; the others are the end of any success
+            of the same arm, task and variation.
         held_out: Share of episodes kept from training, for the held-out loss.
         practised: What is learnt of a policy's own episodes: the steps that led somewhere ("progress"), or,
             as RoboCat has it, every step, of a failure towards where it ended ("hindsight").
@@ -72,6 +74,8 @@ class Training:
         evaluate_every: Steps between held-out losses.
         checkpoint_every: Steps between resume points.
     """
+
+    BEFORE: ClassVar[dict[str, object]] = {"micro": 0, "practised": "progress"}
 
     steps: int = 4000
     batch: int = 128
@@ -127,6 +131,8 @@ class Practice:
             attempt ends, and which of its steps led somewhere, is told by the simulator still.
     """
 
+    BEFORE: ClassVar[dict[str, object]] = {"judge": False}
+
     episodes: int = 1500
     explore: float = 0.1
     first_seed: int = 200_000
@@ -162,11 +168,22 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Shares:
-    """What a later generation is trained on: shares of the windows."""
+    """Shares of the windows: of what a later generation is trained on, and of what the branch hears again.
+
+    Attributes:
+        base: Demonstrations that the first generation learnt from.
+        adaptation: Demonstrations that the branch learnt from.
+        practice: What it did by itself.
+        replay: The first generation's demonstrations, beside the branch's own while it is fine-tuned; RoboCat
+            fine-tunes on the new ones alone: 0.
+    """
+
+    BEFORE: ClassVar[dict[str, object]] = {"replay": 0.4}  # see `robocat.checkpoint.from_dict`
 
     base: float = 0.4
     adaptation: float = 0.2
     practice: float = 0.4
+    replay: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -176,7 +193,11 @@ class Preset:
     Attributes:
         extension: How the tokeniser goes on, after practice and before the next generalist, on the images of
             demonstrations and practice; of none, it stays as it is.
+        anew: Whether a later generation begins from nothing, as RoboCat's does, or from the first's weights.
     """
+
+    # What is later than the first runs, and what those have that say nothing of it.
+    BEFORE: ClassVar[dict[str, object]] = {"extension": None, "anew": False}
 
     seed: int = 0
     collection: Collection = field(default_factory=Collection)
@@ -202,6 +223,7 @@ class Preset:
     )
     shares: Shares = field(default_factory=Shares)
     extension: TokeniserTraining | None = None
+    anew: bool = False
     evaluation: Evaluation = field(default_factory=Evaluation)
     workers: int = 2
 

@@ -58,7 +58,7 @@ class TokenEpisode:
     controller: str
     start: int
     rows: int
-    told: bool = True
+    told: bool
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def test_damaged_json_is_one_line(tmp_path: Path, text: str, said: str) -> None:
 
 def test_configs_are_read_strictly() -> None:
     assert from_dict(_Shape, {"width": 5, "name": "y"}) == _Shape(5, "y")
-    with pytest.raises(CheckpointError, match="_Shape in the checkpoint differs from .* in: depth, name$"):
+    with pytest.raises(CheckpointError, match="_Shape in the record differs from .* in: depth, name$"):
         from_dict(_Shape, {"width": 5, "depth": 1})
 
 
@@ -345,12 +345,13 @@ def test_options_that_came_later_may_be_missing() -> None:
     """A checkpoint from before says nothing of them and had none; what was always there must be there."""
     now, later = asdict(AgentConfig(width=64)), AgentConfig.BEFORE
     before = {name: value for name, value in now.items() if name not in later}
-    assert from_dict(AgentConfig, before) == from_dict(AgentConfig, now | later)
-    assert from_dict(AgentConfig, before).context_tokens == 0
+    then = from_dict(AgentConfig, before)
+    assert then == from_dict(AgentConfig, now | later)
+    assert (then.context_tokens, then.code_vectors, then.values) == (0, "started", "waves")
+    assert (then.mean_over, then.choose, then.chunk, then.at_once) == ("kinds", "mean", 1, False)
+    assert (then.patch, then.tape, then.experts) == (0, 0, 0)
     assert from_dict(AgentConfig, now) == AgentConfig(width=64)
     assert {"chunk", "tape", "experts"} < set(later) < set(now)
     for wrong in ({"width": 64}, now | {"depth": 3}):
-        with pytest.raises(
-            CheckpointError, match="AgentConfig in the checkpoint differs from this version's"
-        ):
+        with pytest.raises(CheckpointError, match="AgentConfig in the record differs from this version's"):
             from_dict(AgentConfig, wrong)

@@ -317,9 +317,13 @@ def test_a_cycle_whose_practice_a_model_judges(tmp_path: Path, monkeypatch: pyte
     """Its errors stand beside the gain, in the record and on the page; and are measured on fresh attempts."""
     debug = PRESETS["debug"]
     more = replace(debug, collection=replace(debug.collection, arms=("panda",), episodes=24))
+    more = replace(more, anew=True, shares=replace(more.shares, replay=0.0))
     monkeypatch.setitem(PRESETS, "debug", more)
     run = tmp_path / "run"
     improve("debug", run, judge=True)
+    assert read_agent(run / "models" / "generalist-1")["parent"] is None
+    stores = [read_agent(run / "models" / name)["lineage"]["stores"] for name in ("branch", "scratch")]
+    assert stores[0] == stores[1], "nothing but what is new"
     name = MODEL + read_config(run / "judge", "success")["weights"]
     practised = EpisodeStore(run / "stores" / "practice")
     assert {practised.meta(id).outcome.judged_by for id in practised.ids()} == {name}
@@ -339,7 +343,7 @@ def test_a_cycle_whose_practice_a_model_judges(tmp_path: Path, monkeypatch: pyte
     assert again["practice"] == heard_then, "the same model says the same of the same attempts"
     told, entries = (
         read_json(tmp_path / "judge-debug-seed0.json"),
-        EpisodeStore(run / "attempts-0.4").entries(),
+        EpisodeStore(run / "attempts-0.4-800000").entries(),
     )
     cells = [*more.collection.cells, *more.adaptation.cells]
     assert set(told["fresh"]["by_cell"]) == {" ".join(cell) for cell in cells}

@@ -74,7 +74,8 @@ def maker(tmp_path: Path) -> _Maker:
 
 def _episode(number: int, arm: str = "panda", task: str = "lift", **more: object) -> TokenEpisode:
     colour = ("red", "green", "blue")[number % 3]
-    start = TokenEpisode(f"{arm}-{task}-{number}", arm, task, colour, True, "expert", 0, 6 + number % 7)
+    name, rows = f"{arm}-{task}-{number}", 6 + number % 7
+    start = TokenEpisode(name, arm, task, colour, True, "expert", 0, rows, told=True)
     return replace(start, **more)
 
 
@@ -249,7 +250,7 @@ def test_where_nobody_tells_progress_the_outcome_decides(maker: _Maker, judged: 
     window = _drawn(Mixture([Source(tokens)], 0.0, rise=0.06, judged=judged), 3000)
     rows = window.proprio[:, 0, 0]
     assert set(rows[rows < 60].tolist()) == set(range(29))
-    assert window.progress is not None and window.learnt is not None or not judged
+    assert window.progress is not None and (window.learnt is not None or not judged)
     assert torch.equal(window.progress[:, 0] < 0, rows < 60)
     if window.learnt is not None:
         assert bool((window.learnt[rows < 60] > 0).all())

@@ -100,7 +100,7 @@ def test_it_is_read_back_from_a_runs_record(preset: Preset) -> None:
     record = json.loads(json.dumps(asdict(preset)))
     assert from_dict(Preset, record) == preset
     del record["evaluation"]["gate_seed"]
-    with pytest.raises(CheckpointError, match="Evaluation in the checkpoint differs .* in: gate_seed$"):
+    with pytest.raises(CheckpointError, match="Evaluation in the record differs .* in: gate_seed$"):
         from_dict(Preset, record)
 
 

@@ -183,7 +183,7 @@ def test_calibration_undoes_what_was_done_to_odds() -> None:
 def test_measures_by_hand() -> None:
     """Two episodes of four steps, the second not done; the model says done of the last steps of both."""
     episodes = tuple(
-        TokenEpisode(str(i), "panda", "reach", "red", i == 0, "expert", 4 * i, 4) for i in range(2)
+        TokenEpisode(str(i), "panda", "reach", "red", i == 0, "expert", 4 * i, 4, told=True) for i in range(2)
     )
     done = np.array([0, 0, 1, 1, 0, 0, 0, 0], dtype=bool)
     owner = np.repeat([0, 1], 4)
