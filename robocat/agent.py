@@ -18,7 +18,7 @@ from robocat.actions import Choose
 from robocat.adatape import Tape
 from robocat.agent_config import AgentConfig
 from robocat.bins import BinHead, places, value_embedding
-from robocat.future import FutureHead
+from robocat.future import CodeFuture, MergedFuture
 from robocat.moe import MixtureOfExperts
 from robocat.patches import LEVELS, PatchStem
 from robocat.sequence import Layout
@@ -35,7 +35,8 @@ class Window(NamedTuple):
         codes: Image codes (B, T, V, N).
         goal: Codes of the goal images (B, V, N).
         action: Bins (B, T, A).
-        future: Image codes `future_steps` later (B, T, V, N), or None when acting.
+        future: Image codes `future_steps` later (B, T, V, N), the last ones where the episode is over by
+            then, or None when acting.
         meaning: Equal numbers where goals mean the same (B,), or None when acting.
         progress: How far along the task is at each step, bins (B, T), -1 where nobody tells; None when
             acting.
@@ -108,7 +109,7 @@ class Agent(nn.Module):
         self.tape = Tape(width, config.tape, config.tape_bank) if config.tape else None
         self.tape_bank: CodeStem | None = None
         if config.tape and config.tape_bank == "input":
-            self.tape_bank = CodeStem(codebook_KE, cameras, cells, width)
+            self.tape_bank = CodeStem(codebook_KE, cameras, cells, width, config.code_vectors)
         feed: Feed = feed_forward
         if config.experts:
             feed = partial(
@@ -117,17 +118,13 @@ class Agent(nn.Module):
         self.trunk = Transformer(width, config.blocks, config.heads, config.drop, feed)
         self.bins = BinHead(width, config.bin_waves)
         self.progress = BinHead(width, config.bin_waves) if config.progress_weight else None
-        self.future: FutureHead | None = None
-        if not config.patch:  # pixels are no codes that could be predicted
-            self.future = FutureHead(
-                codebook_KE,
-                cameras,
-                cells,
-                width,
-                tokens=self.stem.tokens_per_image,
-                faithful=config.image_tokens == 0,
-                scored=config.future_cells,
+        self.future: CodeFuture | MergedFuture | None = None
+        if config.image_tokens:
+            self.future = MergedFuture(
+                codebook_KE, cells**2, width, tokens=config.image_tokens, scored=config.future_cells
             )
+        elif not config.patch:  # pixels are no codes that could be predicted
+            self.future = CodeFuture(len(codebook_KE), width, config.future_cells)
 
     def layout(self, body: Embodiment, context: int | None = None) -> Layout:
         """The order of tokens for an arm, see `AgentConfig.layout`."""

@@ -4,6 +4,7 @@ Shapes: B windows, T steps, P numbers a step, D width, Z bins.
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from robocat.vocabulary import BINS
 
 Values = Literal["waves", "table"]
+Chosen = Literal["likeliest", "mean"]
 
 
 @lru_cache(maxsize=512)
@@ -78,7 +80,15 @@ class BinHead(nn.Module):
         return self.read(outputs) @ self.waves if len(self.waves) else self.read(outputs)
 
 
+def likeliest(logits_BZ: Tensor) -> Tensor:
+    """The likeliest bins (B,)."""
+    return logits_BZ.argmax(dim=-1)
+
+
 def expectation(logits_BZ: Tensor) -> Tensor:
     """The bins (B,) nearest to the means of the distributions: steadier than the most likely ones."""
     place = torch.arange(BINS, dtype=torch.float32, device=logits_BZ.device)  # bfloat16 has no 1,023
     return (logits_BZ.float().softmax(dim=-1) @ place).round().long()
+
+
+CHOICES: dict[Chosen, Callable[[Tensor], Tensor]] = {"likeliest": likeliest, "mean": expectation}

@@ -1,20 +1,20 @@
 """What an agent is trained on: one weighted sum of cross-entropies, in nats.
 
-    total = told + goal_weight x goal + progress_weight x progress + trunk
-    told  = (m x action + n x future_weight x future) / (m + n)     of m action numbers and n image codes
-            or action + future_weight x future, where `mean_over` is "kinds"
+    total      predicted + goal_weight x goal + progress_weight x progress + trunk
+    predicted  (m x action + w x n x future) / (m + w x n), of a window's m action numbers and n image codes,
+               w being future_weight; or action + w x future, where `mean_over` is "kinds"
 
-    action      of each action number that is to be learnt, against a normal around its bin
-    future      of image codes some steps ahead, see `robocat.future`
-    goal        how badly goals of one meaning are told from others, see `robocat.contrast`
-    progress    of how far along the task is, asked where the first action number is; 0 where nobody tells
-    trunk       what options of the trunk ask for, see `robocat.adatape` and `robocat.moe`
+    action     of each action number that is to be learnt, against its bin or a normal around it
+    future     of image codes some steps ahead, see `robocat.future`
+    goal       how badly goals of one meaning are told from others, see `robocat.contrast`
+    progress   of how far along the task is, asked where the first action number is; 0 where nobody tells
+    trunk      what options of the trunk ask for, see `robocat.adatape` and `robocat.moe`
 
-The weights are those of `robocat.agent_config.AgentConfig`; RoboCat has `told` alone, summed over tokens.
+The weights are those of `robocat.agent_config.AgentConfig`; RoboCat has `predicted` alone, a sum over tokens.
 
 All but `goal` and the experts' part of `trunk` are means over windows, and a batch may be computed in parts,
 by turns or by several processes: the parts' losses, each times its share of the windows, add up to the whole
-batch's, and so do their gradients. What is not to be learnt of a window has weight 0 and the others the more,
+batch's, and so do their gradients. An action that is not to be learnt has weight 0 and the others the more,
 by all windows of its arm in the batch, see `weigh`. `goal` compares the goals of an arm that are computed
 together, and experts are evenly loaded by what is.
 
@@ -97,20 +97,20 @@ def _read(agent: Agent, outputs_BLD: Tensor, seen: Embedded, window: Window, lay
     if agent.progress is not None and window.progress is not None:
         # Where the first action number is asked for, everything has been seen and nothing done yet.
         logits_BTZ = agent.progress(asked_BTQD[:, :, 0])
-        told_BT = (window.progress >= 0).float()
-        progress = soft_cross_entropy(logits_BTZ, window.progress.clamp(min=0), config.target_bins, told_BT)
+        known_BT = (window.progress >= 0).float()
+        progress = soft_cross_entropy(logits_BTZ, window.progress.clamp(min=0), config.target_bins, known_BT)
     trunk = torch.zeros_like(action) if seen.unsureness is None else config.tape_weight * seen.unsureness
-    total = _told(config, window, action, future) + config.goal_weight * goal
+    total = _predicted(config, window, action, future) + config.goal_weight * goal
     total = total + config.progress_weight * progress + trunk
     return Losses(total, action, future, goal, progress, trunk)
 
 
-def _told(config: AgentConfig, window: Window, action: Tensor, future: Tensor) -> Tensor:
-    """What actions and future images are worth together."""
-    future = config.future_weight * future
-    if config.mean_over == "kinds" or not config.future_weight or window.future is None:
-        return action + future
-    numbers, codes = config.chunk * window.action[0].numel(), window.future[0].numel()
+def _predicted(config: AgentConfig, window: Window, action: Tensor, future: Tensor) -> Tensor:
+    """The losses of actions and of future images as one; of actions all count that are asked for."""
+    weight = config.future_weight
+    if config.mean_over == "kinds" or window.future is None:
+        return action + weight * future
+    numbers, codes = config.chunk * window.action[0].numel(), weight * window.future[0].numel()
     return (numbers * action + codes * future) / (numbers + codes)
 
 

@@ -93,9 +93,9 @@ class PatchStem(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1),
         )
         self.merge = nn.Linear(channels * patch**2, width)
-        self.tokens_per_image = self.tokens_per_goal = (size // patch) ** 2
+        self.tokens = (size // patch) ** 2
         # Of images, and of goals.
-        self.place = nn.Parameter(torch.randn(2, cameras, self.tokens_per_image, width) * 0.02)
+        self.place = nn.Parameter(torch.randn(2, cameras, self.tokens, width) * 0.02)
 
     def forward(self, numbers_BTVN: Tensor, goal_BVN: Tensor) -> ImageTokens:
         images_BTVMD = self._embed(numbers_BTVN) + self.place[0]
@@ -110,4 +110,4 @@ class PatchStem(nn.Module):
         # Gato: pixels in [-1, 1], divided by the root of the patch's size.
         x = self.root(((pixels / 127.5 - 1.0) / patch**0.5).to(self.root.weight.dtype))
         tokens = self.merge((x + self.block(x)).flatten(1))
-        return tokens.view(*numbers.shape[:-1], self.tokens_per_image, -1)
+        return tokens.view(*numbers.shape[:-1], self.tokens, -1)

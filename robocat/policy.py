@@ -14,7 +14,7 @@ from demos.episode import Provenance
 from robocat.actions import Choose
 from robocat.agent import Window
 from robocat.agent_checkpoint import cached_agent, read_card
-from robocat.bins import expectation
+from robocat.bins import CHOICES
 from robocat.checkpoint import CheckpointError
 from robocat.devices import best, moved
 from robocat.threads import one_thread
@@ -71,7 +71,7 @@ class Policy:
         self._explore = explore
         self._memories: dict[int, _Memory] = {}
         self._envs: dict[int, Environment] = {}
-        self._choose: Choose = expectation
+        self._choose: Choose = CHOICES[self._agent.config.choose]
         self._bodies: dict[str, Embodiment] = {}
 
     def provenance(self, seed: int) -> Provenance:

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from demos.collect import COLLECTIONS, Collection
 from robocat.agent_config import AgentConfig
-from robocat.config import Evaluation, Practice, Preset, SuccessTraining, TokeniserTraining, Training
+from robocat.config import Evaluation, Practice, Preset, Shares, SuccessTraining, TokeniserTraining, Training
 from robocat.vqgan import VQGANConfig
 
 # One control step with a goal in front and two tokens an image: a twentieth of the paper's tokens, for two
 # cores. Numbers and codes look alike where they are near from the start, for there are no million steps to
-# learn it in. What each is worth: `bench/results/ablation-options.json`.
+# learn it in.
 NANO = Preset(
     collection=COLLECTIONS["nano"],
     agent=AgentConfig(
@@ -19,9 +19,11 @@ NANO = Preset(
         image_tokens=2,
         code_vectors="started",
         values="waves",
+        modulate=True,
         drop=0.0,
         target_bins=8.0,
         bin_waves=64,
+        choose="mean",
         mean_over="kinds",
         future_weight=0.05,
         future_cells=4,
@@ -56,8 +58,7 @@ DEBUG = Preset(
     evaluation=Evaluation(episodes=1, gate_episodes=2, gate_old_episodes=1),
 )
 
-# The schedule of Gato (Reed et al. 2022) with the batch of RoboCat's appendix. A later generation is trained
-# as the first: the paper says nothing else of it.
+# The schedule of Gato (Reed et al. 2022) with the batch of RoboCat's appendix.
 LONG = Training(
     steps=1_000_000,
     batch=256,
@@ -74,9 +75,9 @@ LONG = Training(
 )
 
 # The paper's two sizes: shapes of Gato's, the rate and batch of fine-tuning of RoboCat's appendix (Adam: no
-# decay of weights; its dropout of 0.1 is stochastic depth here). Of the tokeniser, codes and attention are
-# the paper's; its convolutions, losses and rates are this project's. They are for accelerators; nobody has
-# trained them here.
+# decay of weights; its dropout of 0.1 is stochastic depth here). Of the tokeniser, the number of codes and
+# the attention are the paper's; its convolutions, losses and rates are this project's. They are for
+# accelerators; nobody has trained them here.
 PAPER = Preset(
     collection=replace(COLLECTIONS["nano"], size=128),
     vqgan=VQGANConfig(size=128, cells=8, codes=4096, code_dim=32, width=128, blocks=2, attention=3),
@@ -84,6 +85,8 @@ PAPER = Preset(
     agent=AgentConfig(width=1536, blocks=12, heads=12),
     train=LONG,
     retrain=LONG,
+    anew=True,
+    shares=Shares(replay=0.0),
     adaptation=replace(NANO.adaptation, size=128),
     finetune=Training(
         steps=50_000,
@@ -107,7 +110,9 @@ PRESETS: dict[str, Preset] = {
         NANO,
         agent=FAITHFUL,
         train=replace(NANO.train, practised="hindsight"),
-        retrain=replace(NANO.retrain, practised="hindsight"),
+        retrain=replace(NANO.train, practised="hindsight"),
+        anew=True,
+        shares=Shares(replay=0.0),
     ),
     "364M": PAPER,
     "1.2B": replace(

@@ -10,7 +10,7 @@ and with goal "prefix", which is n times cheaper in goal tokens:
 
     proprio   one token a channel, or one for all
     images    for each camera: one token a code, or a few merged ones
-    goal      for each camera of the goal image: the same
+    goal      for each camera of the goal image: one token a code, or one merged one
     action    one token a number of the arm, always; these are predicted one after another
 
 Options add to that: the tokens of a tape stand in front of all, read from what is seen before the first
@@ -69,7 +69,7 @@ class Layout:
     goal: int
     actions: int
     context: int
-    goal_at: Goal = "prefix"
+    goal_at: Goal
     tape: int = 0
     asks: int = 0
 

@@ -42,13 +42,12 @@ class CodeStem(nn.Module):
     """The faithful layout: each code is a token, embedded with its camera and place."""
 
     def __init__(
-        self, codebook_KE: Tensor, cameras: int, cells: int, width: int, vectors: CodeVectors = "random"
+        self, codebook_KE: Tensor, cameras: int, cells: int, width: int, vectors: CodeVectors
     ) -> None:
         super().__init__()
         self.code = code_embedding(codebook_KE, width, vectors)
         # As large as the codes: a norm follows, after which a small one would hardly be seen beside them.
         self.place = nn.Parameter(torch.randn(2, cameras, cells * cells, width))
-        self.tokens_per_image = self.tokens_per_goal = cells * cells
 
     def forward(self, codes_BTVN: Tensor, goal_BVN: Tensor) -> ImageTokens:
         images = self.code(codes_BTVN) + self.place[0]
@@ -78,7 +77,7 @@ class MergedStem(nn.Module):
         tokens: int,
         patch_width: int,
         modulate: bool,
-        vectors: CodeVectors = "started",
+        vectors: CodeVectors,
     ) -> None:
         super().__init__()
         side = max(1, cells // self.GRID)
@@ -94,7 +93,6 @@ class MergedStem(nn.Module):
         if modulate:
             self.film = nn.Linear(width, cameras * 4 * patch_width)
             nn.init.zeros_(self.film.bias)
-        self.tokens_per_image, self.tokens_per_goal = tokens, 1
 
     def forward(self, codes_BTVN: Tensor, goal_BVN: Tensor) -> ImageTokens:
         b, t, v, _ = codes_BTVN.shape

@@ -14,7 +14,7 @@ from torch._dynamo import reset
 from bench.variants import changed
 from robocat.agent import Agent, Window
 from robocat.agent_config import AgentConfig
-from robocat.bins import BinHead, Values, expectation, value_embedding
+from robocat.bins import BinHead, Values, expectation, likeliest, value_embedding
 from robocat.objective import Losses, losses, soft_cross_entropy, weigh
 from robocat.presets import NANO
 from robocat.vocabulary import BINS, Embodiment, embodiment
@@ -92,10 +92,6 @@ class Recorded:
         return torch.cat([each.view(batch, -1, BINS) for each in self.logits], dim=1)
 
 
-def _most_likely(logits_BZ: Tensor) -> Tensor:
-    return logits_BZ.argmax(dim=-1)
-
-
 @torch.inference_mode()
 def _logits(agent: Agent, window: Window, body: Embodiment) -> Tensor:
     """Of every action number in one uncached pass (B, T, A, Z)."""
@@ -132,7 +128,7 @@ options = pytest.mark.parametrize(
 
 @options
 @pytest.mark.parametrize("body", [PANDA, UR5E], ids=["panda", "ur5e"])
-@pytest.mark.parametrize("choose", [_most_likely, expectation], ids=["argmax", "expectation"])
+@pytest.mark.parametrize("choose", [likeliest, expectation], ids=["argmax", "expectation"])
 def test_decoding_equals_one_uncached_pass(
     context: int, options: dict[str, Any], body: Embodiment, choose: Callable[[Tensor], Tensor]
 ) -> None:
@@ -354,12 +350,13 @@ def test_waves_make_neighbouring_bins_alike() -> None:
 
 
 @torch.inference_mode()
-def test_expectation() -> None:
+def test_what_is_chosen() -> None:
     logits = torch.full((3, BINS), -50.0)
     logits[0, 17] = 0.0
     logits[1, [100, 300]] = 0.0
     logits[2] = 0.0
     assert expectation(logits).tolist() == [17, 200, 512]
+    assert likeliest(logits)[:2].tolist() == [17, 100]
 
 
 def test_future_cells_are_drawn_in_training_only() -> None:
@@ -386,18 +383,36 @@ def test_total_is_the_weighted_sum() -> None:
     torch.testing.assert_close(without.total, losses.action)
 
 
-@contexts
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
 @torch.inference_mode()
-def test_total_is_the_mean_over_tokens(context: int) -> None:
-    """Two images of 16 codes and five numbers a step, whatever is asked for of them counts alike."""
-    agent = agent_of(**CASES["faithful"] | {"context": context})
-    losses = losses_of(agent, window_of(PANDA, context), PANDA)
-    torch.testing.assert_close(losses.total, (5 * losses.action + 32 * losses.future) / 37)
-    planning = agent_of(**CASES["faithful"] | {"chunk": 3})
-    losses = losses_of(planning, window_of(PANDA, 1), PANDA)
-    torch.testing.assert_close(losses.total, (15 * losses.action + 32 * losses.future) / 47)
-    without = losses_of(agent, window_of(PANDA, context, future=False), PANDA)
+def test_total_is_the_mean_over_tokens(weight: float) -> None:
+    """Two images of 16 codes, and five numbers or three times as many: what is asked for counts alike."""
+    faithful = CASES["faithful"] | {"future_weight": weight}
+    agent, planning = agent_of(**faithful), agent_of(**faithful | {"chunk": 3})
+    own = losses_of(agent, window_of(PANDA, 1), PANDA)
+    codes = 32 * weight
+    torch.testing.assert_close(own.total, (5 * own.action + codes * own.future) / (5 + codes))
+    longer = losses_of(planning, window_of(PANDA, 1), PANDA)
+    torch.testing.assert_close(longer.total, (15 * longer.action + codes * longer.future) / (15 + codes))
+    without = losses_of(agent, window_of(PANDA, 1, future=False), PANDA)
     torch.testing.assert_close(without.total, without.action)
+    parts = [(PANDA, window_of(PANDA, 1, batch=1)), (UR5E, window_of(UR5E, 1, batch=3))]
+    one, other = (losses(agent, [part]).total for part in parts)
+    torch.testing.assert_close(losses(agent, parts).total, (one + 3 * other) / 4)
+
+
+@torch.inference_mode()
+def test_the_mean_over_tokens_is_that_of_every_single_one() -> None:
+    """Each window's cross-entropies, written down by hand."""
+    agent, window = agent_of(**CASES["faithful"] | {"context": 2}), window_of(PANDA, 2)
+    layout = agent.layout(PANDA, 2)
+    outputs = agent.trunk(agent.embed(window, PANDA).tokens)
+    assert window.future is not None and agent.future is not None
+    numbers = agent.bins(outputs[:, layout.action_outputs.ravel()]).log_softmax(dim=-1)
+    codes = agent.future.read(outputs[:, layout.image_positions.ravel()]).log_softmax(dim=-1)
+    found = [numbers.flatten(0, 1)[range(BATCH * 2 * 5), window.action.flatten()]]
+    found.append(codes.flatten(0, 1)[range(BATCH * 2 * 32), window.future.flatten()])
+    torch.testing.assert_close(losses_of(agent, window, PANDA).total, -torch.cat(found).mean())
 
 
 @contexts

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.variants import changed
+from robocat.agent_config import AgentConfig
 from robocat.cli import COMMANDS, main
+from robocat.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,6 +62,25 @@ def test_what_is_shown_and_drawn_is_there() -> None:
     shown = re.findall(r"!\[[^]]*\]\(([^)]*)\)", TEXT)
     assert len(shown) >= 3
     assert all((ROOT / path).is_file() for path in shown)
+
+
+def test_every_result_that_is_cited_is_kept() -> None:
+    """In the README, and wherever code gives one as its reason."""
+    cited = set(re.findall(r"`(?:bench/results/)?([a-zA-Z0-9-]+\.json)`", TEXT))
+    for folder in ("bench", "demos", "finetune", "robocat", "sim"):
+        for path in (ROOT / folder).rglob("*.py"):
+            cited |= set(re.findall(r"bench/results/([a-zA-Z0-9-]+\.json)", path.read_text(encoding="utf-8")))
+    kept = {path.name for path in (ROOT / "bench" / "results").iterdir()}
+    assert len(cited) > 10 and not cited - kept
+
+
+def test_every_departure_from_the_paper_is_named() -> None:
+    """An agent's are options; of the sizes nobody expects the paper's."""
+    departures = changed(PRESETS["nano"].agent, AgentConfig())
+    assert {name for name in departures if f"`{name}`" not in TEXT} == set()
+    assert set(changed(PRESETS["nano-faithful"].agent, AgentConfig())) == {"context", "context_tokens"}
+    large = changed(PRESETS["364M"].agent, AgentConfig()), changed(PRESETS["1.2B"].agent, AgentConfig())
+    assert [set(each) for each in large] == [{"width", "blocks", "heads"}] * 2
 
 
 def test_every_file_in_the_tree_is_there() -> None:

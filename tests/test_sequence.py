@@ -103,7 +103,7 @@ def test_one_by_hand() -> None:
 def test_nothing_may_be_empty(name: str) -> None:
     numbers = dict.fromkeys(("proprio", "images", "goal", "actions", "context"), 2) | {name: 0}
     with pytest.raises(ValueError, match=f"at least 1 {name}, got 0"):
-        Layout(**numbers)  # pyright: ignore[reportArgumentType] goal_at is not among them
+        Layout(**numbers, goal_at="step")
 
 
 def test_unknown_place_of_the_goal() -> None:

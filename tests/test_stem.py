@@ -14,11 +14,13 @@ BATCH, STEPS = 2, 3
 
 def _merged(cells: int = 8, modulate: bool = True) -> MergedStem:
     book = torch.nn.functional.normalize(torch.randn(CODES, NUMBERS), dim=1)
-    return MergedStem(book, CAMERAS, cells, WIDTH, tokens=TOKENS, patch_width=8, modulate=modulate)
+    return MergedStem(
+        book, CAMERAS, cells, WIDTH, tokens=TOKENS, patch_width=8, modulate=modulate, vectors="started"
+    )
 
 
 def _faithful(cells: int = 8) -> CodeStem:
-    return CodeStem(torch.zeros(CODES, NUMBERS), CAMERAS, cells, WIDTH)
+    return CodeStem(torch.zeros(CODES, NUMBERS), CAMERAS, cells, WIDTH, "random")
 
 
 def _codes(cells: int = 8) -> tuple[Tensor, Tensor]:
@@ -38,7 +40,6 @@ def test_shapes(cells: int) -> None:
     images, goal = _codes(cells)
     for stem, per_image, per_goal in ((_merged(cells), TOKENS, 1), (_faithful(cells), cells**2, cells**2)):
         tokens = stem(images, goal)
-        assert (stem.tokens_per_image, stem.tokens_per_goal) == (per_image, per_goal)
         assert tokens.images.shape == (BATCH, STEPS, CAMERAS * per_image, WIDTH)
         assert tokens.goal.shape == (BATCH, CAMERAS * per_goal, WIDTH)
 
@@ -107,7 +108,7 @@ def test_like_codes_look_alike_from_the_start() -> None:
     """Codes begin as a view of the tokeniser's own vectors: what is near there is near here."""
     near, far = torch.tensor([1.0, 0.0, 0.0, 0.05]), torch.tensor([-1.0, 0.0, 0.0, 0.0])
     book = torch.nn.functional.normalize(torch.stack([torch.tensor([1.0, 0.0, 0.0, 0.0]), near, far]), dim=1)
-    stem = MergedStem(book, 1, 8, WIDTH, tokens=1, patch_width=8, modulate=True)
+    stem = MergedStem(book, 1, 8, WIDTH, tokens=1, patch_width=8, modulate=True, vectors="started")
     start = stem.code.weight.detach()
     assert (start[0] - start[1]).norm() < 0.2 * (start[0] - start[2]).norm()
     assert 0.2 < float(start.std()) < 5
