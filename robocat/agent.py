@@ -6,24 +6,19 @@ Shapes: B windows, T steps, V cameras, N codes an image, P proprioception number
 D width, Z bins.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from robocat import actions, at_once
+from robocat import actions, at_once, choices
 from robocat.actions import Choose
 from robocat.adatape import Tape
 from robocat.agent_config import AgentConfig
 from robocat.bins import BinHead, places, value_embedding
-from robocat.future import CodeFuture, MergedFuture
-from robocat.moe import MixtureOfExperts
-from robocat.patches import LEVELS, PatchStem
 from robocat.sequence import Layout
-from robocat.stem import CodeStem, MergedStem
-from robocat.transformer import Feed, Transformer, feed_forward
+from robocat.transformer import Transformer
 from robocat.vocabulary import ACTION_SLOTS, PROPRIO_SLOTS, Embodiment
 
 
@@ -78,27 +73,9 @@ class Agent(nn.Module):
         super().__init__()
         self.config, self.cells = config, cells
         self.codebook_shape = tuple(codebook_KE.shape)
-        width, cameras = config.width, config.cameras
-        if bool(config.patch) != (tuple(codebook_KE.shape) == (LEVELS, 1)):
-            given = "codes" if config.patch else "pixels"
-            raise ValueError(f"agent: patch: got {config.patch} with a tokeniser that gives {given}")
         self.codes = 3 * cells**2 if config.patch else cells**2
-        self.stem: CodeStem | MergedStem | PatchStem
-        if config.patch:
-            self.stem = PatchStem(cameras, cells, config.patch, width)
-        elif config.image_tokens:
-            self.stem = MergedStem(
-                codebook_KE,
-                cameras,
-                cells,
-                width,
-                tokens=config.image_tokens,
-                patch_width=config.patch_width,
-                modulate=config.modulate,
-                vectors=config.code_vectors,
-            )
-        else:
-            self.stem = CodeStem(codebook_KE, cameras, cells, width, config.code_vectors)
+        width = config.width
+        self.stem = choices.stem(config, codebook_KE, cells)
         self.proprio = value_embedding(config.values, len(PROPRIO_SLOTS), width)
         self.action = value_embedding(config.values, len(ACTION_SLOTS), width)
         self.step = nn.Parameter(torch.randn(config.context, width) * 0.02)
@@ -107,24 +84,11 @@ class Agent(nn.Module):
         # And of which planned step it is.
         self.plan = nn.Parameter(torch.randn(config.chunk, width) * 0.02) if config.chunk > 1 else None
         self.tape = Tape(width, config.tape, config.tape_bank) if config.tape else None
-        self.tape_bank: CodeStem | None = None
-        if config.tape and config.tape_bank == "input":
-            self.tape_bank = CodeStem(codebook_KE, cameras, cells, width, config.code_vectors)
-        feed: Feed = feed_forward
-        if config.experts:
-            feed = partial(
-                MixtureOfExperts, experts=config.experts, used=config.experts_used, make=feed_forward
-            )
-        self.trunk = Transformer(width, config.blocks, config.heads, config.drop, feed)
+        self.tape_bank = choices.bank(config, codebook_KE, cells)
+        self.trunk = Transformer(width, config.blocks, config.heads, config.drop, choices.feed(config))
         self.bins = BinHead(width, config.bin_waves)
         self.progress = BinHead(width, config.bin_waves) if config.progress_weight else None
-        self.future: CodeFuture | MergedFuture | None = None
-        if config.image_tokens:
-            self.future = MergedFuture(
-                codebook_KE, cells**2, width, tokens=config.image_tokens, scored=config.future_cells
-            )
-        elif not config.patch:  # pixels are no codes that could be predicted
-            self.future = CodeFuture(len(codebook_KE), width, config.future_cells)
+        self.future = choices.future(config, codebook_KE, cells)
 
     def layout(self, body: Embodiment, context: int | None = None) -> Layout:
         """The order of tokens for an arm, see `AgentConfig.layout`."""

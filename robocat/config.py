@@ -64,7 +64,7 @@ class Training:
         practised: What is learnt of a policy's own episodes: the steps that led somewhere ("progress"), or,
             as RoboCat has it, every step, of a failure towards where it ended ("hindsight").
         rise: By how much the task's progress must rise soon after such a step for it to have led somewhere,
-            see `robocat.mixture.worth_learning`.
+            see `robocat.worth.worth_learning`.
         judged: Share of a policy's own windows that are drawn from its other steps: they only teach how far
             along a task is, see `robocat.mixture.Mixture`.
         packed: Whether a batch holds windows of all arms by their shares, in one row and without padding, see

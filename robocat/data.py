@@ -8,10 +8,11 @@ from robocat.agent_checkpoint import read_agent
 from robocat.agent_config import AgentConfig
 from robocat.checkpoint import config_hash
 from robocat.config import Training
-from robocat.mixture import Source, Steps, held_out, steps_of, worth_learning
+from robocat.mixture import Source, Steps, held_out, steps_of
 from robocat.tokeniser import extended_from
 from robocat.tokens import ArmTokens, TokenEpisode, build
 from robocat.vocabulary import embodiment
+from robocat.worth import worth_learning
 from sim.tasks import refuse_held_out
 
 

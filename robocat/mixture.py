@@ -1,7 +1,7 @@
 """Drawing training windows from token sets: which data, in which shares, with which goals.
 
-The declared rule of whose actions are learnt is `worth_learning`. What it leaves out of a policy's own
-episodes teaches how far along a task is, see `Mixture`; and nothing leaves the store.
+The declared rule of whose actions are learnt is `robocat.worth.worth_learning`. What it leaves out of a
+policy's own episodes teaches how far along a task is, see `Mixture`; and nothing leaves the store.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ from robocat.config import Practised
 from robocat.objective import weigh
 from robocat.tokens import WHOLE, ArmTokens, TokenEpisode, TokenSet
 from robocat.vocabulary import BINS, Embodiment, embodiment
+from robocat.worth import first_rows, own_end, worth_learning
 
 Index = NDArray[np.int64]
-SOON = 4  # steps within which progress must rise
 Kind = tuple[str, str, str]  # arm, task and variation: any success of one is a goal for another
 Steps = int | Callable[[ArmTokens], int]  # control steps a window, of every arm or by arm
 
@@ -78,37 +78,6 @@ def held_out(id: str, share: float) -> bool:
 def steps_of(context: Steps, tokens: ArmTokens) -> int:
     """Control steps a window of an arm."""
     return context if isinstance(context, int) else context(tokens)
-
-
-def worth_learning(
-    tokens: ArmTokens, episode: TokenEpisode, context: int, rise: float, practised: Practised = "progress"
-) -> Index:
-    """First rows (M,) of the windows of an episode that are learnt from: the declared rule.
-
-    Of whoever shows how it is done, all steps of a success. Of what a policy did by itself, successful in the
-    end or not, the steps soon after which the task's progress has risen, and those at its goal: hesitation
-    and what led nowhere are not repeated, and what went well before a failure is. Where nobody tells the
-    progress, as at a real table, the outcome decides: all steps of a success, none of a failure. Or, where
-    `practised` is "hindsight", all of it, as RoboCat has it: there a failure's goal is where it ended.
-
-    Args:
-        tokens: The arm's rows.
-        episode: One of its episodes.
-        context: Control steps a window; the last one is judged.
-        rise: Least rise of progress, of 1 in all.
-        practised: See `robocat.config.Training`.
-    """
-    first = _first_rows(episode, context)
-    own = episode.controller == "policy"
-    if own and practised == "hindsight":
-        return first
-    if not (own and episode.told):
-        return first if episode.success else first[:0]
-    last = episode.start + episode.rows - 1
-    now = first + context - 1
-    progress = tokens.progress[now].astype(np.int64)
-    soon = tokens.progress[np.minimum(now + SOON, last)].astype(np.int64)
-    return first[(soon - progress > rise * WHOLE) | (progress == WHOLE)]
 
 
 class Mixture:
@@ -175,7 +144,7 @@ class Mixture:
         """A pool for each arm and task; what nobody has brought about gives windows only in hindsight."""
         groups: dict[tuple[str, str], list[TokenEpisode]] = {}
         for episode in episodes:
-            if _kind(episode) in self._goals or self._own_end(episode):
+            if _kind(episode) in self._goals or own_end(episode, self._practised):
                 groups.setdefault((episode.arm, episode.task), []).append(episode)
         arms = dict.fromkeys(arm for arm, _ in groups)
         worth = {arm: self._worth(source.tokens.arms[arm], arm, episodes) for arm in arms}
@@ -212,7 +181,7 @@ class Mixture:
         context = steps_of(self._context, tokens)
         learnt = [worth_learning(tokens, each, context, self._rise, self._practised) for each in episodes]
         rest = [
-            np.setdiff1d(_first_rows(each, context), rows)
+            np.setdiff1d(first_rows(each, context), rows)
             if self._judged and each.told and each.controller == "policy"
             else rows[:0]
             for each, rows in zip(episodes, learnt, strict=True)
@@ -304,29 +273,20 @@ class Mixture:
         """Codes of a goal image (V, C): an episode's own last, or that of another success of its meaning."""
         episode, tokens = pool.episodes[owner], pool.tokens
         elsewhere = rng.random() >= hindsight or not episode.success
-        if elsewhere and not self._own_end(episode):
+        if elsewhere and not own_end(episode, self._practised):
             others = self._goals[_kind(episode)]
             tokens, episode = others[int(rng.integers(len(others)))]
         return tokens.codes[episode.start + episode.rows - 1]
 
-    def _own_end(self, episode: TokenEpisode) -> bool:
-        """Whether it is learnt from as an attempt at what it brought about."""
-        return self._practised == "hindsight" and episode.controller == "policy" and not episode.success
-
     def _meaning(self, episode: TokenEpisode) -> int:
         """A number for what an episode's goal asks for, the same whichever arm is to bring it about."""
-        asked = episode.id if self._own_end(episode) else f"{episode.task} {episode.variation}"
+        asked = episode.id if own_end(episode, self._practised) else f"{episode.task} {episode.variation}"
         return crc32(asked.encode())
 
 
 def _side(source: Source, share: float, validation: bool) -> list[TokenEpisode]:
     """The episodes of a source that are kept apart, or the others."""
     return [each for each in source.tokens.episodes if held_out(each.id, share) == validation]
-
-
-def _first_rows(episode: TokenEpisode, context: int) -> Index:
-    """Where windows of so many steps can start: the last row has no action."""
-    return np.arange(episode.start, episode.start + max(0, episode.rows - context))
 
 
 def _kind(episode: TokenEpisode) -> Kind:

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from robocat.agent import Window
-from robocat.mixture import SOON, Mixture, NothingToLearn, Source, held_out, worth_learning
+from robocat.mixture import Mixture, NothingToLearn, Source, held_out
 from robocat.tokens import WHOLE, TokenEpisode, TokenSet
 from robocat.vocabulary import BINS, Embodiment, embodiment
+from robocat.worth import SOON, worth_learning
 from sim.arms import find_arm
 from sim.proprioception import channels
 
