@@ -62,6 +62,7 @@ OPTIONS: dict[str, str] = {
     "one-hot": "target_bins=0,bin_waves=0",
     "faithful": ",".join(f"{field}={value}" for field, value in changed(FAITHFUL, NANO.agent).items()),
     "mean-over-tokens": "mean_over=tokens,future_weight=1",
+    "likeliest": "choose=likeliest",
     "goal-at-step": "goal_at=step",
     "context": "context=3",
     "tape": "tape=10",
