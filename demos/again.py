@@ -59,6 +59,8 @@ def again(
         at_most: No more than so many, the first by id.
         own: Files that declare arms and tasks of yours which act in the episodes.
     """
+    if at_most is not None and at_most < 1:
+        raise ValueError(f"at most {at_most} is too few; expected 1 or more")
     for file in own:
         declare(file)
     source = EpisodeStore(store)

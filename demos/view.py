@@ -76,6 +76,8 @@ def view(
     ways = {"--native": native, "--serve": serve, "--rerun": rerun is not None}
     if len(given := [way for way, is_given in ways.items() if is_given]) > 1:
         raise ValueError(f"got {' and '.join(given)}; expected one way to show it")
+    if seed < 0:
+        raise ValueError(f"seed {seed} is out of range; expected 0 or more")
     if frames < 2:
         raise ValueError(f"frames {frames} is too few; expected 2 or more")
     store = _store(what, {"--episode": episode is not None, "--serve": serve})

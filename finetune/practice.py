@@ -71,6 +71,12 @@ def practise(
     bench = Bench(tokeniser, goals, workers=workers, randomise=find_randomisation(randomise))
     arms = chosen.adaptation.arms if arm is None else (arm_name(arm),)
     tasks = chosen.adaptation.tasks if task is None else (task_name(task),)
+    bank = GoalBank(goals)
+    for body, what in ((find_arm(name), find_task(other)) for name, other in product(arms, tasks)):
+        for variation in what.variations[: plan.episodes]:
+            bank.nth(
+                body.name, what.name, variation, 0
+            )  # if there is none, before the first of many attempts
     ended = [
         result
         for cell in product(arms, tasks)

@@ -47,7 +47,7 @@ def open_run(folder: Path, preset_name: str, preset: Preset) -> None:
     if path.exists():
         if read_json(path).get("identity") != identity:
             raise CheckpointError(
-                f"{folder} holds a run with other settings than preset {preset_name!r} has now; "
+                f"{folder} holds a run with other settings than are asked for now, preset {preset_name!r}; "
                 "choose another --out, or move the folder away"
             )
         return

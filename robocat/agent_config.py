@@ -15,17 +15,17 @@ MeanOver = Literal["tokens", "kinds"]
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """Shape of the agent, and what it is asked to predict. Unless said, the paper's, but small.
+    """Shape of the agent, and what it is asked to predict. The defaults are RoboCat's, but for the sizes.
 
-    What differs from the paper is an option with a name; those that `nano` has stand in `robocat.presets`.
+    What differs from it is an option with a name; those that `nano` has stand in `robocat.presets`.
 
     Attributes:
-        width: Numbers a token.
+        width: Numbers that a token is made of.
         blocks: Transformer blocks.
         heads: Attention heads.
         context: Control steps in a window; at most, where `context_tokens` says otherwise.
         context_tokens: Tokens in a window at most: each arm has as many whole steps as fit, see `steps`;
-            RoboCat: 1,024. 0 sets no such bound.
+            RoboCat: 1,024, which hold three steps of two cameras. 0 sets no such bound.
         goal_at: "step" repeats the goal at each step as RoboCat does; "prefix" gives it once.
         image_tokens: Tokens an image, merged of its codes; 0 is RoboCat's layout, a token for each code and
             each joint.
@@ -38,9 +38,10 @@ class AgentConfig:
             sines of them with a matrix for each slot ("waves"), so that near ones look alike from the start.
         modulate: Whether the goal modulates the patches before they are merged, where they are.
         cameras: Images a step.
-        drop: Stochastic depth of the last block.
-        target_bins: Standard deviation, in bins, of the soft target around an action's bin; 0 is one-hot.
-            Bins are ordered, and a neighbour of the right one is nearly right.
+        drop: Chance that a window skips the last block in training; of those before in proportion to their
+            place (stochastic depth). RoboCat has it; at which rate was not to be found.
+        target_bins: Standard deviation, in bins, of the soft target around an action's bin; 0, RoboCat's, is
+            one-hot. Bins are ordered, and a neighbour of the right one is nearly right.
         bin_waves: Cosines that an action's logits are made of, so that neighbouring bins get neighbouring
             logits; 0 gives every bin a weight vector of its own, as RoboCat has it.
         choose: Which bin of its distribution an action number takes: the likeliest ("likeliest"), or that

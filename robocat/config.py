@@ -11,6 +11,12 @@ from sim.tasks import refuse_held_out
 Practised = Literal["progress", "hindsight"]
 
 
+def _check_sizes(what: str, steps: int, batch: int) -> None:
+    for name, value, least in (("steps", steps, 0), ("batch", batch, 1)):
+        if value < least:
+            raise ValueError(f"{what}: {name}: got {value}, expected {least} or more")
+
+
 @dataclass(frozen=True)
 class TokeniserTraining:
     """How the VQ-GAN is trained.
@@ -44,6 +50,9 @@ class TokeniserTraining:
     critic_learning_rate: float = 4e-4
     images: int = 30_000
     checkpoint_every: int = 200
+
+    def __post_init__(self) -> None:
+        _check_sizes("tokeniser", self.steps, self.batch)
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,9 @@ class Training:
     evaluate_every: int = 500
     checkpoint_every: int = 500
 
+    def __post_init__(self) -> None:
+        _check_sizes("training", self.steps, self.batch)
+
 
 @dataclass(frozen=True)
 class SuccessTraining:
@@ -115,6 +127,9 @@ class SuccessTraining:
     weight_decay: float = 0.05
     held_out: float = 0.15
     checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        _check_sizes("success", self.steps, self.batch)
 
 
 @dataclass(frozen=True)

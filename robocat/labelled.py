@@ -28,6 +28,7 @@ from robocat.tokens import TokenEpisode, TokenSet
 Index = NDArray[np.int64]
 SHORTLY = 8  # steps before the task is done
 CELLS = 4  # arms and tasks of which a batch is drawn
+MORE = "the stores need more episodes"
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,11 @@ def split(everything: Labelled, share: float) -> dict[str, Labelled]:
     parts = {name: everything.part(chosen) for name, chosen in sides.items()}
     for name, part in parts.items():
         if not part.done.any():
-            raise ValueError(f"no success among the {len(part.episodes)} episodes to {name}: more are needed")
+            raise ValueError(f"of {len(part.episodes)} episodes to {name} none is a success: {MORE}")
         if max(map(len, goal_rows(part).values()), default=0) < 2:
             raise ValueError(
-                f"no two successes of one arm, task and variation among the {len(part.episodes)} episodes to "
-                f"{name}: more are needed"
+                f"of {len(part.episodes)} episodes to {name} no two are successes of one arm, task and "
+                f"variation: {MORE}"
             )
     return parts
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from demos.again import deviation
+from demos.again import again, deviation
 from demos.collect import Collection, collect_experts
 from demos.store import EpisodeStore
 from robocat.cli import main
@@ -21,6 +21,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> EpisodeStore:
 def test_the_same_build_is_exact(store: EpisodeStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "replay", str(store.path)]) == 0
     assert "2 replayed, 2 to the last bit" in capsys.readouterr().out
+
+
+def test_at_most_none_is_refused(store: EpisodeStore) -> None:
+    with pytest.raises(ValueError, match="at most -1 is too few; expected 1 or more"):
+        again(store.path, at_most=-1)
 
 
 def test_another_build_is_said_and_measured(store: EpisodeStore) -> None:

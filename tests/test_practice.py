@@ -170,6 +170,15 @@ def test_what_cannot_be_practised(
     assert "\n" not in str(refused.value)
 
 
+def test_goals_are_missed_before_the_first_attempt(agent: Path, data: Data, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no goal images for kuka_hand stack"):
+        practise(
+            branch=agent, tokeniser=data.tokeniser, goals=data.stores[0], out=tmp_path / "practice",
+            arm=None, task="stack", preset="debug", episodes=1, workers=1,
+        )  # fmt: skip
+    assert not (tmp_path / "practice").exists()
+
+
 def test_scenes_and_noise_can_be_chosen(agent: Path, bench: Bench, tmp_path: Path) -> None:
     practise(
         branch=agent, tokeniser=bench.tokeniser, goals=bench.goals, out=tmp_path, arm="panda", task="reach",

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch
 from demos.collect import Collection
 from robocat.agent import Agent, Window
 from robocat.checkpoint import CheckpointError, from_dict
-from robocat.config import Preset
+from robocat.config import Preset, SuccessTraining, TokeniserTraining, Training
 from robocat.objective import losses
 from robocat.presets import PRESETS
 from robocat.vocabulary import BINS, Embodiment, embodiment
@@ -102,6 +103,13 @@ def test_it_is_read_back_from_a_runs_record(preset: Preset) -> None:
     del record["evaluation"]["gate_seed"]
     with pytest.raises(CheckpointError, match="Evaluation in the record differs .* in: gate_seed$"):
         from_dict(Preset, record)
+
+
+@pytest.mark.parametrize("kind", [TokeniserTraining, Training, SuccessTraining])
+@pytest.mark.parametrize("name", ["steps", "batch"])
+def test_no_training_is_of_nothing(kind: type[Any], name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: got -5, expected [01] or more"):
+        kind(**{name: -5})
 
 
 @presets

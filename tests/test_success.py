@@ -95,10 +95,10 @@ def test_sides_share_no_episode(everything: Labelled) -> None:
                 side.codes[side.episode_of == number], everything.codes[everything.episode_of == first]
             )
         assert side.ends[-1] == len(side.codes)
-    with pytest.raises(ValueError, match="no success among the 0 episodes to calibrate: more are needed"):
+    with pytest.raises(ValueError, match="of 0 episodes to calibrate none is a success: the stores"):
         split(everything, 0.0)
     few = everything.part(np.arange(60) < 9)
-    with pytest.raises(ValueError, match="no two successes of one arm, task and variation among"):
+    with pytest.raises(ValueError, match="no two are successes of one arm, task and variation"):
         split(few, 0.5)
 
 

@@ -88,6 +88,8 @@ def test_what_is_neither_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(str(error.value)) < 240, "a thousand environments are not listed"
     with pytest.raises(ValueError, match="no store at panda-lift; --episode is for the episodes of one"):
         view(("panda-lift",), episode="x")
+    with pytest.raises(ValueError, match="seed -3 is out of range; expected 0 or more"):
+        view(("panda-lift",), seed=-3)
     with pytest.raises(ValueError, match="frames 1 is too few; expected 2 or more"):
         view(("panda-lift",), frames=1)
     EpisodeStore(tmp_path / "store").commit_many([])
