@@ -38,7 +38,7 @@ def loading(preset: Preset, run: Path | None, seconds: float) -> dict[str, Any]:
             both = [pool.submit(_load, shards, preset, seconds, seed) for seed in (1, 2)]
             two = sum(each.result() for each in both)
     return {
-        "shards": "made up" if run is None else str(shards),
+        "shards": "made up" if run is None else shards.name,
         "batch": preset.train.batch,
         "control_steps_a_second": {"one process": alone, "two processes": two},
     }

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from robocat.checkpoint import versions, write_json
 
@@ -26,14 +26,27 @@ def machine() -> dict[str, object]:
 
 
 def write(name: str, figures: Mapping[str, Any]) -> Path:
-    """Writes a measurement and prints where."""
+    """Writes a measurement and prints where.
+
+    Folders of this machine are of no use elsewhere: of an absolute path the last three parts are kept.
+    """
     path = RESULTS / f"{name}.json"
     record = {
         "machine": machine(),
         "versions": versions(),
         "measured": datetime.now(UTC).isoformat(),
-        **figures,
+        **_portable(dict(figures)),
     }
     write_json(path, record)
     print(path)
     return path
+
+
+def _portable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _portable(each) for key, each in cast(dict[Any, Any], value).items()}
+    if isinstance(value, list | tuple):
+        return [_portable(each) for each in cast(list[Any], value)]
+    if isinstance(value, str) and value.startswith("/"):
+        return "/".join(Path(value).parts[1:][-3:])
+    return value

@@ -17,6 +17,7 @@ from bench.measure import milliseconds, summary
 from bench.pictures import CAPTION, SIDE_PX, TILE_PX, portrait, tile
 from bench.variants import AS_IT_IS, changed, parse_variants
 from robocat.agent_config import AgentConfig
+from robocat.checkpoint import read_json
 from robocat.objective import losses
 from robocat.presets import NANO, PRESETS
 from robocat.tokens import TokenSet
@@ -265,3 +266,13 @@ def test_the_pace_of_patches_can_be_measured(monkeypatch: pytest.MonkeyPatch) ->
     preset = PRESETS["debug"]
     ways = ablation.variants_of(("patches",), preset, replace(preset.train, batch=4))
     assert ablation._pace(ways["patches"], ways[AS_IT_IS], preset) > 0  # pyright: ignore[reportPrivateUsage]
+
+
+def test_results_name_no_folder_of_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    run = {"stores": [{"path": "/home/me/work/runs/cycle/stores/demos"}], "rates": (1, 2.5), "none": None}
+    said = read_json(record.write("some", {"run": run, "at": {0: "/x"}}))
+    assert said["at"] == {"0": "x"}
+    assert said["run"] == {"stores": [{"path": "cycle/stores/demos"}], "rates": [1, 2.5], "none": None}
+    for path in (Path(record.__file__).parent / "results").glob("*.json"):
+        assert not re.search(r'": "/', path.read_text(encoding="utf-8")), path.name
