@@ -66,7 +66,8 @@ def judge(
         workers: Processes.
     """
     about, suffix = read_json(run / "run.json"), "" if learnt == "all" else f"-{learnt}"
-    preset, home = from_dict(Preset, about["config"]), run / f"bench-judge{suffix}"
+    preset = from_dict(Preset, about["config"])
+    home = run / f"bench-judge{suffix}"
     stores = [run / "stores" / name for name in LEARNT[learnt]]
     train_success(stores, run / "tokeniser", home, SuccessConfig(), preset.success, seed=about["seed"])
     record = read_config(home, "success")
@@ -96,17 +97,20 @@ def judge(
             **{key: record[key] for key in ("seed", "success", "training", "parameters", "lineage")},
             "kept_apart": kept_apart(record),
             **practice,
-            "fresh": {
-                "acted": NEXT,
-                "episodes": episodes,
-                "explore": explore,
-                "first_seed": first_seed,
-                "in_all": sum(fresh.values(), Agreement(0, 0, 0, 0)).record(),
-                "by_task": {task: each.record() for task, each in by_task(fresh).items()},
-                "by_cell": {" ".join(cell): each.record() for cell, each in fresh.items()},
-            },
+            "fresh": attempted(fresh, plan),
         },
     )
+
+
+def attempted(fresh: Mapping[Cell, Agreement], plan: Practice) -> dict[str, Any]:
+    """How the fresh attempts were made, and how verdicts on them agree: in all, by task and by cell."""
+    return {
+        "acted": NEXT,
+        **{name: getattr(plan, name) for name in ("episodes", "explore", "first_seed")},
+        "in_all": sum(fresh.values(), Agreement(0, 0, 0, 0)).record(),
+        "by_task": {task: each.record() for task, each in by_task(fresh).items()},
+        "by_cell": {" ".join(cell): each.record() for cell, each in fresh.items()},
+    }
 
 
 def verdicts(judge: Judge, store: EpisodeStore, plan: Practice) -> dict[Cell, Agreement]:

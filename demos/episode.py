@@ -274,9 +274,7 @@ class Episode:
 
     @property
     def told(self) -> bool:
-        """Whether `progress` says anything: nobody tells it at a real table, nor in what others recorded,
-        whose MuJoCo is `UNKNOWN`.
-        """
+        """Whether `progress` says anything: not at a real table, nor where the MuJoCo is `UNKNOWN`."""
         return self.held is None and self.meta.mujoco_version != UNKNOWN
 
     @property

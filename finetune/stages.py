@@ -1,12 +1,14 @@
 """A run as a list of stages, each done when its manifest exists: a killed run goes on at the first undone."""
 
+import json
 import platform
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -21,6 +23,7 @@ from robocat.checkpoint import (
 from robocat.config import Preset
 
 Summary = dict[str, float | int | str]
+SHOWN = 3  # settings that a message names: a line holds no more
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,12 @@ def open_run(folder: Path, preset_name: str, preset: Preset) -> None:
     path = folder / "run.json"
     identity = config_hash(preset)
     if path.exists():
-        if read_json(path).get("identity") != identity:
+        there = read_json(path)
+        if there.get("identity") != identity:
+            apart = _apart(there.get("config", {}), asdict(preset))
             raise CheckpointError(
-                f"{folder} holds a run with other settings than are asked for now, preset {preset_name!r}; "
-                "choose another --out, or move the folder away"
+                f"{folder} holds a run with other settings ({apart}); choose another --out, or move the "
+                "folder away"
             )
         return
     machine = {"processor": _processor(), "system": platform.platform(), "python": platform.python_version()}
@@ -126,3 +131,22 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _apart(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """The settings that differ, such as "collection.tasks: asked for ['stack'], there ['lift']"."""
+    now, then = _flat(json.loads(json.dumps(asked))), _flat(there)
+    said = [
+        f"{name}: asked for {now.get(name, 'nothing')!r}, there {then.get(name, 'nothing')!r}"
+        for name in {**now, **then}
+        if now.get(name, "nothing") != then.get(name, "nothing")
+    ]
+    return "; ".join([*said[:SHOWN], *([f"and {len(said) - SHOWN} more"] if len(said) > SHOWN else [])])
+
+
+def _flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Settings by their whole names."""
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        found |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}
+    return found

@@ -39,7 +39,7 @@ class AgentConfig:
         modulate: Whether the goal modulates the patches before they are merged, where they are.
         cameras: Images a step.
         drop: Chance that a window skips the last block in training; of those before in proportion to their
-            place (stochastic depth). RoboCat has it; at which rate was not to be found.
+            place (stochastic depth). RoboCat has it; 0.1 is the dropout of its fine-tuning.
         target_bins: Standard deviation, in bins, of the soft target around an action's bin; 0, RoboCat's, is
             one-hot. Bins are ordered, and a neighbour of the right one is nearly right.
         bin_waves: Cosines that an action's logits are made of, so that neighbouring bins get neighbouring

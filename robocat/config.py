@@ -201,7 +201,7 @@ class Shares:
     replay: float = 0.4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Preset:
     """A whole cycle.
 
@@ -218,7 +218,7 @@ class Preset:
     collection: Collection = field(default_factory=Collection)
     vqgan: VQGANConfig = field(default_factory=VQGANConfig)
     tokeniser: TokeniserTraining = field(default_factory=TokeniserTraining)
-    agent: AgentConfig = field(default_factory=AgentConfig)
+    agent: AgentConfig
     train: Training = field(default_factory=Training)
     adaptation: Collection = field(
         default_factory=lambda: Collection(

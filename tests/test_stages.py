@@ -1,5 +1,6 @@
 """A run as stages: goes on at the first that is not done, keeps count of time, refuses other settings."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -108,6 +109,11 @@ def test_a_run_with_other_settings_is_refused(tmp_path: Path) -> None:
     for other in (PRESETS["nano"], replace(DEBUG, seed=1), replace(DEBUG, agent=PRESETS["nano"].agent)):
         with pytest.raises(CheckpointError, match="holds a run with other settings .* choose another --out"):
             open_run(tmp_path, "nano", other)
+    with pytest.raises(CheckpointError, match=re.escape("settings (seed: asked for 1, there 0); choose")):
+        open_run(tmp_path, "debug", replace(DEBUG, seed=1))
+    extended = replace(DEBUG, extension=DEBUG.tokeniser)
+    with pytest.raises(CheckpointError, match=r"\(extension.* there 'nothing'; .*; and \d+ more\); choose"):
+        open_run(tmp_path, "debug", extended)
 
 
 def test_a_damaged_record_is_one_line(tmp_path: Path) -> None:
