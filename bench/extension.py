@@ -58,7 +58,8 @@ def extension(
     """
     chosen, other = pick(PRESETS, preset, "preset"), out or run.with_name(f"{run.name}-extended")
     if chosen.extension is None:
-        raise ValueError(f"preset {preset!r} extends no tokeniser; expected one that does")
+        able = ", ".join(name for name, each in PRESETS.items() if each.extension is not None)
+        raise ValueError(f"preset {preset!r} extends no tokeniser; those that do: {able}")
     about = read_json(run / "run.json")
     if replace(chosen, extension=None) != from_dict(Preset, about["config"]):
         raise CheckpointError(f"{run} is not as preset {preset!r} is but for the extension")
